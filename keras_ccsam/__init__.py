@@ -1,0 +1,18 @@
+"""Class-conditional sharpness-aware minimization for long-tailed recognition in Keras 3.
+
+Importing this package registers every layer, loss, metric and schedule for `keras.saving`.
+"""
+
+from keras_ccsam import callbacks as callbacks
+from keras_ccsam import data as data
+from keras_ccsam import heads as heads
+from keras_ccsam import metrics as metrics
+from keras_ccsam import models as models
+from keras_ccsam import schedules as schedules
+from keras_ccsam import sharpness as sharpness
+from keras_ccsam import training as training
+from keras_ccsam.metrics.evaluation import evaluate as evaluate
+from keras_ccsam.training import CCSAM as CCSAM
+from keras_ccsam.training import SharpnessAwareModel as SharpnessAwareModel
+
+__version__ = "0.1.0"

@@ -1,0 +1,51 @@
+"""The one folder that imports a framework.
+
+Each module here gives the same six names for its framework; the configured Keras backend decides
+which module is used. The contract, stated once:
+
+`value_and_grad(fn, values) -> ((loss, aux), grads)`
+    `fn` maps a list of tensors to `(scalar loss, aux)`; `grads` is the list of gradients of the
+    loss with respect to `values`, zeros where the loss does not depend on a value. The call may
+    stand inside another one, or inside a compiled loop. `aux` carries no gradient.
+`replay_rng() -> rewind`
+    Remembers the state of any random generator that Keras variables do not hold; calling
+    `rewind()` before a later pass makes that pass draw what the pass after `replay_rng()` drew.
+`no_grad()`
+    A context in which assignments to variables are not recorded.
+`all_reduce(tensors) -> tensors`
+    The sum of each gradient over the replicas of a data-parallel run; the identity without one.
+`replica_count() -> int`
+    The replicas whose gradients are summed; Keras divides the loss of each one by it.
+`STATELESS`
+    True where `train_step` takes and returns the variables' values (JAX).
+"""
+
+import keras
+
+if keras.backend.backend() == "jax":
+    from keras_ccsam.backend.jax import STATELESS as STATELESS
+    from keras_ccsam.backend.jax import all_reduce as all_reduce
+    from keras_ccsam.backend.jax import no_grad as no_grad
+    from keras_ccsam.backend.jax import replay_rng as replay_rng
+    from keras_ccsam.backend.jax import replica_count as replica_count
+    from keras_ccsam.backend.jax import value_and_grad as value_and_grad
+elif keras.backend.backend() == "torch":
+    from keras_ccsam.backend.torch import STATELESS as STATELESS
+    from keras_ccsam.backend.torch import all_reduce as all_reduce
+    from keras_ccsam.backend.torch import no_grad as no_grad
+    from keras_ccsam.backend.torch import replay_rng as replay_rng
+    from keras_ccsam.backend.torch import replica_count as replica_count
+    from keras_ccsam.backend.torch import value_and_grad as value_and_grad
+elif keras.backend.backend() == "tensorflow":
+    from keras_ccsam.backend.tensorflow import STATELESS as STATELESS
+    from keras_ccsam.backend.tensorflow import all_reduce as all_reduce
+    from keras_ccsam.backend.tensorflow import no_grad as no_grad
+    from keras_ccsam.backend.tensorflow import replay_rng as replay_rng
+    from keras_ccsam.backend.tensorflow import replica_count as replica_count
+    from keras_ccsam.backend.tensorflow import value_and_grad as value_and_grad
+else:
+    raise ImportError(
+        "keras_ccsam trains with the Keras backends 'jax', 'tensorflow' and 'torch'; set "
+        "KERAS_BACKEND to one of them before Keras is imported. "
+        f"Received: backend={keras.backend.backend()!r}"
+    )

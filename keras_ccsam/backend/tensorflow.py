@@ -1,0 +1,51 @@
+"""The adapter for TensorFlow. The contract is in `keras_ccsam.backend`."""
+
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from keras_ccsam.typing import Tensor
+
+STATELESS = False
+
+
+def value_and_grad(
+    fn: Callable[[list[Tensor]], tuple[Tensor, Any]], values: Sequence[Tensor]
+) -> tuple[tuple[Tensor, Any], list[Tensor]]:
+    """The loss, the auxiliary results and the gradients of `fn` at `values`."""
+    watched = [tf.convert_to_tensor(value) for value in values]
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(watched)
+        loss, aux = fn(watched)
+    grads = tape.gradient(loss, watched, unconnected_gradients="zero")
+    # A gather's gradient is a sparse tf.IndexedSlices; the norms need the tensor.
+    return (loss, _stop_gradient(aux)), [tf.convert_to_tensor(grad) for grad in grads]
+
+
+def _stop_gradient(aux: Any) -> Any:
+    return tf.nest.map_structure(lambda t: t if t is None else tf.stop_gradient(t), aux)
+
+
+def replay_rng() -> Callable[[], None]:
+    """Nothing to remember: every seed is a Keras variable."""
+    return lambda: None
+
+
+def no_grad() -> contextlib.AbstractContextManager[None]:
+    """Nothing is recorded outside `value_and_grad`."""
+    return contextlib.nullcontext()
+
+
+def all_reduce(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """The sum over the replicas of a `tf.distribute` strategy."""
+    if replica_count() == 1:
+        return list(tensors)
+    context = tf.distribute.get_replica_context()
+    return list(context.all_reduce(tf.distribute.ReduceOp.SUM, list(tensors)))
+
+
+def replica_count() -> int:
+    """The replicas of the current strategy; Keras divides each one's loss by it."""
+    return int(tf.distribute.get_strategy().num_replicas_in_sync)

@@ -1,0 +1,65 @@
+"""The adapter for PyTorch. The contract is in `keras_ccsam.backend`."""
+
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import torch
+
+from keras_ccsam.typing import Tensor
+
+STATELESS = False
+
+
+def value_and_grad(
+    fn: Callable[[list[Tensor]], tuple[Tensor, Any]], values: Sequence[Tensor]
+) -> tuple[tuple[Tensor, Any], list[Tensor]]:
+    """The loss, the auxiliary results and the gradients of `fn` at `values`."""
+    with torch.enable_grad():
+        leaves = [value.detach().requires_grad_(True) for value in values]
+        loss, aux = fn(leaves)
+        grads = torch.autograd.grad(loss, leaves, allow_unused=True)
+    filled = [
+        torch.zeros_like(leaf) if grad is None else grad
+        for grad, leaf in zip(grads, leaves, strict=True)
+    ]
+    return (loss.detach(), keras.tree.map_structure(_detach, aux)), filled
+
+
+def _detach(value: Any) -> Any:
+    # BatchNorm's new statistics come with the whole pass's graph attached.
+    return value.detach() if isinstance(value, torch.Tensor) else value
+
+
+def replay_rng() -> Callable[[], None]:
+    """Remembers torch's global generators, which an unseeded Keras `Dropout` draws from."""
+    cpu = torch.get_rng_state()
+    cuda = torch.cuda.get_rng_state() if _on_cuda() else None
+
+    def rewind() -> None:
+        torch.set_rng_state(cpu)
+        if cuda is not None:
+            torch.cuda.set_rng_state(cuda)
+
+    return rewind
+
+
+def _on_cuda() -> bool:
+    return bool(torch.cuda.is_available() and torch.cuda.is_initialized())
+
+
+def no_grad() -> contextlib.AbstractContextManager[None]:
+    """Assignments inside are not recorded."""
+    context: contextlib.AbstractContextManager[None] = torch.no_grad()
+    return context
+
+
+def all_reduce(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """The identity: Keras 3.15 has no data parallelism on torch."""
+    return list(tensors)
+
+
+def replica_count() -> int:
+    """One, for the same reason."""
+    return 1

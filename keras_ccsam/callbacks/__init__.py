@@ -1,0 +1,5 @@
+"""Callbacks for `fit`."""
+
+from keras_ccsam.callbacks.classifier_retraining import (
+    ClassifierRetraining as ClassifierRetraining,
+)

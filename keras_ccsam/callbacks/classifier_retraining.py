@@ -1,0 +1,39 @@
+"""cRT from within `fit`: when stage 1 ends, the classifier is trained again."""
+
+from typing import Any
+
+import keras
+
+from keras_ccsam.training.retraining import retrain_classifier
+
+
+class ClassifierRetraining(keras.callbacks.Callback):
+    """Retrains the model's head on class-balanced batches when `fit` ends.
+
+    The stage-1 model keeps its optimizer, history and trainable flags; its backbone is not
+    changed (with `batch_norm="frozen"`), its head is.
+
+    Args:
+        train: the training data, a `data.BatchSequence`.
+        **options: of `training.retrain_classifier`: epochs, adversarial, strength,
+            radius_weights, loss_weights, alpha_max, reinitialize_head, batch_norm, sampler,
+            augment, batch_size, optimizer, weight_decay, verbose, callbacks, ...
+
+    Attributes:
+        history: the stage's `keras.callbacks.History`, None before it has run.
+
+    Example:
+        >>> stage2 = ClassifierRetraining(data.train, epochs=30)
+        >>> model.fit(data.train, epochs=200, callbacks=[stage2])
+        >>> stage2.history.history["accuracy"]
+    """
+
+    def __init__(self, train: Any, **options: Any) -> None:
+        super().__init__()
+        self.train = train
+        self.options = options
+        self.history: keras.callbacks.History | None = None
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Runs the stage."""
+        self.history = retrain_classifier(self.model, self.train, **self.options)

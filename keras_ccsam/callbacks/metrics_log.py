@@ -1,0 +1,128 @@
+"""One record an epoch, as JSON lines and as CSV, that survives a crash at any moment."""
+
+import csv
+import io
+import json
+import math
+import os
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from keras_ccsam import atomic
+
+Record = dict[str, Any]
+
+
+class MetricsLog(keras.callbacks.Callback):
+    """Append each epoch's metrics to `metrics.jsonl`, and keep `metrics.csv` equal to it.
+
+    A record holds `stage`, `epoch` (from 1), `steps`, `seconds` (wall time of the training steps,
+    validation excluded), `learning_rate` (of the epoch's first step) and whatever the epoch
+    logged. A value that is not finite is null. An existing file is continued; a last line that a
+    crash cut short is dropped.
+
+    Args:
+        directory: existing folder for the two files.
+        stage: what the records are marked with: 1 for `fit`, 2 for classifier re-training.
+
+    Raises:
+        ValueError: `directory` does not exist.
+    """
+
+    def __init__(self, directory: str | os.PathLike[str], stage: int = 1) -> None:
+        super().__init__()
+        self.path = Path(directory) / "metrics.jsonl"
+        if not self.path.parent.is_dir():
+            raise ValueError(
+                "MetricsLog writes into an existing folder; create it first. "
+                f"Received: directory={str(directory)!r}"
+            )
+        self.stage = stage
+        self._rate = self._started = self._testing = self._excluded = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Note the learning rate and start the clock."""
+        rate = self.model.optimizer.learning_rate
+        self._rate = float(keras.ops.convert_to_numpy(rate))
+        self._excluded = 0.0
+        self._started = time.perf_counter()
+
+    def on_test_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+        """Stop it for the validation."""
+        self._testing = time.perf_counter()
+
+    def on_test_end(self, logs: Mapping[str, Any] | None = None) -> None:
+        """Go on."""
+        self._excluded += time.perf_counter() - self._testing
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        """Write the record."""
+        seconds = time.perf_counter() - self._started - self._excluded
+        record: Record = {
+            "stage": self.stage,
+            "epoch": epoch + 1,
+            "steps": self.params.get("steps"),
+            "seconds": round(seconds, 6),
+            "learning_rate": self._rate,
+        }
+        append(self.path, record | {key: float(value) for key, value in (logs or {}).items()})
+
+
+def append(path: str | os.PathLike[str], *records: Record) -> None:
+    """Add records to a JSON-lines file, flushed to the disk, and rewrite the CSV beside it."""
+    path = Path(path)
+    known = read(path)
+    complete = path.read_bytes() if path.exists() else b""
+    if complete and not complete.endswith(b"\n"):
+        atomic.write_text(path, "".join(map(_line, known)))
+    with path.open("a", encoding="utf-8", newline="\n") as file:
+        file.write("".join(map(_line, records)))
+        file.flush()
+        os.fsync(file.fileno())
+    atomic.write_text(path.with_suffix(".csv"), _csv([*known, *map(finite, records)]))
+
+
+def read(path: str | os.PathLike[str]) -> list[Record]:
+    """Return the records of a JSON-lines file; none if it is absent, the last only if complete.
+
+    Raises:
+        ValueError: a line before the last is not JSON.
+    """
+    path = Path(path)
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").split("\n")
+    try:
+        return [json.loads(line) for line in lines[:-1] if line]
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not a file of JSON lines: {error}. Received: path={str(path)!r}") from (
+            None
+        )
+
+
+def finite(value: Any) -> Any:
+    """Replace every NaN and infinity, which JSON does not have, by None, in lists and mappings."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: finite(item) for key, item in value.items()}
+    return [finite(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _line(record: Record) -> str:
+    return json.dumps(finite(record), allow_nan=False) + "\n"
+
+
+def _csv(records: Iterable[Record]) -> str:
+    """Columns are all keys in the order they first occur: the stages log different ones."""
+    records = list(records)
+    columns = dict.fromkeys(key for record in records for key in record)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(columns), restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    return text.getvalue()

@@ -1,0 +1,29 @@
+"""Heads: the last layer, from features (B, D) to logits (B, K), and their closed forms.
+
+`keras.layers.Dense` is the usual head; `Cosine` is the normalised one. `closed_form(head)` finds
+what CC-SAM needs to perturb a head without an extra pass.
+"""
+
+from typing import Any
+
+import keras
+
+from keras_ccsam.heads.closed_form import ClassGradients as ClassGradients
+from keras_ccsam.heads.closed_form import ClosedForm as ClosedForm
+from keras_ccsam.heads.closed_form import class_averages as class_averages
+from keras_ccsam.heads.cosine import Cosine as Cosine
+from keras_ccsam.heads.dense import DenseClosedForm as DenseClosedForm
+
+
+def closed_form(head: Any) -> ClosedForm | None:
+    """The closed form of a head, or None where it has none.
+
+    A layer that itself defines `class_gradients` and `perturbed_weights` is its own. A plain
+    `keras.layers.Dense` has one; a subclass of it may compute something else, and a quantised
+    one or one with LoRA does, so these do not.
+    """
+    if isinstance(head, ClosedForm):
+        return head
+    if type(head) is not keras.layers.Dense or head.quantization_mode or head.lora_enabled:
+        return None
+    return DenseClosedForm(head)

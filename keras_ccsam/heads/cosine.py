@@ -1,0 +1,135 @@
+"""A normalised head, z_ik = s cos(h_i, w_k), and its closed form.
+
+With u_i = h_i / ||h_i||, w^_k = w_k / ||w_k||, d_ik = delta_ik s / ||w_k||, G = U U^T,
+M the class averages and P = M (d o cos), the gradient of class c with respect to column k is
+g_{c,k} = mean over the class of d_ik (u_i - cos_ik w^_k), so that
+
+    ||g_{c,k}||^2 = ( M (d o ((G o M) d)) )_ik - P_ik^2                 summed over k: ||g_c||^2
+    a_i           = length_i / ||g_{y_i}||
+    u_i (w_k+eps) = (U W)_ik + a_i [ (((U U^T) o M) d)_ik - (U W^)_ik P_ik ]
+    w_k eps       = a_i [ (M (d o (U W)))_ik - P_ik (w^_k w_k) ]         0 in value, not in gradient
+    ||w_k+eps||^2 = ||w_k||^2 + 2 w_k eps + a_i^2 ||g_{c,k}||^2
+    z'_ik         = s u_i (w_k+eps) / ||w_k+eps||
+
+Everything that belongs to the step (d, P, M, and the second U and W of each product) is a constant
+of the second pass.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_ccsam.heads.closed_form import ClassGradients, safe_divide, safe_sqrt
+from keras_ccsam.typing import Tensor
+
+_TINY = 1e-12
+
+
+def _normalize(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+    """`x` along unit vectors of `axis`, and its norms; a zero vector stays zero."""
+    norm = ops.sqrt(ops.maximum(ops.sum(ops.square(x), axis=axis, keepdims=True), _TINY**2))
+    return x / norm, norm
+
+
+@keras.saving.register_keras_serializable(package="keras_ccsam")
+class Cosine(keras.layers.Layer):
+    """A classifier on the angle between features and class vectors.
+
+    Args:
+        units: number of classes, at least 2.
+        scale: s, what the cosines are multiplied with to give logits. 16 by default.
+        kernel_initializer: of the (D, units) kernel. Uniform in (-1, 1) by default, as the
+            LDAM-DRW code has it; only the columns' directions matter.
+        kernel_regularizer: optional.
+        **kwargs: of `keras.layers.Layer`.
+
+    Raises:
+        ValueError: if `units` is below 2 or `scale` is not positive.
+    """
+
+    def __init__(
+        self,
+        units: int,
+        scale: float = 16.0,
+        kernel_initializer: Any = None,
+        kernel_regularizer: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if units < 2:
+            raise ValueError(f"`units` must be at least 2. Received: units={units}")
+        if not scale > 0:
+            raise ValueError(f"`scale` must be positive. Received: scale={scale}")
+        self.units = int(units)
+        self.scale = float(scale)
+        if kernel_initializer is None:
+            kernel_initializer = keras.initializers.RandomUniform(-1.0, 1.0)
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Creates the (D, units) kernel."""
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=(input_shape[-1], self.units),
+            initializer=self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+        )
+        self.built = True
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """Logits (B, units) of features (B, D)."""
+        directions, _ = _normalize(inputs, axis=1)
+        columns, _ = _normalize(ops.convert_to_tensor(self.kernel), axis=0)
+        return self.scale * ops.matmul(directions, columns)
+
+    @property
+    def perturbed_weights(self) -> Sequence[keras.Variable]:
+        """The raw kernel: the radius is that of W, not of its normalised columns."""
+        return [self.kernel]
+
+    def class_gradients(
+        self, features: Tensor, logits: Tensor, logit_gradients: Tensor, averages: Tensor
+    ) -> ClassGradients:
+        """The class gradients of a batch. See `ClosedForm.class_gradients`."""
+        fixed = ops.stop_gradient
+        kernel = ops.cast(self.kernel, features.dtype)
+        u, _ = _normalize(features, axis=1)
+        w_hat, w_norm = _normalize(kernel, axis=0)
+        u0, w_hat0, w_norm0 = fixed(u), fixed(w_hat), fixed(w_norm)
+        d = logit_gradients * (self.scale / w_norm0)
+
+        along = ops.matmul(ops.matmul(u, ops.transpose(u0)) * averages, d)
+        uw = ops.matmul(u, kernel)
+        p = ops.matmul(averages, d * ops.matmul(u0, w_hat0))
+        norm_k2 = ops.maximum(ops.matmul(averages, d * fixed(along)) - p * p, 0.0)
+        norm = safe_sqrt(ops.sum(norm_k2, axis=1))
+        from_features = along - ops.matmul(u, w_hat0) * p
+        # Only the norm of w + eps sees this: its value is 0, its gradient is not.
+        from_kernel = ops.matmul(averages, d * ops.matmul(u0, kernel)) - p * ops.sum(
+            w_hat0 * kernel, axis=0
+        )
+
+        def logits_after(length: Tensor) -> Tensor:
+            a = safe_divide(length, norm)[:, None]
+            inner = uw + a * from_features
+            square = ops.square(w_norm) + 2.0 * a * from_kernel + ops.square(a) * norm_k2
+            return self.scale * inner / ops.sqrt(ops.maximum(square, _TINY**2))
+
+        return ClassGradients(norm, logits_after)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """(B, units)."""
+        return (*input_shape[:-1], self.units)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "scale": self.scale,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
+        }

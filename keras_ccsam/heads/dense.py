@@ -1,0 +1,62 @@
+"""The closed form of a linear head, z = h W + b, for any per-sample loss.
+
+With G = H H^T + 1 (the 1 is the bias; without one it is left out) and M the class averages,
+
+    T            = (G o M) delta
+    ||g_{y_i}||^2 = ( M rowsum(delta o T) )_i
+    h_i . eps_i   = length_i / ||g_{y_i}|| * T_i          the step's effect on sample i's logits
+
+so one (B, B) product takes the place of a gradient, a forward and a backward pass a class. It is
+exact, has static shapes, and costs O(B^2 (D + K)) whatever the number of classes present.
+"""
+
+from collections.abc import Sequence
+
+import keras
+from keras import ops
+
+from keras_ccsam.heads.closed_form import ClassGradients, safe_divide, safe_sqrt
+from keras_ccsam.typing import Tensor
+
+
+class DenseClosedForm:
+    """The closed form of a `keras.layers.Dense` that takes (B, D) features.
+
+    Args:
+        layer: the head. Its activation plays no part: the logits are taken before it.
+    """
+
+    def __init__(self, layer: keras.layers.Dense) -> None:
+        self.layer = layer
+
+    @property
+    def perturbed_weights(self) -> Sequence[keras.Variable]:
+        """Kernel and bias together: their norm is the joint one."""
+        weights = [self.layer.kernel]
+        if self.layer.use_bias:
+            weights.append(self.layer.bias)
+        return weights
+
+    def logits(self, features: Tensor) -> Tensor:
+        """h W + b, without the activation, in the features' type."""
+        logits = ops.matmul(features, ops.cast(self.layer.kernel, features.dtype))
+        if self.layer.use_bias:
+            logits = logits + ops.cast(self.layer.bias, features.dtype)
+        return logits
+
+    def class_gradients(
+        self, features: Tensor, logits: Tensor, logit_gradients: Tensor, averages: Tensor
+    ) -> ClassGradients:
+        """The class gradients of a batch. See `ClosedForm.class_gradients`."""
+        gram = ops.matmul(features, ops.transpose(ops.stop_gradient(features)))
+        if self.layer.use_bias:
+            gram = gram + 1.0
+        # Differentiable in the left factor only: the step is a constant of the second pass.
+        along = ops.matmul(gram * averages, logit_gradients)
+        inner = ops.sum(logit_gradients * ops.stop_gradient(along), axis=1)
+        norm = safe_sqrt(ops.matmul(averages, inner[:, None])[:, 0])
+
+        def logits_after(length: Tensor) -> Tensor:
+            return logits + safe_divide(length, norm)[:, None] * along
+
+        return ClassGradients(norm, logits_after)

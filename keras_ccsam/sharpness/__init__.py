@@ -1,0 +1,13 @@
+"""How the gradient of a step is formed: one method a file."""
+
+from keras_ccsam.sharpness.adversarial_features import AdversarialFeatures as AdversarialFeatures
+from keras_ccsam.sharpness.adversarial_features import class_weights as class_weights
+from keras_ccsam.sharpness.class_conditional import ClassConditional as ClassConditional
+from keras_ccsam.sharpness.erm import ERM as ERM
+from keras_ccsam.sharpness.method import Evaluation as Evaluation
+from keras_ccsam.sharpness.method import Objective as Objective
+from keras_ccsam.sharpness.method import Outputs as Outputs
+from keras_ccsam.sharpness.method import SharpnessMethod as SharpnessMethod
+from keras_ccsam.sharpness.radius import characteristic_radius as characteristic_radius
+from keras_ccsam.sharpness.radius import step_length as step_length
+from keras_ccsam.sharpness.sam import SAM as SAM

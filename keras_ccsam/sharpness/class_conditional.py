@@ -1,0 +1,235 @@
+"""CC-SAM, stage 1: every class is perturbed within its own radius.
+
+    g_c   = grad_w mean_{i in B_c} l_i(w)                for each class c of the batch
+    eps_c = sqrt(k) rho_c g_c / ||g_c||                  rho_c: radius.py
+    L     = (1 - lambda) mean_i l_i(w) + lambda mean_i l_i(w + sg(eps_{y_i}))
+
+Three routes to the same L, chosen by what is perturbed:
+
+* the head, where it has a closed form (heads/): one backward pass, the cost of cross-entropy;
+* the head, where it has none: one pass of the *head* a class, on features computed once;
+* any other weights: one gradient and one full pass a class present (class_loop.py). BatchNorm
+  then takes, in each pass, the statistics of the whole batch at that pass's weights; moving
+  averages, seeds and metrics are those of the clean pass.
+
+Regularisers and `add_loss` terms are added once, unperturbed. With mixup the class of a sample is
+that of its first label, and l_i is the mixed loss.
+
+References:
+    Zhou, Zhipeng, et al., Class-Conditional Sharpness-Aware Minimization for Deep Long-Tailed
+    Recognition, CVPR 2023 (appendix, Eqn 1 and Theorem 1).
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_ccsam import backend
+from keras_ccsam.heads import ClosedForm, class_averages, closed_form
+from keras_ccsam.sharpness.class_loop import perturbed_passes
+from keras_ccsam.sharpness.method import (
+    Evaluation,
+    Objective,
+    Outputs,
+    SharpnessMethod,
+    global_norm,
+    hyper_parameter,
+    require,
+)
+from keras_ccsam.sharpness.radius import (
+    characteristic_radius,
+    check_class_counts,
+    step_length,
+)
+from keras_ccsam.typing import Tensor
+
+
+@keras.saving.register_keras_serializable(package="keras_ccsam")
+class ClassConditional(SharpnessMethod):
+    """The class-conditional sharpness-aware gradient.
+
+    Args:
+        class_counts: the number of images of each class in the *training set*.
+        radius_scale: r, what the characteristic radius is multiplied with. 0.01 by default, the
+            best of the appendix's sweep (Figure 1). 0 gives Keras' own step, bit for bit.
+        flat_ratio: lambda in [0, 1], the share of the perturbed loss. 0.5 by default; the
+            published runs use 0.3 on CIFAR-10-LT and 0.5 on CIFAR-100-LT.
+        perturb: the weights w: `"head"` (the default), `"all"`, or a regular expression that is
+            searched in the paths of the trainable variables.
+
+    Raises:
+        ValueError: if a count is below 1, `radius_scale` is negative or `flat_ratio` lies outside
+            [0, 1]; at the first step, if `perturb` matches no variable.
+    """
+
+    radius_scale: keras.Variable
+    flat_ratio: keras.Variable
+
+    def __init__(
+        self,
+        class_counts: Sequence[int],
+        radius_scale: float = 1e-2,
+        flat_ratio: float = 0.5,
+        perturb: str = "head",
+    ) -> None:
+        self.class_counts = check_class_counts(class_counts)
+        require(radius_scale >= 0, "radius_scale", radius_scale, "at least 0")
+        require(0 <= flat_ratio <= 1, "flat_ratio", flat_ratio, "between 0 and 1")
+        self._radius_scale = float(radius_scale)
+        self._flat_ratio = float(flat_ratio)
+        self.perturb = perturb
+        self._model: keras.Model
+
+    def build(self, model: keras.Model) -> None:
+        """Creates `radius_scale` and `flat_ratio`, which a callback may assign.
+
+        Raises:
+            ValueError: if the head's classes are not as many as the counts.
+        """
+        if model.num_classes != len(self.class_counts):
+            raise ValueError(
+                f"`class_counts` must have one count a class: the head has {model.num_classes} "
+                f"classes, class_counts has {len(self.class_counts)}. "
+                f"Received: class_counts={list(self.class_counts)}"
+            )
+        self._model = model
+        self.radius_scale = hyper_parameter(model, "radius_scale", self._radius_scale)
+        self.flat_ratio = hyper_parameter(model, "flat_ratio", self._flat_ratio)
+
+    def gradients(self, objective: Objective) -> tuple[list[Tensor], Evaluation]:
+        """One backward pass where the head has a closed form. The loss reported is L."""
+        if self.perturb == "head":
+            form = closed_form(self._model.head)
+            if form is not None:
+                return objective.gradient(
+                    objective.values, lambda outputs: self._closed_form(form, objective, outputs)
+                )
+            return objective.gradient(
+                objective.values, lambda outputs: self._head_loop(objective, outputs)
+            )
+        return self._network_loop(objective)
+
+    def _mix(self) -> Tensor:
+        """lambda, and 0 without a radius: the step is then exactly the plain one."""
+        radius, ratio = (ops.convert_to_tensor(v) for v in (self.radius_scale, self.flat_ratio))
+        return ops.where(radius > 0, ratio, ops.zeros_like(ratio))
+
+    def _length(self, weight_norm: Tensor, norm: Tensor, labels: Tensor, size: int) -> Tensor:
+        """The length of each class's step, for labels of any shape."""
+        counts = ops.take(ops.convert_to_tensor(self.class_counts, norm.dtype), labels)
+        radius = characteristic_radius(weight_norm, norm, counts, size)
+        return ops.cast(self.radius_scale, norm.dtype) * step_length(radius, size)
+
+    def _closed_form(self, form: ClosedForm, objective: Objective, outputs: Outputs) -> Tensor:
+        """lambda (flat - clean), from the logits of each sample under its class's step."""
+
+        def total(logits: list[Tensor]) -> tuple[Tensor, tuple[()]]:
+            return ops.sum(outputs.losses_of_logits(logits[0])), ()
+
+        _, (delta,) = backend.value_and_grad(total, [ops.stop_gradient(outputs.logits)])
+        averages = class_averages(objective.labels, outputs.features.dtype)
+        classes = form.class_gradients(
+            outputs.features, outputs.logits, ops.stop_gradient(delta), averages
+        )
+        weights = [ops.stop_gradient(ops.convert_to_tensor(v)) for v in form.perturbed_weights]
+        size = sum(_scalars(v) for v in form.perturbed_weights)
+        length = self._length(
+            global_norm(weights), ops.stop_gradient(classes.norm), objective.labels, size
+        )
+        flat = outputs.losses_of_logits(classes.logits_after(length))
+        return self._mix() * (outputs.reduce(flat) - outputs.reduce(outputs.sample_losses))
+
+    def _head_loop(self, objective: Objective, outputs: Outputs) -> Tensor:
+        """The same for a head without a closed form, from one pass of the head a class.
+
+        The loop is not differentiated through: its gradients with respect to the features and the
+        head's weights are handed on as constants of a linear term.
+        """
+        head = self._model.head
+        variables = [*head.trainable_variables]
+        fixed = [(v, ops.stop_gradient(ops.convert_to_tensor(v))) for v in head.variables]
+        features = outputs.features
+        own = [ops.convert_to_tensor(v) for v in variables]
+
+        def losses(values: list[Tensor]) -> Tensor:
+            with keras.StatelessScope([*fixed, *zip(variables, values[1:], strict=True)]):
+                return outputs.losses_of_features(values[0])
+
+        size = sum(_scalars(v) for v in variables)
+        passes = perturbed_passes(
+            losses,
+            outputs.reduce,
+            [ops.stop_gradient(v) for v in (features, *own)],
+            range(1, 1 + len(variables)),
+            objective.labels,
+            len(self.class_counts),
+            lambda weight_norm, norm, label: self._length(weight_norm, norm, label, size),
+            objective.replay,
+            ops.ones((), features.dtype),
+        )
+        linear = sum(
+            ops.sum(ops.stop_gradient(g) * (v - ops.stop_gradient(v)))
+            for g, v in zip(passes.gradients, (features, *own), strict=True)
+        )
+        flat = ops.stop_gradient(passes.loss) + linear
+        return self._mix() * (flat - outputs.reduce(outputs.sample_losses))
+
+    def _network_loop(self, objective: Objective) -> tuple[list[Tensor], Evaluation]:
+        """Any weights: the classes' passes through the whole network."""
+        chosen = _matching(objective.variables, self.perturb)
+        mix = self._mix()
+        gradients, evaluation = objective.gradient(
+            objective.values, lambda outputs: -mix * outputs.reduce(outputs.sample_losses)
+        )
+        size = sum(_scalars(objective.variables[i]) for i in chosen)
+        passes = perturbed_passes(
+            objective.sample_losses,
+            objective.reduce,
+            objective.values,
+            chosen,
+            objective.labels,
+            len(self.class_counts),
+            lambda weight_norm, norm, label: self._length(weight_norm, norm, label, size),
+            objective.replay,
+            objective.scale,
+        )
+        gradients = [
+            g + ops.cast(mix, g.dtype) * ops.cast(flat, g.dtype)
+            for g, flat in zip(gradients, passes.gradients, strict=True)
+        ]
+        loss = evaluation.loss + ops.cast(mix * passes.loss, evaluation.loss.dtype)
+        return gradients, evaluation._replace(loss=loss)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            "class_counts": list(self.class_counts),
+            "radius_scale": self._radius_scale,
+            "flat_ratio": self._flat_ratio,
+            "perturb": self.perturb,
+        }
+
+
+def _scalars(variable: keras.Variable) -> int:
+    size = 1
+    for dimension in variable.shape:
+        size *= dimension
+    return size
+
+
+def _matching(variables: Sequence[keras.Variable], pattern: str) -> list[int]:
+    """The positions of the variables whose path holds `pattern`; all of them for `"all"`."""
+    if pattern == "all":
+        return list(range(len(variables)))
+    chosen = [i for i, variable in enumerate(variables) if re.search(pattern, variable.path)]
+    if not chosen:
+        paths = ", ".join(variable.path for variable in variables[:8])
+        raise ValueError(
+            "`perturb` must be 'head', 'all' or a regular expression found in the path of a "
+            f"trainable variable; none of {len(variables)} matches (the first: {paths}). "
+            f"Received: perturb={pattern!r}"
+        )
+    return chosen

@@ -1,0 +1,102 @@
+"""One gradient and one pass for each class present: the general form of CC-SAM's first stage.
+
+    g_c = grad mean_{i in B_c} l_i(w),   eps_c = length_c g_c / ||g_c||
+    flat = sum_i l_i(w + sg(eps_{y_i})), reduced
+
+for any function of any weights. The loop is a `while_loop` over the classes present, so a compiled
+step has one body whatever the number of classes; the sum does not depend on their order.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from keras import ops
+
+from keras_ccsam import backend
+from keras_ccsam.sharpness.method import ascend, global_norm
+from keras_ccsam.typing import Tensor
+
+
+class ClassPasses(NamedTuple):
+    """What the loop leaves behind.
+
+    Attributes:
+        loss: scalar, the reduced loss of each sample under its own class's perturbation.
+        gradients: its gradient at each of the values, times `scale`.
+    """
+
+    loss: Tensor
+    gradients: list[Tensor]
+
+
+def perturbed_passes(
+    losses: Callable[[list[Tensor]], Tensor],
+    reduce: Callable[[Tensor], Tensor],
+    values: Sequence[Tensor],
+    perturbed: Sequence[int],
+    labels: Tensor,
+    num_classes: int,
+    length: Callable[[Tensor, Tensor, Tensor], Tensor],
+    replay: Callable[[], None],
+    scale: Tensor,
+) -> ClassPasses:
+    """Runs the classes of a batch, one after the other.
+
+    Args:
+        losses: maps values to sample losses (B,).
+        reduce: maps sample losses (B,) to a scalar; linear.
+        values: what `losses` depends on and is differentiated by.
+        perturbed: the positions in `values` of w, the weights that are perturbed.
+        labels: (B,) int32.
+        num_classes: K.
+        length: maps ||w||, ||g_c|| and the class to the length of the step.
+        replay: called before each pass, so that all draw the same randomness.
+        scale: the loss scale of mixed precision.
+    """
+    values = list(values)
+    counts = ops.sum(ops.one_hot(labels, num_classes, dtype="int32"), axis=0)
+    present = ops.sum(ops.cast(counts > 0, "int32"))
+    # The classes present come first; a stable order keeps runs repeatable.
+    order = ops.argsort(ops.cast(counts == 0, "int32"))
+    weight_norm = global_norm([values[i] for i in perturbed])
+
+    def one_class(index: Tensor, loss: Tensor, *gradients: Tensor) -> tuple[Tensor, ...]:
+        label = ops.take(order, index)
+        members = ops.equal(labels, label)
+        size = ops.sum(ops.cast(members, loss.dtype))
+
+        def mean(ws: list[Tensor]) -> tuple[Tensor, tuple[()]]:
+            replay()
+            full = list(values)
+            for i, w in zip(perturbed, ws, strict=True):
+                full[i] = w
+            own = ops.where(members, losses(full), 0.0)
+            return ops.sum(own) / size * ops.cast(scale, own.dtype), ()
+
+        ws = [values[i] for i in perturbed]
+        _, ascent = backend.value_and_grad(mean, ws)
+        ascent = backend.all_reduce(ascent)
+        # Radii are not invariant to the loss scale.
+        scaled_norm = global_norm(ascent)
+        norm = scaled_norm / ops.cast(scale, scaled_norm.dtype)
+        step = length(weight_norm, norm, label) / ops.where(scaled_norm > 0, scaled_norm, 1.0)
+        moved = list(values)
+        for i, w in zip(perturbed, ascend(ws, ascent, step), strict=True):
+            moved[i] = w
+
+        def flat(vs: list[Tensor]) -> tuple[Tensor, Tensor]:
+            replay()
+            value = reduce(ops.where(members, losses(vs), 0.0))
+            return value * ops.cast(scale, value.dtype), value
+
+        (_, value), own = backend.value_and_grad(flat, moved)
+        sums = [ops.add(total, g) for total, g in zip(gradients, own, strict=True)]
+        return (index + 1, loss + ops.cast(value, loss.dtype), *sums)
+
+    start = (
+        ops.zeros((), "int32"),
+        ops.zeros((), weight_norm.dtype),
+        *[ops.zeros_like(value) for value in values],
+    )
+    _, loss, *gradients = ops.while_loop(lambda index, *_: index < present, one_class, start)
+    return ClassPasses(loss, list(gradients))

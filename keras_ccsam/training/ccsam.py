@@ -1,0 +1,89 @@
+"""CC-SAM, ready to compile and fit."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from keras_ccsam.sharpness.class_conditional import ClassConditional
+from keras_ccsam.training.model import SharpnessAwareModel
+from keras_ccsam.training.split import split_classifier
+
+
+@keras.saving.register_keras_serializable(package="keras_ccsam")
+class CCSAM(SharpnessAwareModel):
+    """A classifier trained with class-conditional sharpness-aware minimisation.
+
+    Args:
+        backbone: a Keras model or layer from inputs to features (B, D).
+        num_classes: K; may be left out where `head` is given.
+        class_counts: the number of images of each class in the *training set*, K integers.
+        head: the classifier, a `keras.layers.Dense(num_classes)` by default.
+        radius_scale: r; see `sharpness.ClassConditional`. 0.01 by default.
+        flat_ratio: lambda. 0.5 by default.
+        perturb: `"head"` (the default; no extra pass), `"all"`, or a regular expression.
+        weight_decay: torch's; see `SharpnessAwareModel`. 0 by default.
+        **kwargs: of `keras.Model`.
+
+    Raises:
+        ValueError: if `class_counts` is missing, holds a count below 1, or does not match the
+            number of classes.
+
+    Example:
+        >>> model = CCSAM(backbone, num_classes=3, class_counts=[500, 60, 8])
+        >>> model.compile("sgd", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+        >>> model.fit(x, y, epochs=10)
+    """
+
+    def __init__(
+        self,
+        backbone: Any,
+        num_classes: int | None = None,
+        class_counts: Sequence[int] | None = None,
+        *,
+        head: Any = None,
+        radius_scale: float = 1e-2,
+        flat_ratio: float = 0.5,
+        perturb: str = "head",
+        weight_decay: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
+        if class_counts is None:
+            raise ValueError(
+                "`class_counts` must be the number of training images of each class, for "
+                "example numpy.bincount(y_train). Received: class_counts=None"
+            )
+        method = ClassConditional(class_counts, radius_scale, flat_ratio, perturb)
+        if num_classes is not None and num_classes != len(method.class_counts):
+            raise ValueError(
+                f"`class_counts` must have num_classes={num_classes} entries, one a class. "
+                f"Received: class_counts={list(method.class_counts)}"
+            )
+        if head is None:
+            head = keras.layers.Dense(len(method.class_counts), name="classifier")
+        super().__init__(backbone, head, method, weight_decay=weight_decay, **kwargs)
+
+    @classmethod
+    def from_model(cls, model: keras.Model, class_counts: Sequence[int], **kwargs: Any) -> "CCSAM":
+        """CC-SAM for a classifier that you already have.
+
+        The model is split at its last `Dense` layer. Layers are shared, not copied: training the
+        result trains `model`. A softmax activation on that layer stays, so the outputs are still
+        probabilities and the loss still takes them.
+
+        Args:
+            model: a built functional or sequential classifier that ends in a `Dense` layer.
+            class_counts: the number of training images of each class.
+            **kwargs: of `CCSAM`: radius_scale, flat_ratio, perturb, weight_decay, name.
+
+        Raises:
+            ValueError: if the model cannot be split, with the reason.
+        """
+        backbone, head = split_classifier(model)
+        return cls(backbone, class_counts=class_counts, head=head, **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        config = super().get_config()
+        config.pop("sharpness")
+        return {**config, **self.sharpness.get_config()}

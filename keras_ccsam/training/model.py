@@ -1,0 +1,260 @@
+"""A classifier whose training step is formed by a sharpness method."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_ccsam import backend
+from keras_ccsam.heads import DenseClosedForm, closed_form
+from keras_ccsam.sharpness.erm import ERM
+from keras_ccsam.sharpness.method import SharpnessMethod
+from keras_ccsam.training import step
+from keras_ccsam.training.sample_loss import SampleLoss, resolve_loss
+from keras_ccsam.training.targets import class_indices, dominant_labels, is_mixed
+from keras_ccsam.typing import Tensor
+
+_PROBABILITIES = ("softmax", "sigmoid")
+
+
+@keras.saving.register_keras_serializable(package="keras_ccsam")
+class SharpnessAwareModel(keras.Model):
+    """A backbone, a head, and a way to form the step's gradient.
+
+    Everything else is `keras.Model`: compile, fit, evaluate, save. `sample_weight`, `class_weight`,
+    `add_loss`, regularisers, mixed precision, gradient accumulation, EMA, clipping and any Keras
+    optimizer work as they do there.
+
+    Args:
+        backbone: a Keras model or layer from inputs to features (B, D).
+        head: a layer from features to (B, K): a `keras.layers.Dense`, a `heads.Cosine`, or any
+            other that states K as `units`. Its outputs are logits unless it has a softmax or
+            sigmoid activation.
+        sharpness: the method; `sharpness.ERM()`, the plain step, by default.
+        weight_decay: times w, added to the gradient of every trainable variable before the
+            optimizer sees it: torch's weight decay, inside momentum (Keras' own is outside, about
+            ten times weaker at momentum 0.9) and outside the ascent. Gradient clipping in the
+            optimizer sees the sum. 0 by default.
+        **kwargs: of `keras.Model`: name, dtype, trainable.
+
+    Raises:
+        ValueError: if the backbone's features are known not to have the shape (B, D), or
+            `weight_decay` is negative.
+    """
+
+    def __init__(
+        self,
+        backbone: Any,
+        head: Any,
+        sharpness: SharpnessMethod | None = None,
+        *,
+        weight_decay: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if weight_decay < 0:
+            raise ValueError(
+                f"`weight_decay` must be at least 0. Received: weight_decay={weight_decay}"
+            )
+        self.backbone = backbone
+        self.head = head
+        self.weight_decay = float(weight_decay)
+        self.sample_loss: Any = None
+        self.sharpness = sharpness if sharpness is not None else ERM()
+        self.sharpness.build(self)
+        input_shape = getattr(backbone, "input_shape", None) if backbone.built else None
+        if input_shape is not None:
+            self.build(input_shape)
+
+    def build(self, input_shape: Any) -> None:
+        """Builds the backbone and the head.
+
+        Raises:
+            ValueError: if the features do not have the shape (B, D).
+        """
+        if not self.backbone.built:
+            self.backbone.build(input_shape)
+        shape = self.backbone.compute_output_shape(input_shape)
+        if not isinstance(shape, (tuple, list)) or len(shape) != 2 or shape[1] is None:
+            raise ValueError(
+                "The backbone must put out features of shape (batch, features); add a "
+                f"GlobalAveragePooling2D or a Flatten. Received: output shape={shape}"
+            )
+        if not self.head.built:
+            self.head.build(tuple(shape))
+        self.built = True
+
+    @property
+    def num_classes(self) -> int:
+        """K, the number of the head's outputs."""
+        units = getattr(self.head, "units", None)
+        if units is None:
+            raise ValueError(
+                "The head must state its number of classes as `units`. "
+                f"Received: head={self.head!r}"
+            )
+        return int(units)
+
+    @property
+    def activation(self) -> Any:
+        """The head's activation, None where its outputs are logits."""
+        activation = getattr(self.head, "activation", None)
+        return None if activation is keras.activations.linear else activation
+
+    def head_logits(self, features: Tensor) -> Tensor:
+        """The head's outputs before its activation."""
+        form = closed_form(self.head)
+        if self.activation is None or not isinstance(form, DenseClosedForm):
+            return self.head(features, training=True)
+        return form.logits(features)
+
+    def call(self, inputs: Any, training: bool | None = None, return_features: bool = False) -> Any:
+        """The head's outputs (B, K); with `return_features`, also the features (B, D)."""
+        features = self.backbone(inputs, training=training)
+        outputs = self.head(features, training=training)
+        return (outputs, features) if return_features else outputs
+
+    def compile(
+        self, optimizer: Any = "rmsprop", loss: Any = None, *args: Any, **kwargs: Any
+    ) -> None:
+        """`keras.Model.compile`, with the loss matched to the outputs.
+
+        The name of a cross-entropy means that loss on logits where the model puts out logits.
+
+        Raises:
+            ValueError: if a loss object expects probabilities and gets logits, or the reverse.
+        """
+        name = getattr(self.activation, "__name__", None)
+        loss = resolve_loss(loss, outputs_logits=name not in _PROBABILITIES)
+        super().compile(optimizer, loss, *args, **kwargs)
+        self.sample_loss = SampleLoss(loss) if loss is not None else None
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Tensor:
+        """The compiled loss and the added ones; with mixup, of both labels in their shares."""
+        if not is_mixed(y):
+            return super().compute_loss(x, y, y_pred, sample_weight, training)
+        sample_loss = self.sample_loss
+        if sample_loss.reduction == "mean_with_sample_weight":
+            raise ValueError(
+                "Mixup targets need a loss whose reduction is 'sum_over_batch_size' or 'sum'. "
+                "Received: reduction='mean_with_sample_weight'"
+            )
+        mix = y["mix"]
+        weight = 1.0 if sample_weight is None else sample_weight
+        first = super().compute_loss(x, y["labels"], y_pred, weight * mix, training)
+        second = sample_loss.values(y["second_labels"], y_pred, weight * (1.0 - mix))
+        return first + sample_loss.reduce(second)
+
+    def compute_metrics(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
+    ) -> dict[str, Tensor]:
+        """The compiled metrics; of mixed samples, against the label with the larger share."""
+        logs: dict[str, Tensor] = super().compute_metrics(
+            x, dominant_labels(y), y_pred, sample_weight
+        )
+        return logs
+
+    def fit(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
+        """`keras.Model.fit`; a `BatchSequence` is told the epoch and is not shuffled again.
+
+        Raises:
+            ValueError: if a label lies outside [0, K). Arrays are checked whole, a `PyDataset` by
+                its first batch; other inputs give a NaN loss or the backend's own index error.
+        """
+        check_labels(x, y, self.num_classes)
+        if hasattr(x, "set_epoch"):
+            kwargs["shuffle"] = False
+            clock = keras.callbacks.LambdaCallback(
+                on_epoch_begin=lambda epoch, logs: x.set_epoch(epoch)
+            )
+            callbacks = kwargs.get("callbacks") or []
+            if isinstance(callbacks, keras.callbacks.CallbackList):
+                callbacks.append(clock)
+            else:
+                callbacks = keras.tree.flatten(callbacks)
+                kwargs["callbacks"] = [clock, *callbacks]
+        return super().fit(x, y, **kwargs)
+
+    def export_plain(self) -> keras.Model:
+        """A functional Keras model of stock layers that loads where this package is not installed.
+
+        It shares the backbone's layers and copies the head's weights. A `heads.Cosine` becomes
+        unit-normalised features and a `Dense` with normalised columns.
+
+        Raises:
+            ValueError: if the backbone is not a functional or sequential model.
+        """
+        from keras_ccsam.training.plain import plain_model
+
+        return plain_model(self)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            **super().get_config(),
+            "backbone": keras.saving.serialize_keras_object(self.backbone),
+            "head": keras.saving.serialize_keras_object(self.head),
+            "sharpness": keras.saving.serialize_keras_object(self.sharpness),
+            "weight_decay": self.weight_decay,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
+        """A model of the same parts, with fresh weights."""
+        config = dict(config)
+        for part in ("backbone", "head", "sharpness"):
+            if isinstance(config.get(part), dict):
+                config[part] = keras.saving.deserialize_keras_object(
+                    config[part], custom_objects=custom_objects
+                )
+        return cls(**config)
+
+    def get_compile_config(self) -> Any:
+        """Keras' own, but with the compiler left to the backend that loads the file.
+
+        A model saved under JAX would otherwise switch torch.compile on.
+        """
+        config = super().get_compile_config()
+        if config:
+            config["jit_compile"] = "auto"
+        return config
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compiles as the saved model was, with the optimizer's variables ready to be loaded."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.built and self.optimizer is not None:
+            self.optimizer.build(self.trainable_variables)
+
+    # JAX hands a step its state; the other backends read and assign variables.
+    train_step: Any = step.stateless_train_step if backend.STATELESS else step.stateful_train_step
+
+
+def check_labels(x: Any, y: Any, num_classes: int) -> None:
+    """Raises ValueError for a label outside [0, num_classes), where labels can be seen."""
+    if y is None and isinstance(x, keras.utils.PyDataset) and len(x) > 0:
+        batch = x[0]
+        y = batch[1] if isinstance(batch, tuple) and len(batch) > 1 else None
+    if y is None:
+        return
+    for labels in [y["labels"], y["second_labels"]] if is_mixed(y) else [y]:
+        if not hasattr(labels, "shape") or len(labels.shape) == 0:
+            continue
+        if len(labels.shape) == 2 and labels.shape[1] not in (1, num_classes):
+            raise ValueError(
+                f"One-hot labels must have {num_classes} columns, one a class. "
+                f"Received: labels of shape {tuple(labels.shape)}"
+            )
+        classes = np.asarray(keras.ops.convert_to_numpy(class_indices(labels)))
+        outside = classes[(classes < 0) | (classes >= num_classes)]
+        if outside.size:
+            raise ValueError(
+                f"Labels must lie in [0, {num_classes}), one number a class. "
+                f"Received: label {int(outside[0])}"
+            )

@@ -1,0 +1,113 @@
+"""One batch's loss as a pure function of explicit weight values.
+
+Every pass runs in one `keras.StatelessScope`: the weights it reads are the values it was given,
+what it writes (BatchNorm statistics, seeds) stays in the scope, and no variable is ever mutated.
+The loss, the regularisers and the loss scale are computed inside it, so that they see the same
+weights.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_ccsam import backend
+from keras_ccsam.sharpness.method import Evaluation, Outputs, at_least_float32
+from keras_ccsam.training.targets import class_indices
+from keras_ccsam.typing import Tensor
+
+
+class BatchObjective:
+    """The `Objective` of one batch. See `keras_ccsam.sharpness.Objective`.
+
+    Args:
+        model: the `SharpnessAwareModel`.
+        values: of its trainable variables.
+        state: pairs of every other variable and its value where a step is stateless (JAX); empty
+            elsewhere.
+        x: the batch's inputs, `y` its targets, `sample_weight` (B,) or None.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        values: Sequence[Tensor],
+        state: Sequence[tuple[keras.Variable, Tensor]],
+        x: Any,
+        y: Any,
+        sample_weight: Tensor | None,
+    ) -> None:
+        self.model = model
+        self.variables = model.trainable_variables
+        self.values = list(values)
+        self.labels = class_indices(y)
+        self.replay = backend.replay_rng()
+        self._state = list(state)
+        self._x, self._y, self._sample_weight = x, y, sample_weight
+        with keras.StatelessScope(self._state):
+            one = ops.ones((), keras.config.floatx())
+            self.scale = model.optimizer.scale_loss(one) if model.optimizer is not None else one
+
+    def gradient(
+        self, values: Sequence[Tensor], term: Callable[[Outputs], Tensor] | None = None
+    ) -> tuple[list[Tensor], Evaluation]:
+        """The gradient of the scaled loss plus `term`, and what the pass left behind."""
+
+        def loss_and_evaluation(values: list[Tensor]) -> tuple[Tensor, Evaluation]:
+            model = self.model
+            with self._scope(values) as scope:
+                predictions, features = model(self._x, training=True, return_features=True)
+                loss = model.compute_loss(
+                    self._x, self._y, predictions, self._sample_weight, training=True
+                )
+                if term is not None:
+                    extra = term(self._outputs(features, predictions))
+                    loss = loss + ops.cast(extra, loss.dtype)
+                scaled = model.optimizer.scale_loss(loss) if model.optimizer is not None else loss
+            side = [*model.non_trainable_variables, *model.metrics_variables]
+            updates = [scope.get_current_value(variable) for variable in side]
+            return scaled, Evaluation(loss, predictions, updates)
+
+        (_, evaluation), gradients = backend.value_and_grad(loss_and_evaluation, values)
+        return gradients, evaluation
+
+    def sample_losses(self, values: Sequence[Tensor]) -> Tensor:
+        """(B,) weighted losses at `values`; what the pass writes is dropped."""
+        with self._scope(values):
+            predictions = self.model(self._x, training=True)
+            return self._losses(predictions)
+
+    def reduce(self, sample_losses: Tensor) -> Tensor:
+        """The compiled loss's own reduction."""
+        return self.model.sample_loss.reduce(sample_losses, self._sample_weight)
+
+    def _scope(self, values: Sequence[Tensor]) -> Any:
+        mapping = [*zip(self.variables, values, strict=True), *self._state]
+        return keras.StatelessScope(mapping, collect_losses=True)
+
+    def _losses(self, predictions: Tensor) -> Tensor:
+        return self.model.sample_loss.values(self._y, predictions, self._sample_weight)
+
+    def _outputs(self, features: Tensor, predictions: Tensor) -> Outputs:
+        model = self.model
+        features = at_least_float32(features)
+        logits = at_least_float32(predictions)
+        activation = model.activation
+        if activation is not None:
+            logits = model.head_logits(features)
+
+        def losses_of_logits(logits: Tensor) -> Tensor:
+            return self._losses(activation(logits) if activation is not None else logits)
+
+        def losses_of_features(features: Tensor) -> Tensor:
+            return self._losses(model.head(features, training=True))
+
+        return Outputs(
+            features,
+            logits,
+            self._losses(predictions),
+            losses_of_logits,
+            losses_of_features,
+            self.reduce,
+        )

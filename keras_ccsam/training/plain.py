@@ -1,0 +1,34 @@
+"""A trained model in stock Keras layers."""
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_ccsam.heads import Cosine
+
+
+def plain_model(model: Any) -> keras.Model:
+    """The functional form of a `SharpnessAwareModel`. See its `export_plain`."""
+    backbone = model.backbone
+    if not getattr(backbone, "inputs", None):
+        raise ValueError(
+            "Only a functional or sequential backbone can be exported as a plain model. "
+            f"Received: backbone of {type(backbone).__name__}"
+        )
+    inputs = [keras.Input(batch_shape=t.shape, dtype=t.dtype) for t in backbone.inputs]
+    features = backbone(inputs[0] if len(inputs) == 1 else inputs)
+    head = model.head
+    if isinstance(head, Cosine):
+        features = keras.layers.UnitNormalization(axis=-1, name="directions")(features)
+        dense = keras.layers.Dense(head.units, use_bias=False, name=head.name)
+        kernel = ops.convert_to_numpy(head.kernel)
+        norms = np.maximum(np.linalg.norm(kernel, axis=0, keepdims=True), 1e-12)
+        weights = [head.scale * kernel / norms]
+    else:
+        dense = type(head).from_config(head.get_config())
+        weights = head.get_weights()
+    outputs = dense(features)
+    dense.set_weights(weights)
+    return keras.Model(inputs[0] if len(inputs) == 1 else inputs, outputs, name="classifier_model")

@@ -1,0 +1,121 @@
+"""The compiled loss, sample by sample.
+
+Class gradients are taken of single samples' losses, which Keras' `compute_loss` has already
+reduced. This reads the same loss before its reduction.
+"""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_ccsam import backend
+from keras_ccsam.training.targets import is_mixed
+from keras_ccsam.typing import Tensor
+
+_REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "mean_with_sample_weight")
+
+
+def resolve_loss(loss: Any, outputs_logits: bool) -> Any:
+    """The loss to compile, with logits and probabilities told apart.
+
+    Keras takes the name of a cross-entropy for a loss on probabilities. Where the model puts out
+    logits, the name means the same loss on logits here.
+
+    Args:
+        loss: what the user passed to `compile`.
+        outputs_logits: whether the model's outputs are logits.
+
+    Raises:
+        ValueError: if a loss object expects probabilities and the model puts out logits, or the
+            other way round; or if there is not exactly one loss with a reduction.
+    """
+    if loss is None:
+        return None
+    if isinstance(loss, (dict, list, tuple)) and not (
+        isinstance(loss, dict) and "class_name" in loss
+    ):
+        raise ValueError(
+            "A sharpness-aware model has one output and takes one loss, not several. "
+            f"Received: loss={loss!r}"
+        )
+    resolved = keras.losses.get(loss)
+    if isinstance(loss, str) and outputs_logits:
+        resolved = _on_logits(resolved)
+    if isinstance(resolved, keras.losses.Loss):
+        _check(resolved, outputs_logits)
+    return resolved
+
+
+def _on_logits(loss: Any) -> Any:
+    """The same loss with `from_logits=True`, if it has that argument."""
+    if inspect.isfunction(loss):
+        if "from_logits" not in inspect.signature(loss).parameters:
+            return loss
+        name = "".join(word.capitalize() for word in loss.__name__.split("_"))
+        return getattr(keras.losses, name)(from_logits=True)
+    config = loss.get_config()
+    if "from_logits" not in config:
+        return loss
+    return type(loss).from_config({**config, "from_logits": True})
+
+
+def _check(loss: keras.losses.Loss, outputs_logits: bool) -> None:
+    from_logits = loss.get_config().get("from_logits")
+    if from_logits is not None and bool(from_logits) != outputs_logits:
+        have, want = ("logits", True) if outputs_logits else ("probabilities", False)
+        raise ValueError(
+            f"The model's outputs are {have}, so the loss must have from_logits={want}. "
+            f"Received: loss={loss!r} with from_logits={from_logits}"
+        )
+    if loss.reduction not in _REDUCTIONS:
+        raise ValueError(
+            f"The loss must reduce a batch to a scalar, by one of {_REDUCTIONS}. "
+            f"Received: reduction={loss.reduction!r}"
+        )
+
+
+class SampleLoss:
+    """The compiled loss of each sample, and its reduction.
+
+    Args:
+        loss: a `keras.losses.Loss`, or a function of `(y_true, y_pred)` that returns one loss a
+            sample.
+    """
+
+    def __init__(self, loss: Any) -> None:
+        self.loss = loss
+        is_object = isinstance(loss, keras.losses.Loss)
+        self._call: Callable[[Tensor, Tensor], Tensor] = loss.call if is_object else loss
+        self.dtype = loss.dtype if is_object else keras.config.floatx()
+        self.reduction = loss.reduction if is_object else "sum_over_batch_size"
+
+    def values(self, y: Any, y_pred: Tensor, sample_weight: Tensor | None = None) -> Tensor:
+        """(B,) losses times weights; with mixup, of the two labels in their shares."""
+        if is_mixed(y):
+            mix = ops.cast(y["mix"], self.dtype)
+            first = self.values(y["labels"], y_pred, sample_weight)
+            return mix * first + (1.0 - mix) * self.values(
+                y["second_labels"], y_pred, sample_weight
+            )
+        predictions = ops.convert_to_tensor(y_pred, dtype=self.dtype)
+        losses = self._call(ops.convert_to_tensor(y, dtype=self.dtype), predictions)
+        if len(losses.shape) > 1:
+            losses = ops.mean(losses, axis=tuple(range(1, len(losses.shape))))
+        if sample_weight is not None:
+            losses = losses * self._weights(sample_weight)
+        return losses
+
+    def reduce(self, losses: Tensor, sample_weight: Tensor | None = None) -> Tensor:
+        """The scalar that the loss's own reduction makes of weighted losses (B,)."""
+        total = ops.sum(losses)
+        if self.reduction == "mean_with_sample_weight" and sample_weight is not None:
+            total = total / ops.sum(self._weights(sample_weight))
+        elif self.reduction != "sum":
+            total = total / ops.cast(ops.shape(losses)[0], losses.dtype)
+        return total / backend.replica_count()
+
+    def _weights(self, sample_weight: Tensor) -> Tensor:
+        return ops.reshape(ops.cast(sample_weight, self.dtype), (-1,))

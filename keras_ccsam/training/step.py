@@ -1,0 +1,89 @@
+"""The two shells of a training step: one for JAX, one for backends whose variables are mutable.
+
+Both hand the batch to the model's sharpness method and give the gradient to the user's optimizer,
+so momentum, schedules, clipping, accumulation, EMA and loss scaling are Keras' own.
+"""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_ccsam import backend
+from keras_ccsam.training.objective import BatchObjective
+from keras_ccsam.typing import Tensor
+
+
+def stateless_train_step(model: Any, state: Any, data: Any) -> tuple[dict[str, Tensor], Any]:
+    """One step on JAX: takes and returns the values of all variables."""
+    trainable, non_trainable, optimizer_values, metrics_values = state
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    others = [
+        *zip(model.non_trainable_variables, non_trainable, strict=True),
+        *zip(model.metrics_variables, metrics_values, strict=True),
+        *zip(model.optimizer.variables, optimizer_values, strict=True),
+    ]
+    objective = BatchObjective(model, trainable, others, x, y, sample_weight)
+    with keras.StatelessScope(others):
+        method = model.sharpness
+        gradients, evaluation = method.gradients(objective)
+        gradients = _decay(model, gradients, trainable, objective.scale)
+    trainable, optimizer_values = model.optimizer.stateless_apply(
+        optimizer_values, gradients, trainable
+    )
+    updated = [
+        old if new is None else new
+        for old, new in zip([*non_trainable, *metrics_values], evaluation.updates, strict=True)
+    ]
+    non_trainable = updated[: len(non_trainable)]
+    metrics_values = updated[len(non_trainable) :]
+    mapping = list(zip(model.metrics_variables, metrics_values, strict=True))
+    with keras.StatelessScope(mapping) as scope:
+        logs = _metrics(model, x, y, evaluation.loss, evaluation.predictions, sample_weight)
+    metrics_values = [
+        old if (new := scope.get_current_value(variable)) is None else new
+        for variable, old in mapping
+    ]
+    return logs, (trainable, non_trainable, optimizer_values, metrics_values)
+
+
+def stateful_train_step(model: Any, data: Any) -> dict[str, Tensor]:
+    """One step on TensorFlow and torch."""
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    # TensorFlow traces the step before Keras has built anything.
+    if not model.built:
+        model.build(x.shape)
+    variables = model.trainable_variables
+    if not model.optimizer.built:
+        model.optimizer.build(variables)
+    values = [variable.value for variable in variables]
+    objective = BatchObjective(model, values, (), x, y, sample_weight)
+    gradients, evaluation = model.sharpness.gradients(objective)
+    with backend.no_grad():
+        gradients = _decay(model, gradients, values, objective.scale)
+        model.optimizer.apply(gradients, variables)
+        side = [*model.non_trainable_variables, *model.metrics_variables]
+        for variable, value in zip(side, evaluation.updates, strict=True):
+            if value is not None:
+                variable.assign(value)
+    loss = evaluation.loss * backend.replica_count()
+    return _metrics(model, x, y, loss, evaluation.predictions, sample_weight)
+
+
+def _decay(model: Any, gradients: list[Tensor], values: list[Tensor], scale: Tensor) -> Any:
+    """Adds torch's weight decay: to the gradient, so inside momentum and outside the ascent."""
+    if not model.weight_decay:
+        return gradients
+    return [
+        gradient + ops.cast(model.weight_decay * scale, gradient.dtype) * value
+        for gradient, value in zip(gradients, values, strict=True)
+    ]
+
+
+def _metrics(
+    model: Any, x: Any, y: Any, loss: Tensor, predictions: Tensor, sample_weight: Tensor | None
+) -> dict[str, Tensor]:
+    tracker = next(metric for metric in model.metrics if metric.name == "loss")
+    tracker.update_state(loss, sample_weight=ops.shape(keras.tree.flatten(x)[0])[0])
+    logs: dict[str, Tensor] = model.compute_metrics(x, y, predictions, sample_weight)
+    return logs

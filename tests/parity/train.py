@@ -1,0 +1,45 @@
+"""Trains each method for 12 steps from given weights and writes the weights that result.
+
+usage: KERAS_BACKEND=... python -m tests.parity.train OUT.npz
+"""
+
+import sys
+
+import keras
+import numpy as np
+
+import keras_ccsam as cc
+from keras_ccsam.sharpness import ERM, SAM, AdversarialFeatures, ClassConditional
+from tests.support import COUNTS, batch_norm_model, toy_batches
+
+METHODS = {
+    "erm": lambda: (ERM(), None),
+    "sam": lambda: (SAM(0.05), None),
+    "asam": lambda: (SAM(0.5, adaptive=True), None),
+    "ccsam": lambda: (ClassConditional(COUNTS, 0.1), None),
+    "ccsam-cosine": lambda: (ClassConditional(COUNTS, 0.1), cc.heads.Cosine(5, scale=8.0)),
+    "ccsam-all": lambda: (ClassConditional(COUNTS, 0.1, perturb="all"), None),
+    "stage-2": lambda: (AdversarialFeatures(COUNTS, alpha=0.7), None),
+}
+
+
+def trained(name: str) -> list[np.ndarray]:
+    """The weights after 12 steps, BatchNorm's statistics among them."""
+    method, head = METHODS[name]()
+    model = batch_norm_model(method, head=head, weight_decay=1e-3)
+    rng = np.random.default_rng(1)
+    for variable in model.backbone.variables + model.head.variables:
+        value = 0.4 * rng.normal(size=variable.shape)
+        if "moving_variance" in variable.path or "gamma" in variable.path:
+            value = 1.0 + abs(value)
+        variable.assign(value)
+    x, y = toy_batches(48)
+    y = {"labels": y, "second_labels": y[::-1].copy(), "mix": np.full(48, 0.8, "float32")}
+    model.compile(keras.optimizers.SGD(0.05, momentum=0.9), "sparse_categorical_crossentropy")
+    model.fit(x, y, batch_size=12, epochs=3, shuffle=False, verbose=0)
+    return [keras.ops.convert_to_numpy(v) for v in model.backbone.variables + model.head.variables]
+
+
+if __name__ == "__main__":
+    arrays = {f"{name}/{i}": w for name in METHODS for i, w in enumerate(trained(name))}
+    np.savez(sys.argv[1], **arrays)

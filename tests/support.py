@@ -1,0 +1,119 @@
+"""Parts that several test files build their models from."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+import keras_ccsam as cc
+from keras_ccsam import backend
+from keras_ccsam.training.objective import BatchObjective
+
+VECTORS = Path(__file__).parent / "vectors"
+
+
+def vector(name: str) -> dict[str, np.ndarray]:
+    """One file of reference numbers."""
+    with np.load(VECTORS / f"{name}.npz", allow_pickle=False) as file:
+        return {key: file[key] for key in file}
+
+
+@contextlib.contextmanager
+def float_type(name: str) -> Iterator[None]:
+    """Keras, and JAX below it, computing in `name`."""
+    before = keras.config.floatx()
+    keras.config.set_floatx(name)
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        if keras.backend.backend() == "jax" and name == "float64":
+            import jax
+
+            with jax.enable_x64(True):
+                yield
+        else:
+            yield
+    finally:
+        keras.config.set_floatx(before)
+        keras.config.set_dtype_policy(policy)
+
+
+class FixedFeatures(keras.layers.Layer):
+    """A backbone whose features are its weights, so that their gradient can be read."""
+
+    def __init__(self, features: np.ndarray) -> None:
+        super().__init__()
+        self._start = features
+        self.build((None, 1))
+
+    def build(self, input_shape: Any) -> None:
+        self.features = self.add_weight(
+            shape=self._start.shape, initializer="zeros", name="features"
+        )
+        self.features.assign(self._start)
+        self.built = True
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        return self.features + 0.0 * inputs
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return (input_shape[0], self._start.shape[1])
+
+    @property
+    def input_shape(self) -> Any:
+        return (None, 1)
+
+
+def objective(model: Any, x: Any, y: Any, sample_weight: Any = None) -> BatchObjective:
+    """The objective of one batch, outside `fit`."""
+    values = [ops.convert_to_tensor(v.value) for v in model.trainable_variables]
+    x, y = (keras.tree.map_structure(ops.convert_to_tensor, part) for part in (x, y))
+    return BatchObjective(model, values, (), x, y, sample_weight)
+
+
+def step_gradients(model: Any, x: Any, y: Any, sample_weight: Any = None) -> tuple[Any, Any]:
+    """The gradients by variable path's last part, and the evaluation, as numpy."""
+    model.optimizer.build(model.trainable_variables)
+    gradients, evaluation = model.sharpness.gradients(objective(model, x, y, sample_weight))
+    named = {
+        v.path: ops.convert_to_numpy(g)
+        for v, g in zip(model.trainable_variables, gradients, strict=True)
+    }
+    return named, float(evaluation.loss)
+
+
+def batch_norm_model(sharpness: Any = None, seed: int = 0, dropout: float = 0.0, **kwargs: Any):
+    """A small convolutional network with BatchNorm, regularisers and add_loss terms."""
+    # Keras itself cannot add float16 activity losses to a float32 loss on TensorFlow.
+    half = "mixed" in keras.config.dtype_policy().name
+    activity = None if half and keras.backend.backend() == "tensorflow" else "l2"
+    keras.utils.set_random_seed(seed)
+    inputs = keras.Input((6, 6, 2))
+    x = keras.layers.Conv2D(4, 3, kernel_regularizer="l2", name="conv")(inputs)
+    x = keras.layers.BatchNormalization(name="norm")(x)
+    x = keras.layers.ReLU(name="relu")(x)
+    if dropout:
+        x = keras.layers.Dropout(dropout, seed=7)(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    x = keras.layers.Dense(8, activation="tanh", activity_regularizer=activity, name="hidden")(x)
+    backbone = keras.Model(inputs, x)
+    head = kwargs.pop("head", None) or keras.layers.Dense(5, name="classifier")
+    return cc.SharpnessAwareModel(backbone, head, sharpness, **kwargs)
+
+
+def toy_batches(samples: int = 60, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Learnable images of five long-tailed classes."""
+    rng = np.random.default_rng(seed)
+    y = rng.choice(5, samples, p=[0.4, 0.3, 0.15, 0.1, 0.05]).astype("int32")
+    y[:5] = np.arange(5)
+    x = rng.normal(size=(samples, 6, 6, 2)).astype("float32") + y[:, None, None, None] * 0.3
+    return x, y
+
+
+COUNTS = (24, 18, 9, 6, 3)
+
+__all__ = ["COUNTS", "FixedFeatures", "backend", "batch_norm_model", "float_type", "objective"]

@@ -1,0 +1,173 @@
+"""Each reference test, with the code broken on purpose: it must notice."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+import keras_ccsam as cc
+from keras_ccsam.heads import class_averages
+from keras_ccsam.sharpness import ClassConditional, class_conditional, class_loop, sam
+from tests.support import vector
+from tests.training.test_vectors import (
+    PlainDense,
+    check_gradients,
+    check_two_layers,
+    compiled,
+    stage1,
+    two_layers,
+)
+
+
+def dense_case():
+    v = vector("stage1_dense_cifar10_ir200")
+    check_gradients(v, compiled(v, keras.layers.Dense(10), stage1(v)), 1e-5)
+
+
+def cosine_case():
+    v = vector("stage1_cosine_wide")
+    check_gradients(v, compiled(v, cc.heads.Cosine(7, scale=16.0), stage1(v)), 1e-5)
+
+
+def loop_case():
+    v = vector("stage1_dense_cifar10_ir200")
+    check_gradients(v, compiled(v, PlainDense(10), stage1(v)), 1e-5)
+
+
+def all_weights_case():
+    v = vector("stage1_all_weights_0.5")
+    counts = v["class_counts"].tolist()
+    method = ClassConditional(counts, float(v["radius_scale"]), float(v["flat_ratio"]), "all")
+    check_two_layers(v, two_layers(v, method), v["loss"], 1e-5)
+
+
+def sam_case():
+    v = vector("sam_all_weights")
+    check_two_layers(v, two_layers(v, cc.sharpness.SAM(float(v["rho"]))), v["loss"], 1e-5)
+
+
+def stage2_case():
+    v = vector("stage2_cifar10")
+    method = cc.sharpness.AdversarialFeatures(
+        v["class_counts"].tolist(), 1.0, True, True, 2.0, alpha=float(v["alpha"])
+    )
+    model = compiled(v, keras.layers.Dense(10), method)
+    from tests.support import step_gradients
+
+    named, loss = step_gradients(model, np.zeros((64, 1), "float32"), v["labels"].astype("int32"))
+    np.testing.assert_allclose(loss, v["loss"], rtol=1e-5)
+    kernel = next(g for path, g in named.items() if path.endswith("kernel"))
+    np.testing.assert_allclose(kernel, v["grad_kernel"], atol=1e-5)
+
+
+def zero_length(monkeypatch):
+    monkeypatch.setattr(ClassConditional, "_length", lambda self, w, norm, y, k: 0.0 * norm)
+
+
+def no_count_factor(monkeypatch):
+    def same(weight_norm, norm, counts, size):
+        return cc.sharpness.characteristic_radius(weight_norm, norm, ops.ones_like(counts), size)
+
+    monkeypatch.setattr(class_conditional, "characteristic_radius", same)
+
+
+def no_sqrt_k(monkeypatch):
+    monkeypatch.setattr(class_conditional, "step_length", lambda radius, size: radius)
+
+
+def class_sums(monkeypatch):
+    def sums(labels, dtype="float32"):
+        return ops.cast(ops.equal(labels[:, None], labels[None, :]), dtype)
+
+    monkeypatch.setattr(class_conditional, "class_averages", sums)
+
+
+def other_classes_too(monkeypatch):
+    def all_alike(labels, dtype="float32"):
+        return class_averages(ops.zeros_like(labels), dtype)
+
+    monkeypatch.setattr(class_conditional, "class_averages", all_alike)
+
+
+def gradient_through_the_step(monkeypatch):
+    monkeypatch.setattr(ops, "stop_gradient", lambda x: x)
+
+
+def no_ascent(monkeypatch):
+    for module in (class_loop, sam):
+        monkeypatch.setattr(module, "ascend", lambda values, directions, step: list(values))
+
+
+def descent_for_ascent(monkeypatch):
+    from keras_ccsam.sharpness.method import ascend
+
+    for module in (class_loop, sam):
+        monkeypatch.setattr(module, "ascend", lambda v, d, step: ascend(v, d, -step))
+
+
+def no_features_moved(monkeypatch):
+    from keras_ccsam.sharpness import adversarial_features
+
+    monkeypatch.setattr(adversarial_features, "safe_divide", lambda a, b: ops.zeros_like(a))
+
+
+CASES = {
+    "dense": (dense_case, [zero_length, no_count_factor, no_sqrt_k, class_sums, other_classes_too,
+                           gradient_through_the_step]),
+    "cosine": (cosine_case, [zero_length, no_count_factor, class_sums, gradient_through_the_step]),
+    "loop": (loop_case, [zero_length, no_ascent, descent_for_ascent, no_count_factor]),
+    "all": (all_weights_case, [zero_length, no_ascent, descent_for_ascent, no_sqrt_k]),
+    "sam": (sam_case, [no_ascent, descent_for_ascent]),
+    "stage2": (stage2_case, [no_features_moved]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("case", "mutation"),
+    [(case, mutation) for case, (_, mutations) in CASES.items() for mutation in mutations],
+    ids=lambda value: value if isinstance(value, str) else value.__name__,
+)
+def test_the_vectors_notice(case, mutation, monkeypatch):
+    check = CASES[case][0]
+    check()
+    mutation(monkeypatch)
+    with pytest.raises(AssertionError):
+        check()
+
+
+def test_the_mask_test_notices_a_second_draw(monkeypatch):
+    """On torch an unseeded Dropout draws anew unless the generator is rewound."""
+    from tests.training.test_step import test_both_passes_draw_the_same_mask as mask_test
+
+    if keras.backend.backend() != "torch":
+        pytest.skip("every seed is a Keras variable here")
+    monkeypatch.setattr(cc.training.objective.backend, "replay_rng", lambda: lambda: None)
+    with pytest.raises(AssertionError):
+        mask_test("sam")
+
+
+def test_the_batch_norm_test_notices_the_perturbed_statistics(monkeypatch):
+    """Keeping the side effects of the second pass would go unseen by accuracy."""
+    from tests.training.test_step import METHODS
+    from tests.training.test_step import test_batch_norm_and_seeds_advance_once_a_step as norm_test
+
+    def second_pass_kept(self, objective):
+        _, evaluation = objective.gradient(objective.values)
+        for variable, value in zip(
+            [*self.model.non_trainable_variables, *self.model.metrics_variables],
+            evaluation.updates,
+            strict=True,
+        ):
+            if value is not None and keras.backend.backend() != "jax":
+                variable.assign(value)
+        return objective.gradient(objective.values)
+
+    if keras.backend.backend() == "jax":
+        pytest.skip("a variable cannot be assigned inside a step on JAX")
+    monkeypatch.setattr(
+        cc.sharpness.SAM, "build", lambda self, model: setattr(self, "model", model)
+    )
+    monkeypatch.setattr(cc.sharpness.SAM, "gradients", second_pass_kept)
+    assert "sam" in METHODS
+    with pytest.raises(AssertionError):
+        norm_test("sam")
