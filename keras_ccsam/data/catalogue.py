@@ -1,0 +1,130 @@
+"""The data sets that can be loaded by name."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from types import MappingProxyType
+
+from keras_ccsam.data import cifar, digits
+from keras_ccsam.data.cut import cut
+from keras_ccsam.data.long_tailed import LongTailedData
+from keras_ccsam.data.profiles import Profile, check_profile, check_ratio
+from keras_ccsam.data.subset import Protocol, check_fraction, check_protocol, check_seed
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What is known of a data set before it is loaded.
+
+    Attributes:
+        description: one line.
+        num_classes: number of classes.
+        image_shape: height, width and channels.
+        largest_class: images of the largest class; the largest imbalance ratio that works.
+        test_images: size of the balanced test set.
+        licence: terms of the images, and whom to cite.
+        download: whether the images are fetched from the network unless a path is given.
+    """
+
+    description: str
+    num_classes: int
+    image_shape: tuple[int, int, int]
+    largest_class: int
+    test_images: int
+    licence: str
+    download: bool
+
+
+DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
+    {
+        "digits-lt": DatasetInfo(
+            description="scikit-learn's handwritten digits, 8 x 8 grey; embedded",
+            num_classes=10,
+            image_shape=(8, 8, 1),
+            largest_class=128,
+            test_images=500,
+            licence=digits.LICENCE,
+            download=False,
+        ),
+        "cifar10-lt": DatasetInfo(
+            description="CIFAR-10, 32 x 32 colour; Keras' download or a local path",
+            num_classes=10,
+            image_shape=(32, 32, 3),
+            largest_class=5000,
+            test_images=10_000,
+            licence=cifar.LICENCE,
+            download=True,
+        ),
+        "cifar100-lt": DatasetInfo(
+            description="CIFAR-100, 32 x 32 colour; Keras' download or a local path",
+            num_classes=100,
+            image_shape=(32, 32, 3),
+            largest_class=500,
+            test_images=10_000,
+            licence=cifar.LICENCE,
+            download=True,
+        ),
+    }
+)
+
+
+def load(
+    name: str,
+    *,
+    imbalance_ratio: float | None = 100.0,
+    profile: Profile = "exponential",
+    protocol: Protocol = "ldam",
+    seed: int = 0,
+    path: str | os.PathLike[str] | None = None,
+    validation_fraction: float = 0.0,
+) -> LongTailedData:
+    """Loads a data set by name and makes its training part long-tailed.
+
+    Args:
+        name: a key of `DATASETS`.
+        imbalance_ratio: largest class count over the smallest, at least 1; `None` keeps every
+            training image of the source.
+        profile: `"exponential"` or `"step"` (`profiles.profile_counts`).
+        protocol: which images are kept: `"ldam"`, `"seeded"` or `"first_n"` (`subset.draw_subset`).
+        seed: of the protocol `"seeded"` and of the validation split; at least 0.
+        path: where CIFAR lies (`cifar.load_cifar` lists the formats); `None` downloads it. An npz
+            may itself be a long-tailed draw with its `train_indices`: `"ldam"` then keeps the first
+            images of each class, because the draws are nested.
+        validation_fraction: share of each class cut from train for validation, in [0, 1).
+
+    Returns:
+        The data; the test set stays balanced and whole.
+
+    Raises:
+        ValueError: if an argument is not valid, or the images cannot be read or downloaded.
+    """
+    info = DATASETS.get(name)
+    if info is None:
+        close = get_close_matches(str(name), DATASETS, n=1)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        raise ValueError(f"The data sets are {', '.join(DATASETS)}{hint}. Received: name={name!r}")
+    # Bad arguments are named before anything is downloaded.
+    if imbalance_ratio is not None:
+        check_ratio(imbalance_ratio, info.largest_class)
+    check_profile(profile)
+    check_protocol(protocol)
+    check_seed(seed)
+    check_fraction("validation_fraction", validation_fraction)
+    if name == "digits-lt":
+        if path is not None:
+            raise ValueError(
+                f"digits-lt comes with scikit-learn and takes no path. Received: path={str(path)!r}"
+            )
+        source = digits.load_digits()
+    else:
+        source = cifar.load_cifar(name, path)
+    return cut(
+        source,
+        imbalance_ratio=imbalance_ratio,
+        profile=profile,
+        protocol=protocol,
+        seed=seed,
+        validation_fraction=validation_fraction,
+        fit_head=name == "digits-lt",
+    )

@@ -1,0 +1,93 @@
+"""Index lists on disk: which images a run used, with a SHA-256."""
+
+import hashlib
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_ccsam.data.npz import UNREADABLE, open_npz
+
+_KEYS = ("name", "train_indices", "validation_indices", "class_counts", "index_sha256")
+
+
+@dataclass(frozen=True, eq=False)
+class SavedIndices:
+    """The content of an index file.
+
+    Attributes:
+        name: name of the data set.
+        train_indices: position of each training image in the source's own order (N,), int64.
+        validation_indices: the same for the validation images; empty if there are none.
+        class_counts: training images of each class.
+        index_sha256: digest of `train_indices`.
+    """
+
+    name: str
+    train_indices: NDArray[np.int64]
+    validation_indices: NDArray[np.int64]
+    class_counts: tuple[int, ...]
+    index_sha256: str
+
+
+def index_digest(indices: NDArray[np.int64]) -> str:
+    """SHA-256 over the indices as little-endian 64-bit integers, in hexadecimal."""
+    return hashlib.sha256(np.ascontiguousarray(indices, dtype="<i8").tobytes()).hexdigest()
+
+
+def save(path: str | os.PathLike[str], saved: SavedIndices) -> None:
+    """Writes an index file (npz, no pickles): whole or not at all.
+
+    Raises:
+        ValueError: if the folder does not exist.
+    """
+    target = Path(path)
+    if not target.parent.is_dir():
+        raise ValueError(f"The folder of an index file must exist. Received: path={str(path)!r}")
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.savez(
+                file,
+                name=np.array(saved.name),
+                train_indices=saved.train_indices.astype("<i8"),
+                validation_indices=saved.validation_indices.astype("<i8"),
+                class_counts=np.array(saved.class_counts, dtype="<i8"),
+                index_sha256=np.array(saved.index_sha256),
+            )
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def load_indices(path: str | os.PathLike[str]) -> SavedIndices:
+    """Reads an index file that `LongTailedData.save_indices` wrote, and checks its digest.
+
+    Raises:
+        ValueError: if the file is missing, damaged, of another kind, or fails its digest.
+    """
+    expected = f"an index file written by save_indices (npz with {', '.join(_KEYS)})"
+    try:
+        with open_npz(path) as file:
+            saved = SavedIndices(
+                name=str(file["name"]),
+                train_indices=file["train_indices"].astype(np.int64),
+                validation_indices=file["validation_indices"].astype(np.int64),
+                class_counts=tuple(file["class_counts"].tolist()),
+                index_sha256=str(file["index_sha256"]),
+            )
+    except UNREADABLE as error:
+        raise ValueError(f"Expected {expected}: {error}. Received: path={str(path)!r}") from error
+    digest = index_digest(saved.train_indices)
+    if digest != saved.index_sha256:
+        raise ValueError(
+            f"The indices do not match their SHA-256 ({saved.index_sha256} expected, {digest} "
+            f"found): the file was changed. Received: path={str(path)!r}"
+        )
+    return saved

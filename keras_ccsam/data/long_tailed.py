@@ -1,0 +1,219 @@
+"""`LongTailedData`: a long-tailed training set with its validation and test parts."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_ccsam.data.augment import Augmentation
+from keras_ccsam.data.indices import SavedIndices, index_digest, save
+from keras_ccsam.data.samplers import Sampler
+from keras_ccsam.data.sequence import BatchOptions, BatchSequence, Split
+from keras_ccsam.data.source import Images, Labels
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LongTailedData:
+    """Images and labels of a long-tailed data set.
+
+    Attributes:
+        name: name of the data set, such as `"cifar10-lt"`.
+        x_train: training images (N, H, W, C), uint8 0..255 (or the user's float32).
+        y_train: training classes (N,), int32.
+        x_validation, y_validation: the part cut from train, or `None`.
+        x_test, y_test: the test set, or `None`.
+        class_names: one name a class.
+        train_indices: position of each training image in the source's own order (N,), int64.
+        validation_indices: the same for the validation images; empty without any.
+        source: where the images come from.
+        licence: terms of the images, and whom to cite.
+        settings: imbalance ratio, profile, protocol, seed and validation share that made it.
+    """
+
+    name: str
+    x_train: Images
+    y_train: Labels
+    x_validation: Images | None
+    y_validation: Labels | None
+    x_test: Images | None
+    y_test: Labels | None
+    class_names: tuple[str, ...]
+    train_indices: NDArray[np.int64]
+    validation_indices: NDArray[np.int64]
+    source: str
+    licence: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes C."""
+        return len(self.class_names)
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Height, width and channels."""
+        return tuple(self.x_train.shape[1:])
+
+    @cached_property
+    def class_counts(self) -> tuple[int, ...]:
+        """Training images of each class, without those of the validation part."""
+        return tuple(np.bincount(self.y_train, minlength=self.num_classes).tolist())
+
+    @cached_property
+    def index_sha256(self) -> str:
+        """SHA-256 over `train_indices` as little-endian 64-bit integers."""
+        return index_digest(self.train_indices)
+
+    @property
+    def train(self) -> BatchSequence:
+        """Training batches with the defaults of `batches`; a new object each time."""
+        return self.batches("train")
+
+    @property
+    def validation(self) -> BatchSequence | None:
+        """Validation batches in order, or `None` if no validation part was cut."""
+        return None if self.x_validation is None else self.batches("validation")
+
+    @property
+    def test(self) -> BatchSequence | None:
+        """Test batches in order, or `None` if there is no test set."""
+        return None if self.x_test is None else self.batches("test")
+
+    def batches(
+        self,
+        split: Split = "train",
+        *,
+        batch_size: int = 128,
+        sampler: Sampler | Literal["default"] = "default",
+        augment: Literal["default"] | Sequence[str | Augmentation] = "default",
+        mixup: float = 0.0,
+        seed: int = 0,
+        drop_remainder: bool = False,
+        workers: int = 1,
+        epochs: int | None = None,
+        images_per_class: int = 1,
+        replica: int = 0,
+        replicas: int = 1,
+    ) -> BatchSequence:
+        """Batches of one part, ready for `fit`, `evaluate` or a loop of one's own.
+
+        Args:
+            split: `"train"`, `"validation"` or `"test"`.
+            batch_size: images a batch.
+            sampler: a name of `samplers.SAMPLERS`; `"default"` is `"instance"` for train and
+                `"sequential"` for the other parts.
+            augment: names (`"crop"`, `"flip"`, `"cutout"`) or augmentations, applied in order;
+                `"default"` is crop and flip for training on 32 x 32 colour images, else nothing.
+            mixup: alpha of the Beta(alpha, alpha) that a batch's mixing weight is drawn from; 0 is
+                no mixup.
+            seed: of the sampler, the augmentations and mixup; at least 0.
+            drop_remainder: drop the last batch if it is not full.
+            workers: with 2 or more, that many threads prepare the next batches; the batches stay
+                the same.
+            epochs: planned number of epochs; only `"progressively_balanced"` needs it.
+            images_per_class: images that `"class_balanced"` takes each time it visits a class.
+            replica: which of `replicas` processes this is.
+            replicas: processes that share an epoch: each takes every `replicas`-th batch.
+
+        Raises:
+            ValueError: if the part does not exist or an option is not valid.
+        """
+        options = BatchOptions(
+            batch_size=batch_size,
+            sampler=sampler,
+            augment=augment if isinstance(augment, str) else tuple(augment),
+            mixup=mixup,
+            seed=seed,
+            drop_remainder=drop_remainder,
+            workers=workers,
+            epochs=epochs,
+            images_per_class=images_per_class,
+            replica=replica,
+            replicas=replicas,
+        )
+        return BatchSequence(self, split, options)
+
+    def split_arrays(self, split: Split) -> tuple[Images, Labels]:
+        """Images and labels of one part.
+
+        Raises:
+            ValueError: if the part does not exist.
+        """
+        parts: dict[str, tuple[Images | None, Labels | None]] = {
+            "train": (self.x_train, self.y_train),
+            "validation": (self.x_validation, self.y_validation),
+            "test": (self.x_test, self.y_test),
+        }
+        if split not in parts:
+            raise ValueError(f"split must be one of {tuple(parts)}. Received: split={split!r}")
+        x, y = parts[split]
+        if x is None or y is None:
+            how = "validation_fraction" if split == "validation" else "x_test or test_fraction"
+            raise ValueError(
+                f"{self.name} was made without a {split} part (give {how}). "
+                f"Received: split={split!r}"
+            )
+        return x, y
+
+    def describe(self) -> dict[str, Any]:
+        """Facts about the data as plain Python values.
+
+        Returns:
+            name, source, licence, num_classes, image_shape, imbalance_ratio (as counted), the sizes
+            train, validation and test, index_sha256, settings, and `classes`: one dictionary a
+            class with label, name, train, validation and test counts.
+        """
+        validation = self._counted(self.y_validation)
+        test = self._counted(self.y_test)
+        rows = zip(self.class_names, self.class_counts, validation, test, strict=True)
+        return {
+            "name": self.name,
+            "source": self.source,
+            "licence": self.licence,
+            "num_classes": self.num_classes,
+            "image_shape": list(self.image_shape),
+            "imbalance_ratio": max(self.class_counts) / min(self.class_counts),
+            "train": len(self.y_train),
+            "validation": sum(validation),
+            "test": sum(test),
+            "index_sha256": self.index_sha256,
+            "settings": dict(self.settings),
+            "classes": [
+                {"label": label, "name": name, "train": n, "validation": v, "test": t}
+                for label, (name, n, v, t) in enumerate(rows)
+            ],
+        }
+
+    def save_indices(self, path: str | os.PathLike[str]) -> None:
+        """Writes which images were used, with their SHA-256; `data.load_indices` reads it.
+
+        Args:
+            path: the npz file to write; its folder must exist. Written whole or not at all.
+        """
+        saved = SavedIndices(
+            name=self.name,
+            train_indices=self.train_indices,
+            validation_indices=self.validation_indices,
+            class_counts=self.class_counts,
+            index_sha256=self.index_sha256,
+        )
+        save(path, saved)
+
+    def _counted(self, labels: Labels | None) -> list[int]:
+        if labels is None:
+            return [0] * self.num_classes
+        counts: list[int] = np.bincount(labels, minlength=self.num_classes).tolist()
+        return counts
+
+    def __repr__(self) -> str:
+        return (
+            f"LongTailedData({self.name!r}, classes={self.num_classes}, "
+            f"image_shape={self.image_shape}, train={len(self.y_train)}, "
+            f"validation={sum(self._counted(self.y_validation))}, "
+            f"test={sum(self._counted(self.y_test))}, "
+            f"counts={max(self.class_counts)}..{min(self.class_counts)})"
+        )

@@ -1,0 +1,50 @@
+"""What every source hands over: labelled images before the long tail is cut."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Images = NDArray[Any]
+Labels = NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A labelled image set.
+
+    Attributes:
+        name: name of the data set that is built from it.
+        x_train: training images (N, H, W, C), uint8 or float32.
+        y_train: training classes (N,), int32.
+        x_test: test images (M, H, W, C) or `None`.
+        y_test: test classes (M,) or `None`.
+        class_names: one name a class.
+        positions: position of each training image in the origin's own order (N,), int64.
+        origin: where the images come from.
+        licence: terms of the images, and whom to cite.
+        drawn: True if the file lists, class by class, a draw from a larger set (it is long-tailed
+            and names the positions): its first n_c images of each class are that draw.
+    """
+
+    name: str
+    x_train: Images
+    y_train: Labels
+    x_test: Images | None
+    y_test: Labels | None
+    class_names: tuple[str, ...]
+    positions: NDArray[np.int64]
+    origin: str
+    licence: str
+    drawn: bool = False
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes C."""
+        return len(self.class_names)
+
+    @property
+    def available(self) -> tuple[int, ...]:
+        """Training images at hand of each class."""
+        return tuple(np.bincount(self.y_train, minlength=self.num_classes).tolist())

@@ -1,0 +1,96 @@
+"""Which images of each class are kept, and stratified splits.
+
+The draw alone moves results by more than a point on CIFAR-10-LT, so each protocol is a pure
+function of the labels, and the rows that it returns are saved with a run.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+Protocol = Literal["ldam", "seeded", "first_n"]
+PROTOCOLS: tuple[str, ...] = get_args(Protocol)
+
+Rows = NDArray[np.int64]
+Labels = NDArray[np.int32]
+
+
+def draw_subset(
+    labels: Labels, counts: Sequence[int], protocol: Protocol = "ldam", seed: int = 0
+) -> Rows:
+    """The rows of a long-tailed subset, class after class, in the order of the draw.
+
+    Args:
+        labels: integer classes (N,).
+        counts: images wanted of each class; no class may have fewer.
+        protocol: `"ldam"`: each class's rows in label order are shuffled by one NumPy legacy
+            generator seeded with 0, and the first n_c kept (LDAM-DRW, Cao et al. 2019);
+            `"seeded"`: the same with a `numpy.random.Generator` from `seed`; `"first_n"`: the first
+            n_c rows in the source's order (M2m, Kim et al. 2020). The draws of all three are
+            nested: a larger ratio keeps a part of a smaller one.
+        seed: only read by `"seeded"`.
+
+    Returns:
+        Row numbers (sum(counts),).
+    """
+    check_protocol(protocol)
+    legacy = np.random.RandomState(0)
+    generator = np.random.default_rng(check_seed(seed))
+    kept = []
+    for label, count in enumerate(counts):
+        rows = np.flatnonzero(labels == label)
+        if protocol == "ldam":
+            legacy.shuffle(rows)
+        elif protocol == "seeded":
+            generator.shuffle(rows)
+        kept.append(rows[:count])
+    return np.concatenate(kept).astype(np.int64)
+
+
+def check_protocol(protocol: str) -> None:
+    """Refuses an unknown protocol name with a `ValueError`."""
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"protocol must be one of {PROTOCOLS}. Received: protocol={protocol!r}")
+
+
+def check_seed(seed: int) -> int:
+    """Returns `seed` as an int; a `ValueError` unless it is an integer of at least 0."""
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise ValueError(f"seed must be an integer of at least 0. Received: seed={seed!r}")
+    return int(seed)
+
+
+def check_fraction(name: str, value: float) -> None:
+    """Refuses a held-out share outside of [0, 1) with a `ValueError` that calls it `name`."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (is_number and 0 <= value < 1):
+        raise ValueError(f"{name} must be at least 0 and below 1. Received: {name}={value!r}")
+
+
+def stratified_split(labels: Labels, fraction: float, seed: int, stream: int) -> tuple[Rows, Rows]:
+    """Splits rows into a kept and a held-out part, class by class.
+
+    A class of n rows gives ``min(n - 1, max(1, round(fraction * n)))``: every class keeps a row,
+    and a class with a single row gives none.
+
+    Args:
+        labels: integer classes (N,).
+        fraction: share that is held out, at least 0 and below 1; 0 holds out nothing.
+        seed: at least 0.
+        stream: tells splits that share a seed apart.
+
+    Returns:
+        (kept, held out), both in the order of `labels`.
+    """
+    rows = np.arange(len(labels), dtype=np.int64)
+    if fraction == 0:
+        return rows, rows[:0]
+    rng = np.random.default_rng(np.random.SeedSequence(check_seed(seed), spawn_key=(stream,)))
+    held = np.zeros(len(labels), dtype=bool)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        count = min(len(members) - 1, max(1, round(fraction * len(members))))
+        held[rng.permutation(members)[:count]] = True
+    return rows[~held], rows[held]

@@ -1,0 +1,43 @@
+"""A model judged on a labelled set."""
+
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from keras_ccsam.metrics.report import Report
+
+
+def evaluate(model: Any, data: Any, class_counts: Any = None, **options: Any) -> Report:
+    """Predicts a whole set and reports accuracy, by groups and by class, and calibration.
+
+    Args:
+        model: any Keras classifier. Its outputs are taken for logits unless its head has a
+            softmax; say so with `from_logits` for a model that is not of this package.
+        data: a `data.BatchSequence`, whose images are taken unaugmented and in order, or a pair
+            `(x, y)` of arrays.
+        class_counts: the number of *training* images of each class, by which the groups are
+            formed; those of `data` by default.
+        **options: of `Report.from_predictions`: groups, many, few, inclusive, bins, from_logits.
+
+    Raises:
+        ValueError: if `class_counts` is missing, or data and model do not match.
+
+    Example:
+        >>> print(cc.evaluate(model, data.test).table())
+    """
+    if hasattr(data, "arrays"):
+        x, y = data.arrays()
+        class_counts = data.class_counts if class_counts is None else class_counts
+    else:
+        x, y = data
+    if class_counts is None:
+        raise ValueError(
+            "`class_counts` must be the number of training images of each class where `data` is a "
+            "pair of arrays. Received: class_counts=None"
+        )
+    if "from_logits" not in options:
+        activation = getattr(model, "activation", None)
+        options["from_logits"] = getattr(activation, "__name__", None) != "softmax"
+    predictions = np.asarray(ops.convert_to_numpy(model.predict(x, batch_size=256, verbose=0)))
+    return Report.from_predictions(y, predictions, class_counts, **options)

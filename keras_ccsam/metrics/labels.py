@@ -1,0 +1,27 @@
+"""Labels and predictions as metrics receive them, in one form."""
+
+from keras import ops
+
+from keras_ccsam.typing import Tensor
+
+
+def class_indices(labels: Tensor, num_classes: int) -> Tensor:
+    """Labels (B,), (B, 1) or one-hot (B, C) as integers (B,); of soft labels the largest."""
+    labels = ops.convert_to_tensor(labels)
+    if len(labels.shape) == 2 and labels.shape[-1] == num_classes and num_classes > 1:
+        return ops.cast(ops.argmax(labels, axis=-1), "int32")
+    return ops.cast(ops.reshape(labels, (-1,)), "int32")
+
+
+def sample_weights(weights: Tensor | None, labels: Tensor) -> Tensor:
+    """Weights (B,), (B, 1) or one number as float32 (B,); ones where there are none."""
+    ones = ops.ones_like(labels, dtype="float32")
+    return ones if weights is None else ones * ops.reshape(ops.cast(weights, "float32"), (-1,))
+
+
+def indicator(indices: Tensor, size: int) -> Tensor:
+    """Rows (B, size) of zeros with a one at the index, if there is such a place.
+
+    `ops.one_hot` raises under torch where there is not.
+    """
+    return ops.cast(ops.equal(ops.expand_dims(indices, -1), ops.arange(size)), "float32")

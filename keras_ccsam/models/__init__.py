@@ -1,0 +1,12 @@
+"""Backbones: models from images in 0..255 to features (B, D), without a classifier on top."""
+
+from keras_ccsam.models.build import available as available
+from keras_ccsam.models.build import build as build
+from keras_ccsam.models.resnet_cifar import ResNet8 as ResNet8
+from keras_ccsam.models.resnet_cifar import ResNet14 as ResNet14
+from keras_ccsam.models.resnet_cifar import ResNet20 as ResNet20
+from keras_ccsam.models.resnet_cifar import ResNet32 as ResNet32
+from keras_ccsam.models.resnet_cifar import ResNet44 as ResNet44
+from keras_ccsam.models.resnet_cifar import ResNet56 as ResNet56
+from keras_ccsam.models.resnet_cifar import resnet_cifar as resnet_cifar
+from keras_ccsam.models.small_cnn import SmallCNN as SmallCNN

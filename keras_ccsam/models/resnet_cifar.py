@@ -1,0 +1,160 @@
+"""The CIFAR ResNets of He et al. (arXiv:1512.03385, section 4.2), without the classifier.
+
+Depth 6n + 2: a 3x3 convolution, three stages of n basic blocks with 16, 32 and 64 channels, and
+global average pooling, so D = 64. The details follow the torch networks that long-tail papers
+train (LDAM-DRW and its successors), where Keras' defaults differ:
+
+* stride-2 convolutions see one row of zeros on *each* side (`padding="same"` would put it at the
+  bottom and right only);
+* the shortcut between stages has no parameters ("option A"): every second pixel, and as many zero
+  channels in front as behind;
+* BatchNorm: momentum 0.9, epsilon 1e-5; convolutions: He-normal, no bias.
+
+Every part is a stock Keras layer or operation: a saved model loads without this package.
+"""
+
+import keras
+from keras import layers, ops
+
+from keras_ccsam.models.normalization import Normalization, normalization_layer
+from keras_ccsam.typing import Tensor
+
+WIDTHS = (16, 32, 64)
+
+
+def resnet_cifar(
+    depth: int,
+    input_shape: tuple[int | None, int | None, int] = (32, 32, 3),
+    normalization: Normalization = "cifar",
+    name: str | None = None,
+) -> keras.Model:
+    """Builds a CIFAR ResNet from images (B, height, width, channels) to features (B, 64).
+
+    Args:
+        depth: 6n + 2 for n >= 1: 8, 14, 20, 32, 44, 56, 110, ...
+        input_shape: Height, width and channels of the images, channels last.
+        normalization: What the first layer does with pixels in 0..255: `"cifar"` (default),
+            `"unit"`, a pair `(mean, std)` in units of 0..1, or None; see
+            `keras_ccsam.models.normalization`.
+        name: Name of the model, `resnet<depth>` by default.
+
+    Returns:
+        A functional `keras.Model`; its layers are named `stem_*`, `stage1_block1_*`, ...
+
+    Raises:
+        ValueError: A depth that is not 6n + 2, or an input shape that is not (height, width,
+            channels).
+    """
+    if depth < 8 or (depth - 2) % 6:
+        raise ValueError(
+            f"`depth` must be 6n + 2, such as 20, 32, 44 or 56. Received: depth={depth}"
+        )
+    shape = tuple(input_shape)
+    if len(shape) != 3 or shape[2] is None:
+        raise ValueError(
+            "`input_shape` must be (height, width, channels). "
+            f"Received: input_shape={tuple(input_shape)}"
+        )
+    images = keras.Input(shape, name="images")
+    normalize = normalization_layer(normalization, shape[2])
+    x = images if normalize is None else normalize(images)
+    x = _convolution(x, WIDTHS[0], 1, "stem_conv")
+    x = layers.ReLU(name="stem_relu")(_batch_norm(x, "stem_bn"))
+    for stage, width in enumerate(WIDTHS, start=1):
+        for block in range(1, (depth - 2) // 6 + 1):
+            stride = 2 if stage > 1 and block == 1 else 1
+            x = _basic_block(x, width, stride, f"stage{stage}_block{block}")
+    x = layers.GlobalAveragePooling2D(data_format="channels_last", name="features")(x)
+    return keras.Model(images, x, name=name or f"resnet{depth}")
+
+
+def _basic_block(x: Tensor, width: int, stride: int, name: str) -> Tensor:
+    """Two 3x3 convolutions and the shortcut around them."""
+    shortcut = x if stride == 1 else _option_a(x, width)
+    x = _convolution(x, width, stride, f"{name}_conv1")
+    x = layers.ReLU(name=f"{name}_relu1")(_batch_norm(x, f"{name}_bn1"))
+    x = _batch_norm(_convolution(x, width, 1, f"{name}_conv2"), f"{name}_bn2")
+    x = layers.Add(name=f"{name}_add")([x, shortcut])
+    return layers.ReLU(name=f"{name}_relu2")(x)
+
+
+def _option_a(x: Tensor, width: int) -> Tensor:
+    """Every second pixel; new channels are zeros, half before and half after the old ones."""
+    # Slicing is about six times as fast on a CPU as the equivalent pooling of size 1 and stride 2.
+    missing = width - x.shape[-1]
+    before = missing // 2
+    return ops.pad(x[:, ::2, ::2], ((0, 0), (0, 0), (0, 0), (before, missing - before)))
+
+
+def _convolution(x: Tensor, width: int, stride: int, name: str) -> Tensor:
+    """A 3x3 convolution with torch's `padding=1`."""
+    if stride != 1:
+        x = layers.ZeroPadding2D(1, data_format="channels_last", name=f"{name}_pad")(x)
+    return layers.Conv2D(
+        width,
+        3,
+        strides=stride,
+        padding="same" if stride == 1 else "valid",
+        data_format="channels_last",
+        use_bias=False,
+        kernel_initializer="he_normal",
+        name=name,
+    )(x)
+
+
+def _batch_norm(x: Tensor, name: str) -> Tensor:
+    return layers.BatchNormalization(axis=-1, momentum=0.9, epsilon=1e-5, name=name)(x)
+
+
+def ResNet8(
+    input_shape: tuple[int | None, int | None, int] = (32, 32, 3),
+    normalization: Normalization = "cifar",
+    name: str | None = None,
+) -> keras.Model:
+    """ResNet-8, one block a stage: for tests and small images. See `resnet_cifar`."""
+    return resnet_cifar(8, input_shape, normalization, name)
+
+
+def ResNet14(
+    input_shape: tuple[int | None, int | None, int] = (32, 32, 3),
+    normalization: Normalization = "cifar",
+    name: str | None = None,
+) -> keras.Model:
+    """ResNet-14, two blocks a stage. See `resnet_cifar`."""
+    return resnet_cifar(14, input_shape, normalization, name)
+
+
+def ResNet20(
+    input_shape: tuple[int | None, int | None, int] = (32, 32, 3),
+    normalization: Normalization = "cifar",
+    name: str | None = None,
+) -> keras.Model:
+    """ResNet-20, three blocks a stage, 269,072 parameters. See `resnet_cifar`."""
+    return resnet_cifar(20, input_shape, normalization, name)
+
+
+def ResNet32(
+    input_shape: tuple[int | None, int | None, int] = (32, 32, 3),
+    normalization: Normalization = "cifar",
+    name: str | None = None,
+) -> keras.Model:
+    """ResNet-32, five blocks a stage: the network of CIFAR-LT papers. See `resnet_cifar`."""
+    return resnet_cifar(32, input_shape, normalization, name)
+
+
+def ResNet44(
+    input_shape: tuple[int | None, int | None, int] = (32, 32, 3),
+    normalization: Normalization = "cifar",
+    name: str | None = None,
+) -> keras.Model:
+    """ResNet-44, seven blocks a stage. See `resnet_cifar`."""
+    return resnet_cifar(44, input_shape, normalization, name)
+
+
+def ResNet56(
+    input_shape: tuple[int | None, int | None, int] = (32, 32, 3),
+    normalization: Normalization = "cifar",
+    name: str | None = None,
+) -> keras.Model:
+    """ResNet-56, nine blocks a stage. See `resnet_cifar`."""
+    return resnet_cifar(56, input_shape, normalization, name)

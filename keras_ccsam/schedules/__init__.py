@@ -1,0 +1,4 @@
+"""Learning-rate schedules of the long-tail recipes."""
+
+from keras_ccsam.schedules.warmup import WarmupCosine as WarmupCosine
+from keras_ccsam.schedules.warmup import WarmupSteps as WarmupSteps

@@ -1,0 +1,207 @@
+"""The CIFAR ResNets: geometry, initialisation, normalisation, and files that load alone."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from keras_ccsam import models
+from keras_ccsam.models.resnet_cifar import _option_a, resnet_cifar
+
+HEAD_10 = 64 * 10 + 10
+
+
+def trainable_parameters(model):
+    return sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
+
+
+@pytest.mark.parametrize(
+    ("network", "with_ten_classes"),
+    [
+        (models.ResNet8, 75_290),
+        (models.ResNet14, 172_506),
+        (models.ResNet20, 269_722),
+        (models.ResNet32, 464_154),
+        (models.ResNet44, 658_586),
+        (models.ResNet56, 853_018),
+    ],
+)
+def test_parameter_counts_are_those_of_the_option_a_networks(network, with_ten_classes):
+    model = network()
+    assert model.output_shape == (None, 64)
+    assert trainable_parameters(model) + HEAD_10 == with_ten_classes
+
+
+@pytest.mark.parametrize("size", [8, 9])
+def test_option_a_is_slicing_and_zeros_on_both_sides(size):
+    images = keras.Input((size, size, 16))
+    shortcut = keras.Model(images, _option_a(images, 32))
+    x = np.random.default_rng(0).normal(size=(2, size, size, 16)).astype("float32")
+    expected = np.pad(x[:, ::2, ::2], ((0, 0), (0, 0), (0, 0), (8, 8)))
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(shortcut(x)), expected)
+
+
+def torch_resnet(depth):
+    """The network as torch codebases write it, independent of the one under test."""
+    import torch
+    from torch import nn
+    from torch.nn import functional as f
+
+    class Block(nn.Module):
+        def __init__(self, inputs, outputs, stride):
+            super().__init__()
+            self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+            self.bn1 = nn.BatchNorm2d(outputs)
+            self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+            self.bn2 = nn.BatchNorm2d(outputs)
+            self.stride, self.missing = stride, (outputs - inputs) // 2
+
+        def forward(self, x):
+            y = self.bn2(self.conv2(f.relu(self.bn1(self.conv1(x)))))
+            if self.stride != 1:
+                x = f.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.missing, self.missing))
+            return f.relu(y + x)
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.bn = nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16)
+            self.blocks = nn.ModuleList()
+            inputs = 16
+            for outputs in (16, 32, 64):
+                for index in range((depth - 2) // 6):
+                    stride = 2 if index == 0 and outputs > 16 else 1
+                    self.blocks.append(Block(inputs, outputs, stride))
+                    inputs = outputs
+
+        def forward(self, x):
+            mean = torch.tensor([0.4914, 0.4822, 0.4465]).view(3, 1, 1)
+            std = torch.tensor([0.2023, 0.1994, 0.2010]).view(3, 1, 1)
+            x = f.relu(self.bn(self.conv((x / 255 - mean) / std)))
+            for block in self.blocks:
+                x = block(x)
+            return x.mean((2, 3))
+
+    return Net()
+
+
+@pytest.mark.parametrize("size", [32, 15])
+def test_features_equal_an_independent_torch_network(size):
+    torch = pytest.importorskip("torch")
+    if keras.backend.backend() != "torch":
+        pytest.skip("compared where torch is the backend")
+    torch.manual_seed(0)
+    reference = torch_resnet(20).eval()
+    with torch.no_grad():
+        for module in reference.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.weight.uniform_(0.5, 1.5)
+                module.bias.normal_(0, 0.2)
+                module.running_mean.normal_(0, 0.2)
+                module.running_var.uniform_(0.5, 1.5)
+    model = models.ResNet20((size, size, 3))
+    theirs = [m for m in reference.modules() if isinstance(m, torch.nn.Conv2d)]
+    ours = [x for x in model.layers if isinstance(x, keras.layers.Conv2D)]
+    for source, target in zip(theirs, ours, strict=True):
+        target.kernel.assign(source.weight.detach().permute(2, 3, 1, 0).numpy())
+    theirs = [m for m in reference.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    ours = [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
+    for source, target in zip(theirs, ours, strict=True):
+        parts = (source.weight, source.bias, source.running_mean, source.running_var)
+        target.set_weights([part.detach().numpy() for part in parts])
+    x = np.random.default_rng(0).integers(0, 256, (3, size, size, 3)).astype("float32")
+    with torch.no_grad():
+        expected = reference(torch.tensor(x).permute(0, 3, 1, 2)).numpy()
+    actual = keras.ops.convert_to_numpy(model(x, training=False))
+    assert np.abs(expected).max() > 0.1
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_initialisation_and_batch_norm_are_those_of_the_recipe():
+    keras.utils.set_random_seed(0)
+    model = models.ResNet8()
+    convolutions = [x for x in model.layers if isinstance(x, keras.layers.Conv2D)]
+    assert len(convolutions) == 7
+    for layer in convolutions:
+        kernel = keras.ops.convert_to_numpy(layer.kernel)
+        assert not layer.use_bias
+        assert kernel.std() == pytest.approx(np.sqrt(2 / np.prod(kernel.shape[:3])), rel=0.1)
+    # one initializer shared by all would give equal shapes equal values
+    same_shape = [x.kernel for x in convolutions if tuple(x.kernel.shape) == (3, 3, 16, 16)]
+    first, second = (keras.ops.convert_to_numpy(kernel) for kernel in same_shape)
+    assert not np.array_equal(first, second)
+    norms = [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
+    assert {(x.momentum, x.epsilon) for x in norms} == {(0.9, 1e-5)}
+
+
+@pytest.mark.parametrize(
+    ("normalization", "mean", "std"),
+    [
+        ("cifar", (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
+        ("unit", 0.0, 1.0),
+        ((0.5, (0.1, 0.2, 0.4)), 0.5, (0.1, 0.2, 0.4)),
+        (None, 0.0, 1 / 255),
+    ],
+)
+def test_first_layer_normalises_pixels(normalization, mean, std):
+    model = models.ResNet8((4, 4, 3), normalization)
+    normalized = keras.Model(model.input, model.get_layer("stem_conv").input)
+    x = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 3), dtype="uint8")
+    expected = (x / 255.0 - np.array(mean)) / np.array(std)
+    actual = keras.ops.convert_to_numpy(normalized(x))
+    np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=2e-6)
+
+
+def test_grey_images_of_another_size():
+    model = models.ResNet14((8, 8, 1), "cifar")
+    features = model(np.full((2, 8, 8, 1), 128, "uint8"), training=False)
+    assert features.shape == (2, 64)
+    first = keras.Model(model.input, model.get_layer("stem_conv").input)
+    value = float(keras.ops.convert_to_numpy(first(np.full((1, 8, 8, 1), 128.0)))[0, 0, 0, 0])
+    assert value == pytest.approx((128 / 255 - 1.4201 / 3) / (0.6027 / 3), abs=1e-5)
+
+
+def test_saved_model_loads_without_this_package(tmp_path):
+    model = models.ResNet8((9, 9, 3))
+    x = np.random.default_rng(0).integers(0, 256, (2, 9, 9, 3)).astype("float32")
+    model.save(tmp_path / "model.keras")
+    np.save(tmp_path / "x.npy", x)
+    script = (
+        "import sys; sys.modules['keras_ccsam'] = None\n"
+        "import keras, numpy as np\n"
+        "model = keras.models.load_model('model.keras')\n"
+        "np.save('y.npy', model.predict(np.load('x.npy'), verbose=0))\n"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, timeout=300)
+    expected = keras.ops.convert_to_numpy(model(x, training=False))
+    np.testing.assert_allclose(np.load(tmp_path / "y.npy"), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"depth": 18}, "depth=18"),
+        ({"depth": 2}, "depth=2"),
+        ({"depth": 8, "input_shape": (32, 32)}, "input_shape=(32, 32)"),
+        ({"depth": 8, "normalization": "imagenet"}, "normalization='imagenet'"),
+        ({"depth": 8, "normalization": ((0.5, 0.5), 0.2)}, "normalization="),
+        ({"depth": 8, "normalization": (0.5, 0.0)}, "normalization=(0.5, 0.0)"),
+        ({"depth": 8, "normalization": (0.5,)}, "normalization=(0.5,)"),
+    ],
+)
+def test_bad_arguments_are_named(arguments, named):
+    with pytest.raises(ValueError) as error:
+        resnet_cifar(**arguments)
+    assert "Received: " in str(error.value)
+    assert named in str(error.value)
+
+
+def test_small_cnn_fits_digits():
+    model = models.SmallCNN()
+    assert model.output_shape == (None, 64)
+    assert model(np.zeros((2, 8, 8, 1), "uint8"), training=False).shape == (2, 64)
+    assert models.SmallCNN((32, 32, 3), "cifar", features=16).output_shape == (None, 16)
+    with pytest.raises(ValueError, match="width=0"):
+        models.SmallCNN(width=0)
