@@ -8,6 +8,8 @@ from keras_ccsam import data as data
 from keras_ccsam import heads as heads
 from keras_ccsam import metrics as metrics
 from keras_ccsam import models as models
+from keras_ccsam import recipes as recipes
+from keras_ccsam import runs as runs
 from keras_ccsam import schedules as schedules
 from keras_ccsam import sharpness as sharpness
 from keras_ccsam import training as training

@@ -10,7 +10,6 @@ import numpy as np
 from keras import ops
 
 import keras_ccsam as cc
-from keras_ccsam import backend
 from keras_ccsam.training.objective import BatchObjective
 
 VECTORS = Path(__file__).parent / "vectors"
@@ -68,22 +67,28 @@ class FixedFeatures(keras.layers.Layer):
         return (None, 1)
 
 
-def objective(model: Any, x: Any, y: Any, sample_weight: Any = None) -> BatchObjective:
-    """The objective of one batch, outside `fit`."""
-    values = [ops.convert_to_tensor(v.value) for v in model.trainable_variables]
-    x, y = (keras.tree.map_structure(ops.convert_to_tensor, part) for part in (x, y))
-    return BatchObjective(model, values, (), x, y, sample_weight)
-
-
 def step_gradients(model: Any, x: Any, y: Any, sample_weight: Any = None) -> tuple[Any, Any]:
     """The gradients by variable path's last part, and the evaluation, as numpy."""
     model.optimizer.build(model.trainable_variables)
-    gradients, evaluation = model.sharpness.gradients(objective(model, x, y, sample_weight))
+    x, y = (keras.tree.map_structure(ops.convert_to_tensor, part) for part in (x, y))
+
+    def gradients_at(values: Any) -> Any:
+        return model.sharpness.gradients(BatchObjective(model, values, (), x, y, sample_weight))
+
+    wide_cosine = keras.config.floatx() == "float64" and isinstance(model.head, cc.heads.Cosine)
+    if keras.backend.backend() == "jax" and not wide_cosine:
+        # One program compiles far quicker than its operations one by one. (XLA's CPU compiler
+        # aborts on the cosine head's program in float64: "Cannot select SUBV_BROADCAST_LOAD".)
+        import jax
+
+        gradients_at = jax.jit(gradients_at)
+    values = [ops.convert_to_tensor(v.value) for v in model.trainable_variables]
+    gradients, evaluation = gradients_at(values)
     named = {
         v.path: ops.convert_to_numpy(g)
         for v, g in zip(model.trainable_variables, gradients, strict=True)
     }
-    return named, float(evaluation.loss)
+    return named, float(ops.convert_to_numpy(evaluation.loss))
 
 
 def batch_norm_model(sharpness: Any = None, seed: int = 0, dropout: float = 0.0, **kwargs: Any):
@@ -115,5 +120,3 @@ def toy_batches(samples: int = 60, seed: int = 0) -> tuple[np.ndarray, np.ndarra
 
 
 COUNTS = (24, 18, 9, 6, 3)
-
-__all__ = ["COUNTS", "FixedFeatures", "backend", "batch_norm_model", "float_type", "objective"]

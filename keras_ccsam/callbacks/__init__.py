@@ -3,3 +3,4 @@
 from keras_ccsam.callbacks.classifier_retraining import (
     ClassifierRetraining as ClassifierRetraining,
 )
+from keras_ccsam.callbacks.metrics_log import MetricsLog as MetricsLog

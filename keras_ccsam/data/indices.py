@@ -2,13 +2,13 @@
 
 import hashlib
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_ccsam import atomic
 from keras_ccsam.data.npz import UNREADABLE, open_npz
 
 _KEYS = ("name", "train_indices", "validation_indices", "class_counts", "index_sha256")
@@ -47,23 +47,15 @@ def save(path: str | os.PathLike[str], saved: SavedIndices) -> None:
     target = Path(path)
     if not target.parent.is_dir():
         raise ValueError(f"The folder of an index file must exist. Received: path={str(path)!r}")
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(
-                file,
-                name=np.array(saved.name),
-                train_indices=saved.train_indices.astype("<i8"),
-                validation_indices=saved.validation_indices.astype("<i8"),
-                class_counts=np.array(saved.class_counts, dtype="<i8"),
-                index_sha256=np.array(saved.index_sha256),
-            )
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with atomic.replacing(target) as temporary, open(temporary, "wb") as file:
+        np.savez(
+            file,
+            name=np.array(saved.name),
+            train_indices=saved.train_indices.astype("<i8"),
+            validation_indices=saved.validation_indices.astype("<i8"),
+            class_counts=np.array(saved.class_counts, dtype="<i8"),
+            index_sha256=np.array(saved.index_sha256),
+        )
 
 
 def load_indices(path: str | os.PathLike[str]) -> SavedIndices:

@@ -22,8 +22,10 @@ def closed_form(head: Any) -> ClosedForm | None:
     `keras.layers.Dense` has one; a subclass of it may compute something else, and a quantised
     one or one with LoRA does, so these do not.
     """
-    if isinstance(head, ClosedForm):
-        return head
+    # Asked of the class: before a head is built, its weights' property may raise.
+    if all(hasattr(type(head), name) for name in ("class_gradients", "perturbed_weights")):
+        own: ClosedForm = head
+        return own
     if type(head) is not keras.layers.Dense or head.quantization_mode or head.lora_enabled:
         return None
     return DenseClosedForm(head)

@@ -13,7 +13,7 @@ and `perturbed_weights`; without them it is perturbed class by class.
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol
 
 import keras
 from keras import ops
@@ -34,7 +34,6 @@ class ClassGradients(NamedTuple):
     logits_after: Callable[[Tensor], Tensor]
 
 
-@runtime_checkable
 class ClosedForm(Protocol):
     """A head, or the adapter of one, with a closed form."""
 

@@ -39,5 +39,5 @@ def evaluate(model: Any, data: Any, class_counts: Any = None, **options: Any) ->
     if "from_logits" not in options:
         activation = getattr(model, "activation", None)
         options["from_logits"] = getattr(activation, "__name__", None) != "softmax"
-    predictions = np.asarray(ops.convert_to_numpy(model.predict(x, batch_size=256, verbose=0)))
+    predictions = np.asarray(ops.convert_to_numpy(model.predict(x, batch_size=500, verbose=0)))
     return Report.from_predictions(y, predictions, class_counts, **options)

@@ -75,6 +75,8 @@ class SharpnessAwareModel(keras.Model):
         if not self.backbone.built:
             self.backbone.build(input_shape)
         shape = self.backbone.compute_output_shape(input_shape)
+        if hasattr(shape, "as_list"):  # TensorFlow's own type, from some layers
+            shape = tuple(shape.as_list())
         if not isinstance(shape, (tuple, list)) or len(shape) != 2 or shape[1] is None:
             raise ValueError(
                 "The backbone must put out features of shape (batch, features); add a "

@@ -121,7 +121,7 @@ def retrain_classifier(
     reinitialize_head: bool = False,
     batch_norm: str = "frozen",
     sampler: str = "class_balanced",
-    augment: Sequence[str] = (),
+    augment: Any = (),
     batch_size: int | None = None,
     optimizer: Any = None,
     loss: Any = None,
@@ -147,8 +147,8 @@ def retrain_classifier(
             goes on from stage 1: False by default.
         batch_norm: `"frozen"` or `"update"`; see `RetrainingModel`.
         sampler: of `data.BatchSequence`; `"class_balanced"` by default.
-        augment: augmentations of the images. Without any, and with a frozen BatchNorm, the
-            features are computed once.
+        augment: augmentations of the images, as in `data.BatchSequence`; `"default"` for the
+            set's own. Without any, and with a frozen BatchNorm, the features are computed once.
         batch_size: that of `train` by default.
         optimizer: a fresh Keras optimizer; SGD(0.01, momentum=0.9) by default.
         loss: that of `model.compile` by default.
@@ -170,7 +170,9 @@ def retrain_classifier(
             f"Received: train={type(train).__name__}"
         )
     options = {} if batch_size is None else {"batch_size": batch_size}
-    batches = train.with_options(sampler=sampler, augment=tuple(augment), mixup=0.0, **options)
+    batches = train.with_options(
+        sampler=sampler, augment=augment, mixup=0.0, epochs=epochs, **options
+    )
     counts = class_counts if class_counts is not None else train.class_counts
     method = AdversarialFeatures(
         counts, strength, radius_weights, loss_weights, weight_divisor, alpha=0.0
@@ -197,8 +199,8 @@ def retrain_classifier(
     if loss is None:
         loss = model.sample_loss.loss
     stage.compile(optimizer=optimizer, loss=loss, metrics=list(metrics))
-    extra = [_AlphaRamp(method.alpha, epochs, alpha_max)] if adversarial else []
-    return stage.fit(batches, epochs=epochs, verbose=verbose, callbacks=[*extra, *callbacks])
+    ramp = [_AlphaRamp(method.alpha, epochs, alpha_max)] if adversarial else []
+    return stage.fit(batches, epochs=epochs, verbose=verbose, callbacks=[*ramp, *callbacks])
 
 
 def extract_features(

@@ -1,5 +1,7 @@
 """Each reference test, with the code broken on purpose: it must notice."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -122,6 +124,12 @@ CASES = {
 }  # fmt: skip
 
 
+@functools.cache
+def unbroken(case):
+    """The check passes as the code stands; asked once a case."""
+    CASES[case][0]()
+
+
 @pytest.mark.parametrize(
     ("case", "mutation"),
     [(case, mutation) for case, (_, mutations) in CASES.items() for mutation in mutations],
@@ -129,7 +137,7 @@ CASES = {
 )
 def test_the_vectors_notice(case, mutation, monkeypatch):
     check = CASES[case][0]
-    check()
+    unbroken(case)
     mutation(monkeypatch)
     with pytest.raises(AssertionError):
         check()

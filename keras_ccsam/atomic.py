@@ -1,0 +1,30 @@
+"""Files that are whole or absent: written beside their target, flushed, then moved into place."""
+
+import contextlib
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path that becomes `path` when the block ends, and vanishes if it fails.
+
+    Its name ends as `path` does, because Keras and NumPy look at the suffix.
+    """
+    target = Path(path)
+    temporary = target.with_name(f".{uuid.uuid4().hex[:8]}.{target.name}")
+    try:
+        yield temporary
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write `text` as UTF-8."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")

@@ -1,0 +1,7 @@
+"""Recipes: one TOML file names everything that a run needs."""
+
+from keras_ccsam.recipes.library import load as load
+from keras_ccsam.recipes.library import names as names
+from keras_ccsam.recipes.library import override as override
+from keras_ccsam.recipes.library import settings as settings
+from keras_ccsam.recipes.schema import Recipe as Recipe

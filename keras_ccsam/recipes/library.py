@@ -1,0 +1,178 @@
+"""Recipes by name: a dataset's setting, below a method, below the user's own choices.
+
+    schema defaults < setting < method < method's table for the dataset < user file < overrides
+
+Settings and methods are TOML files beside this module: adding a file adds a name.
+"""
+
+import difflib
+import os
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from keras_ccsam.recipes import toml
+from keras_ccsam.recipes.errors import keys, suggestion
+from keras_ccsam.recipes.schema import Recipe
+
+# A table whose meaning hangs on one of its keys: when that changes, what it ruled is dropped,
+# because the radius of one method says nothing about another's.
+_TAGS = {("stage1", "method"): "name", ("groups",): "rule"}
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of the methods that come with the package."""
+    return _stems("methods")
+
+
+def settings() -> tuple[str, ...]:
+    """Return the names of the datasets' settings that come with the package."""
+    return _stems("settings")
+
+
+def load(
+    name_or_path: str | os.PathLike[str],
+    data: str | None = None,
+    overrides: Iterable[str] = (),
+) -> Recipe:
+    """Put a recipe together.
+
+    Args:
+        name_or_path: a name from `names()`, or a TOML file: a `recipe.toml` of an earlier run, or
+            a few keys of one's own, with `base = "<name>"` for the method they change.
+        data: a name from `settings()`; by default the recipe's own, else `"digits-lt"`.
+        overrides: `"stage1.epochs=20"`: dotted key and a TOML value; bare words are strings.
+            `"stage2=none"` leaves the second stage out.
+
+    Raises:
+        ValueError: unknown name or key (with the closest match), missing or broken file, or a
+            value out of its range.
+    """
+    user, method = _sources(name_or_path)
+    chosen = _overrides(overrides)
+    setting = _setting(data, chosen, user, method)
+    defaults = _builtin("settings", setting)
+    dataset = defaults.get("data", {}).get("name", setting)
+    special = method.pop("on", {})
+    layers = [method, *(special.get(key, {}) for key in dict.fromkeys((dataset, setting)))]
+    if data is not None:
+        user = merge(user, {"data": {"name": dataset}})
+    layers += [user, chosen]
+    values = merge({"name": Path(name_or_path).stem}, defaults)
+    for layer in layers:
+        values = merge(values, layer)
+    # A setting says how a second stage would run on its dataset, a method whether there is one.
+    if not any("stage2" in layer for layer in layers) or values["stage2"] in ("none", False):
+        values.pop("stage2", None)
+    values["setting"] = setting
+    return Recipe.from_dict(values)
+
+
+def override(recipe: Recipe, *overrides: str) -> Recipe:
+    """Return `recipe` with other values, validated anew; same form as in `load`."""
+    values = merge(recipe.to_dict(), _overrides(overrides))
+    if values.get("stage2") in ("none", False):
+        del values["stage2"]
+    return Recipe.from_dict(values)
+
+
+def merge(
+    base: Mapping[str, Any], over: Mapping[str, Any], path: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """Return `base` with `over` laid on it, table by table."""
+    merged = dict(base)
+    for key, item in over.items():
+        here = (*path, key)
+        tag = _TAGS.get(here)
+        if tag and isinstance(item, str):
+            item = {tag: item}  # stage1.method = "sam"
+        below = merged.get(key)
+        if not isinstance(item, Mapping) or not isinstance(below, Mapping):
+            merged[key] = merge({}, item, here) if isinstance(item, Mapping) else item
+        elif tag and tag in below and item.get(tag, below[tag]) != below[tag]:
+            merged[key] = dict(item)
+        else:
+            if here == ("model",) and item.get("backbone", below.get("backbone")) != below.get(
+                "backbone"
+            ):
+                below = {k: v for k, v in below.items() if k != "options"}
+            merged[key] = merge(below, item, here)
+    return merged
+
+
+def _sources(name_or_path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the user's layer and the method's."""
+    name = os.fspath(name_or_path)
+    if name in names():
+        return {}, _builtin("methods", name)
+    path = Path(name)
+    if path.suffix != ".toml" and not path.is_file():
+        raise ValueError(f"unknown recipe{_close(name, names())}. Received: recipe={name!r}")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise ValueError(f"cannot read the recipe file: {reason}. Received: recipe={name!r}") from (
+            None
+        )
+    user = toml.parse(text, str(path))
+    base = user.pop("base", None)
+    if base is None:
+        return user, {}
+    if base not in names():
+        raise ValueError(f"unknown base of {name}{_close(base, names())}. Received: base={base!r}")
+    return user, _builtin("methods", base) | {"name": path.stem, "variant": "default"}
+
+
+def _setting(data: str | None, *layers: Mapping[str, Any]) -> str:
+    """The setting that is asked for, by the most specific of the layers that names one."""
+    found = data
+    for layer in layers:
+        table = layer.get("data")
+        dataset = table.get("name") if isinstance(table, Mapping) else None
+        found = found or layer.get("setting") or dataset
+    found = found or "digits-lt"
+    if found not in settings():
+        raise ValueError(f"unknown data{_close(found, settings())}. Received: data={found!r}")
+    return found
+
+
+def _overrides(overrides: Iterable[str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    known = set(keys(Recipe))
+    if isinstance(overrides, str):
+        overrides = (overrides,)
+    for text in overrides:
+        key, equals, value = (part.strip() for part in text.partition("="))
+        if not equals or not key:
+            raise ValueError(
+                f"an override reads key=value, as in stage1.epochs=20. Received: override={text!r}"
+            )
+        path = tuple(key.split("."))
+        if key not in known and path[:2] != ("model", "options"):
+            raise ValueError(
+                f"unknown recipe key {key!r}{suggestion(path, Recipe)} Received: {key}={value}"
+            )
+        nested: Any = toml.value(value)
+        for part in reversed(path):
+            nested = {part: nested}
+        values = merge(values, nested)
+    return values
+
+
+def _builtin(folder: str, name: str) -> dict[str, Any]:
+    file = resources.files(__package__).joinpath(folder, f"{name}.toml")
+    values = toml.parse(file.read_text(encoding="utf-8"), f"{folder}/{name}.toml")
+    return {"name": name} | values if folder == "methods" else values
+
+
+def _stems(folder: str) -> tuple[str, ...]:
+    files = resources.files(__package__).joinpath(folder).iterdir()
+    return tuple(sorted(f.name.removesuffix(".toml") for f in files if f.name.endswith(".toml")))
+
+
+def _close(name: object, known: tuple[str, ...]) -> str:
+    close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return f" {name!r}{hint} (known: {', '.join(known)})"

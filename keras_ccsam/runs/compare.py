@@ -1,0 +1,171 @@
+"""Several recipes over several seeds, each distinct first stage trained once."""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+
+from keras_ccsam import atomic
+from keras_ccsam.recipes import Recipe, override
+from keras_ccsam.runs import experiment
+from keras_ccsam.runs.comparison import Comparison, Row
+from keras_ccsam.runs.progress import verbosity
+from keras_ccsam.runs.run_directory import (
+    PathLike,
+    RunDirectory,
+    fresh,
+    read_json,
+    require_free,
+    write_json,
+)
+
+_STATE = "state.json"
+
+
+def compare(
+    recipes: Sequence[Recipe],
+    seeds: Sequence[int] | int = 1,
+    out: PathLike | None = None,
+    *,
+    progress: str = "auto",
+) -> Comparison:
+    """Train every recipe with every seed and put the results into one table.
+
+    Recipes whose first stages are the same (`Recipe.stage1_digest`) share it: cRT continues the
+    cross-entropy run of the same seed. The numbers are those of separate runs. In a folder that a
+    comparison was interrupted in, finished runs are kept and the others trained.
+
+    Args:
+        recipes: on the same data, with different names.
+        seeds: of weights, batches and augmentation; a number n stands for 0 ... n - 1.
+        out: an absent or empty folder, or one of an earlier comparison;
+            `runs/compare-<data>-<time>` by default. Gets one folder a run, `comparison.json`,
+            `comparison.md` and `comparison.png`.
+        progress: as in `experiment.run`.
+
+    Raises:
+        ValueError: recipes that do not go together, or a folder with anything else or with runs of
+            other recipes in it. Nothing has been written then.
+    """
+    verbosity(progress, 1)
+    seeds = _checked_seeds(seeds)
+    _check_recipes(recipes)
+    folder = Path(fresh(f"compare-{recipes[0].setting}") if out is None else out)
+    planned = [(override(r, f"seed={seed}"), seed) for seed in seeds for r in recipes]
+    _check_folder(folder, planned)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / _STATE, {"kind": "comparison", "status": "running"})
+    trained: dict[str, Path] = {}
+    for number, (recipe, seed) in enumerate(planned, start=1):
+        directory = RunDirectory(_path(folder, recipe, seed))
+        if directory.status() != "complete":
+            _set_aside(directory.path)
+            if progress != "none":
+                print(f"run {number}/{len(planned)}: {recipe.name}, seed {seed}", flush=True)
+            experiment.run(
+                recipe,
+                directory.path,
+                progress=progress,
+                stage1_from=trained.get(recipe.stage1_digest()),
+            )
+        trained.setdefault(recipe.stage1_digest(), directory.path)
+    comparison = _collect(folder, recipes, seeds)
+    write_json(folder / "comparison.json", comparison.to_dict())
+    atomic.write_text(folder / "comparison.md", comparison.markdown())
+    _plot(comparison)
+    write_json(folder / _STATE, {"kind": "comparison", "status": "complete"})
+    return comparison
+
+
+def _collect(folder: Path, recipes: Sequence[Recipe], seeds: tuple[int, ...]) -> Comparison:
+    rows = tuple(
+        Row(
+            recipe.name,
+            recipe.description,
+            override(recipe, "seed=0").digest(),
+            tuple(RunDirectory(_path(folder, recipe, seed)).results() for seed in seeds),
+        )
+        for recipe in recipes
+    )
+    first = rows[0].results[0]
+    return Comparison(folder, first["data"], tuple(first["class_counts"]), seeds, rows)
+
+
+def _path(folder: Path, recipe: Recipe, seed: int) -> Path:
+    return folder / f"{recipe.name}-seed{seed}"
+
+
+def _checked_seeds(seeds: Sequence[int] | int) -> tuple[int, ...]:
+    chosen = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
+    if not chosen or len(set(chosen)) < len(chosen) or min(chosen) < 0:
+        raise ValueError(
+            "`seeds` must be how many, at least 1, or a list of different numbers from 0 on. "
+            f"Received: seeds={seeds!r}"
+        )
+    return chosen
+
+
+def _check_recipes(recipes: Sequence[Recipe]) -> None:
+    names = [recipe.name for recipe in recipes]
+    if not names or len(set(names)) < len(names):
+        raise ValueError(
+            "a comparison needs one recipe or more, each with a name of its own; give another "
+            f"with --set name=... or in its file. Received: recipes={names}"
+        )
+    first = recipes[0]
+    for recipe in recipes[1:]:
+        if (recipe.data, recipe.groups) != (first.data, first.groups):
+            raise ValueError(
+                "recipes can be compared on the same data and groups only. Received: "
+                f"{first.name} on {first.data.name}, {recipe.name} on {recipe.data.name}"
+            )
+
+
+def _check_folder(folder: Path, planned: Sequence[tuple[Recipe, int]]) -> None:
+    """Accept a free folder, or one of the same comparison."""
+    state = folder / _STATE
+    if not (state.is_file() and read_json(state).get("kind") == "comparison"):
+        require_free(folder)
+        return
+    for recipe, seed in planned:
+        directory = RunDirectory(_path(folder, recipe, seed))
+        if directory.status() == "absent":
+            continue
+        if directory.recipe().digest() != recipe.digest():
+            raise ValueError(
+                f"the folder holds a run of another recipe named {recipe.name!r}; name another "
+                f"folder. Received: out={str(folder)!r}"
+            )
+        backend = directory.environment().get("backend")
+        if backend != keras.backend.backend():
+            raise ValueError(
+                f"the folder's runs were trained with {backend}, and times cannot be compared "
+                f"across backends; continue with {backend}. "
+                f"Received: backend={keras.backend.backend()!r}"
+            )
+
+
+def _set_aside(path: Path) -> None:
+    """Rename what an interrupted run left, so that its place is free and nothing is lost."""
+    if not path.exists():
+        return
+    count = 1
+    while (aside := path.with_name(f"{path.name}.incomplete-{count}")).exists():
+        count += 1
+    path.rename(aside)
+
+
+def _plot(comparison: Comparison) -> None:
+    from keras_ccsam.analysis import plots  # matplotlib takes a second to import
+
+    groups = ("overall", *comparison.groups)
+    summaries = {row["recipe"]: row for row in comparison.to_dict()["rows"]}
+    bars = [
+        {"method": name, **{g: (row[g]["mean"], row[g]["std"] or 0.0) for g in groups}}
+        for name, row in summaries.items()
+    ]
+    try:
+        plots.comparison(bars, comparison.path / "comparison.png")
+    except (OSError, RuntimeError, ValueError) as error:
+        warnings.warn(f"the plot could not be drawn: {error}", stacklevel=3)

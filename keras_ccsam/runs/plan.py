@@ -1,0 +1,69 @@
+"""What a recipe would do, without training."""
+
+import keras
+
+from keras_ccsam.metrics import group_classes
+from keras_ccsam.recipes import Recipe
+from keras_ccsam.runs import parts, table
+
+
+def plan(recipe: Recipe) -> str:
+    """Load the data, build the model and describe the run as text; nothing is written.
+
+    Raises:
+        ValueError: whatever would stop the run before its first step.
+    """
+    images = parts.load_data(recipe.data)
+    batches = parts.train_batches(recipe, images)
+    keras.utils.set_random_seed(recipe.seed)
+    model = parts.build_model(recipe, images, len(batches))
+    rates = parts.learning_rate(recipe.stage1, len(batches))
+    first = recipe.stage1
+    facts = images.describe()
+    lines = [
+        f"recipe    {recipe.name} ({recipe.variant}): {recipe.description}",
+        f"data      {facts['name']}: {facts['train']} images of "
+        f"{'x'.join(map(str, images.image_shape))} to train on, {facts['validation']} for "
+        f"validation, {facts['test']} to test on",
+        f"model     {recipe.model.backbone} and a {recipe.model.head} head, "
+        f"{model.count_params():,} parameters, {first.precision}",
+        f"stage 1   {first.method.name}: {first.epochs} epochs of {len(batches)} steps of "
+        f"{batches.batch_size} images, learning rate "
+        + " -> ".join(_rates(rates, len(batches), first.epochs)),
+        f"stage 2   {_second(recipe)}",
+        f"backend   {keras.backend.backend()}",
+        f"seed      {recipe.seed}",
+        f"digest    {recipe.digest()} (stage 1: {recipe.stage1_digest()})",
+    ]
+    lines += [f"note      {recipe.note}"] if recipe.note else []
+    lines += [f"warning   {text}" for text in recipe.warnings()]
+    groups = group_classes(images.class_counts, **parts.group_options(recipe.groups))
+    rows = [
+        (str(label), images.class_names[label], str(images.class_counts[label]), name)
+        for name, classes in groups.items()
+        for label in classes
+    ]
+    return "\n".join(lines) + "\n\n" + table.plain(("class", "name", "images", "group"), rows)
+
+
+def _second(recipe: Recipe) -> str:
+    stage = recipe.stage2
+    if stage is None:
+        return "none"
+    size = stage.batch_size or recipe.stage1.batch_size
+    features = "adversarial features" if stage.adversarial else "features"
+    head = "a new head" if stage.reinitialize_head else "the head of stage 1"
+    return (
+        f"{head} on {features}: {stage.epochs} epochs of {size} images a step, "
+        f"{stage.sampler} batches, learning rate {stage.lr:g}"
+    )
+
+
+def _rates(
+    schedule: keras.optimizers.schedules.LearningRateSchedule, steps: int, epochs: int
+) -> list[str]:
+    """The different learning rates, epoch by epoch; of many, the first, the peak and the last."""
+    rates = (keras.ops.convert_to_numpy(schedule(epoch * steps)) for epoch in range(epochs))
+    values = [f"{float(rate):.3g}" for rate in rates]
+    distinct = list(dict.fromkeys(values))
+    return distinct if len(distinct) <= 8 else [distinct[0], max(values, key=float), distinct[-1]]

@@ -1,0 +1,185 @@
+"""The folder of one run: written once, never overwritten, no file ever half there.
+
+recipe.toml        every choice, defaults included
+environment.json   versions, backend, device, command, git revision
+indices.npz        which images of the source were trained on, with their SHA-256
+metrics.jsonl/csv  one record an epoch, both stages
+checkpoints/       stage1.weights.h5, the weights stage 2 started from
+model.keras        the trained network as a plain Keras model
+results.json       what the last epoch scores
+plots/             PNG
+state.json         "running", "complete" or "failed"
+"""
+
+import datetime
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from keras_ccsam import atomic
+from keras_ccsam.callbacks import metrics_log
+from keras_ccsam.recipes import Recipe
+
+PathLike = str | os.PathLike[str]
+
+_PLAIN_LIST = re.compile(r"\[\n\s*([^\[\]{}]*?)\n\s*\]")
+
+
+class RunDirectory:
+    """Names, reads and writes the files of one run.
+
+    Args:
+        path: the folder; nothing is touched until `create`.
+    """
+
+    def __init__(self, path: PathLike) -> None:
+        self.path = Path(path)
+        self.recipe_file = self.path / "recipe.toml"
+        self.environment_file = self.path / "environment.json"
+        self.indices_file = self.path / "indices.npz"
+        self.metrics_file = self.path / "metrics.jsonl"
+        self.checkpoints = self.path / "checkpoints"
+        self.stage1_file = self.checkpoints / "stage1.weights.h5"
+        self.model_file = self.path / "model.keras"
+        self.results_file = self.path / "results.json"
+        self.plots = self.path / "plots"
+        self.state_file = self.path / "state.json"
+
+    def check_free(self) -> None:
+        """Refuse a folder that holds anything, before anything is written.
+
+        Raises:
+            ValueError: the folder is not empty, or the path cannot be one.
+        """
+        require_free(self.path)
+
+    def create(self, recipe: Recipe, environment: dict[str, Any]) -> None:
+        """Make the folder and write what is known before training.
+
+        Raises:
+            ValueError: as `check_free`.
+        """
+        self.check_free()
+        for folder in (self.path, self.checkpoints, self.plots):
+            folder.mkdir(parents=True, exist_ok=True)
+        self._mark("running")
+        atomic.write_text(self.recipe_file, recipe.to_toml())
+        write_json(self.environment_file, environment)
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """Mark the run as complete when the block ends, as failed with its reason if it raises."""
+        try:
+            yield
+        except BaseException as error:
+            self._mark("failed", error=f"{type(error).__name__}: {error}".splitlines()[0])
+            raise
+        self._mark("complete")
+
+    def write_results(self, results: dict[str, Any]) -> None:
+        """Write results.json."""
+        write_json(self.results_file, results)
+
+    def recipe(self) -> Recipe:
+        """Return the recipe of the run.
+
+        Raises:
+            ValueError: the folder is no run directory.
+        """
+        try:
+            text = self.recipe_file.read_text(encoding="utf-8")
+        except OSError:
+            raise ValueError(
+                f"not a run directory: it has no recipe.toml. Received: run={str(self.path)!r}"
+            ) from None
+        return Recipe.from_toml(text, str(self.recipe_file))
+
+    def status(self) -> str:
+        """Return "absent", "running", "complete" or "failed"; a killed run still says "running"."""
+        if not self.state_file.is_file():
+            return "absent"
+        return str(read_json(self.state_file).get("status", "failed"))
+
+    def environment(self) -> dict[str, Any]:
+        """Return what `environment.json` holds."""
+        return read_json(self.environment_file)
+
+    def results(self) -> dict[str, Any]:
+        """Return what `results.json` holds.
+
+        Raises:
+            ValueError: the run did not finish.
+        """
+        if not self.results_file.is_file():
+            raise ValueError(
+                f"the run is {self.status()} and has no results; train it again into another "
+                f"folder. Received: run={str(self.path)!r}"
+            )
+        return read_json(self.results_file)
+
+    def metrics(self, stage: int | None = None) -> list[metrics_log.Record]:
+        """Return the records of all epochs, or of one stage's."""
+        records = metrics_log.read(self.metrics_file)
+        return [r for r in records if stage is None or r["stage"] == stage]
+
+    def _mark(self, status: str, **details: str) -> None:
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        write_json(self.state_file, {"kind": "run", "status": status, "time": now, **details})
+
+
+def fresh(name: str, parent: PathLike = "runs") -> Path:
+    """Return the path of a folder that does not exist yet: <parent>/<name>-<date>-<time>."""
+    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    first = Path(parent) / f"{name}-{stamp}"
+    path, count = first, 1
+    while path.exists():
+        count += 1
+        path = first.with_name(f"{first.name}-{count}")
+    return path
+
+
+def require_free(path: Path) -> None:
+    """Refuse a path that is a file, lies below one, or is a folder with anything in it.
+
+    Raises:
+        ValueError: `path` cannot be taken for new files.
+    """
+    existing = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
+    if not existing.is_dir():
+        raise ValueError(
+            f"the output folder cannot be made: {str(existing)!r} is a file; name another. "
+            f"Received: out={str(path)!r}"
+        )
+    if existing == path.absolute() and any(path.iterdir()):
+        raise ValueError(
+            "the output folder exists and is not empty, and runs are never overwritten; name "
+            f"another. Received: out={str(path)!r}"
+        )
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write JSON for people: indented, a list of plain values on one line, null for NaN."""
+    text = json.dumps(metrics_log.finite(content), indent=2, ensure_ascii=False, allow_nan=False)
+    text = _PLAIN_LIST.sub(lambda found: "[" + re.sub(r"\n\s*", " ", found[1]) + "]", text)
+    atomic.write_text(path, text + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        ValueError: the file is absent or broken.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"cannot read {path.name}: {error}. Received: path={str(path)!r}") from (
+            None
+        )
+    if not isinstance(content, dict):
+        raise ValueError(f"{path.name} must hold an object. Received: path={str(path)!r}")
+    return content

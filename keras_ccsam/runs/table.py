@@ -1,0 +1,31 @@
+"""Tables of results, as aligned text and as Markdown."""
+
+import statistics
+from collections.abc import Sequence
+
+from keras_ccsam.metrics.text_table import text_table
+
+
+def plain(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return aligned text: the first column to the left, the others to the right."""
+    return text_table(header, rows)
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table with the same alignment."""
+    marks = ["---"] + ["---:"] * (len(header) - 1)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, marks, *rows))
+
+
+def mean_std(values: Sequence[float | None], scale: float = 1.0, digits: int = 2) -> str:
+    """Return "mean ± standard deviation" of the sample (n - 1); the mean alone of one value.
+
+    A missing value makes the cell "-": a mean over other seeds than its neighbours' would mislead.
+    """
+    numbers = [scale * value for value in values if value is not None]
+    if not numbers or len(numbers) < len(values):
+        return "-"
+    mean = f"{statistics.fmean(numbers):.{digits}f}"
+    if len(numbers) == 1:
+        return mean
+    return f"{mean} ± {statistics.stdev(numbers):.{digits}f}"

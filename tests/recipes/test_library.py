@@ -1,0 +1,147 @@
+"""How a recipe is put together from its layers."""
+
+import pytest
+
+from keras_ccsam import recipes
+from keras_ccsam.recipes.library import merge
+
+
+@pytest.mark.parametrize("setting", recipes.settings())
+@pytest.mark.parametrize("name", recipes.names())
+def test_every_method_fits_every_setting(name, setting):
+    recipe = recipes.load(name, data=setting)
+    assert (recipe.name, recipe.setting) == (name, setting)
+    assert recipe.description
+    assert recipe.warnings() == ()
+
+
+def test_the_expected_names_are_there():
+    wanted = {"ce", "crt", "sam", "ccsam-stage1", "ccsam-stage2", "ccsam", "ccsam-published"}
+    assert wanted <= set(recipes.names())
+    assert {"digits-lt", "cifar10-lt", "cifar100-lt", "cifar10-lt-small"} <= set(recipes.settings())
+
+
+def test_a_later_layer_wins(tmp_path):
+    # schema default < setting
+    assert recipes.load("ce", "digits-lt").model.backbone == "small_cnn"
+    assert recipes.load("ce", "cifar10-lt").model.backbone == "resnet32"
+    # method < its table for the data set
+    assert recipes.load("ccsam", "cifar100-lt").stage1.method.flat_ratio == 0.5
+    assert recipes.load("ccsam", "cifar10-lt").stage1.method.flat_ratio == 0.3
+    assert recipes.load("ccsam", "cifar10-lt-small").stage1.method.flat_ratio == 0.3
+    assert recipes.load("ccsam", "cifar10-lt").stage2.alpha_max == 1.0
+    assert recipes.load("ccsam", "cifar100-lt").stage2.alpha_max == 0.3
+    # < user file < overrides
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        'base = "ccsam"\nsetting = "cifar10-lt"\n[stage1]\nlr = 0.3\n[stage1.method]\n'
+        "flat_ratio = 0.7\n[stage2]\nepochs = 7\n"
+    )
+    mine = recipes.load(file, overrides=("stage1.lr=0.4", "data.protocol=seeded"))
+    assert (mine.name, mine.variant, mine.setting) == ("mine", "default", "cifar10-lt")
+    assert (mine.stage1.method.flat_ratio, mine.stage2.epochs) == (0.7, 7)
+    assert (mine.stage1.lr, mine.data.protocol) == (0.4, "seeded")
+    assert mine.stage1.batch_size == 64
+    # the argument names the data, whatever the file says
+    assert recipes.load(file, data="cifar100-lt").data.name == "cifar100-lt"
+
+
+def test_the_method_says_whether_there_is_a_second_stage():
+    assert recipes.load("ce", "cifar10-lt").stage2 is None
+    assert recipes.load("crt", "cifar10-lt").stage2.epochs == 30
+    assert recipes.load("ccsam", overrides=["stage2=none"]).stage2 is None
+    assert recipes.load("ce", overrides=["stage2.epochs=3"]).stage2.epochs == 3
+
+
+def test_the_published_variants_differ_and_warn():
+    paper, published = (recipes.load(n, "cifar10-lt") for n in ("ccsam", "ccsam-published"))
+    assert (paper.variant, published.variant) == ("paper", "published")
+    assert (paper.stage1.method.radius_scale, published.stage1.method.radius_scale) == (1e-2, 1e-6)
+    assert (paper.stage2.loss_weights, published.stage2.loss_weights) == (False, True)
+    assert published.stage2.batch_norm == "update"
+    assert "collapse" in published.note
+    assert "54.5 / 26.2 / 56.8 / 79.7" in published.note
+
+
+def test_changing_a_method_drops_the_old_ones_parameters():
+    recipe = recipes.load("ccsam", overrides=["stage1.method=sam"])
+    assert recipe.stage1.method.model_dump() == {"name": "sam", "rho": 0.05}
+    recipe = recipes.load("ccsam", overrides=["stage1.method.rho=0.1", "stage1.method.name=asam"])
+    assert recipe.stage1.method.model_dump() == {"name": "asam", "rho": 0.1}
+    grouped = recipes.load("ce", "cifar100-lt", ["groups=thirds"])
+    assert grouped.groups.model_dump() == {"rule": "thirds"}
+
+
+def test_options_belong_to_their_backbone():
+    base = {"model": {"backbone": "a", "head": "cosine", "options": {"width": 8}}}
+    kept = merge(base, {"model": {"options": {"depth": 2}}})
+    assert kept["model"]["options"] == {"width": 8, "depth": 2}
+    assert merge(base, {"model": {"backbone": "b"}})["model"] == {
+        "backbone": "b",
+        "head": "cosine",
+    }
+    assert base["model"]["options"] == {"width": 8}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("0.5", 0.5),
+        (".5", 0.5),
+        ("1", 1.0),
+        ("1e-2", 0.01),
+    ],
+)
+def test_numbers_as_people_type_them(text, value):
+    assert recipes.load("ce", overrides=[f"stage1.lr={text}"]).stage1.lr == value
+
+
+def test_values_are_toml_and_bare_words_strings():
+    recipe = recipes.load(
+        "crt",
+        overrides=[
+            'data.path="a=b c"',
+            "stage1.nesterov=True",
+            "stage2.reinitialize_head = false",
+            "description=two words",
+            "stage1.augment=[]",
+            "model.options.width=8",
+        ],
+    )
+    assert recipe.data.path == "a=b c"
+    assert (recipe.stage1.nesterov, recipe.stage2.reinitialize_head) == (True, False)
+    assert (recipe.description, recipe.stage1.augment) == ("two words", ())
+    assert recipe.model.options == {"width": 8}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"name_or_path": "ccsamm"}, "unknown recipe 'ccsamm'; did you mean 'ccsam'?"),
+        ({"name_or_path": "ce", "data": "cifar10lt"}, "did you mean 'cifar10-lt'?"),
+        ({"name_or_path": "absent.toml"}, "cannot read the recipe file: No such file"),
+        ({"name_or_path": "ce", "overrides": ["stage1"]}, "an override reads key=value"),
+        ({"name_or_path": "ce", "overrides": ["data.name=digit-lt"]}, "did you mean 'digits-lt'?"),
+    ],
+)
+def test_unknown_names(arguments, message):
+    with pytest.raises(ValueError) as error:
+        recipes.load(**arguments)
+    assert message in str(error.value)
+    assert "Received: " in str(error.value)
+
+
+def test_broken_files(tmp_path):
+    file = tmp_path / "broken.toml"
+    file.write_text("[stage1\n")
+    with pytest.raises(ValueError, match="is not valid TOML"):
+        recipes.load(file)
+    file.write_bytes(b"\xff\xfe")
+    with pytest.raises(ValueError, match="not UTF-8"):
+        recipes.load(file)
+    file.write_text('base = "cesam"\n')
+    with pytest.raises(ValueError, match="did you mean 'ccsam"):
+        recipes.load(file)
+    file.write_text("[stage1]\nepoch = 3\n")
+    with pytest.raises(ValueError, match=r"did you mean 'stage1\.epochs'"):
+        recipes.load(file)

@@ -1,0 +1,98 @@
+"""What a recipe accepts, and how it refuses."""
+
+import pytest
+from pydantic import BaseModel
+
+from keras_ccsam import recipes
+from keras_ccsam.recipes.errors import keys
+from keras_ccsam.recipes.schema import Recipe
+
+
+def test_every_field_is_described():
+    def fields(schema, prefix=""):
+        for name, field in schema.model_fields.items():
+            yield prefix + name, field
+            if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+                yield from fields(field.annotation, f"{prefix}{name}.")
+
+    tags = {"name", "rule"}  # of the tables' alternatives
+    assert all(f.description or n.rpartition(".")[2] in tags for n, f in fields(Recipe))
+    assert {"stage1.method.radius_scale", "stage2.alpha_max", "groups.many"} <= set(keys(Recipe))
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("stage1.epoch=3", "unknown recipe key 'stage1.epoch'; did you mean 'stage1.epochs'? "),
+        ("epochs=3", "unknown recipe key 'epochs'; did you mean 'stage1.epochs'? "),
+        ("stage1.lr=-1", "stage1.lr must be greater than 0. Received: stage1.lr=-1"),
+        ("data.imbalance_ratio=-3", "data.imbalance_ratio must be greater than or equal to 1"),
+        ("stage1.method=sma", "stage1.method.name must be one of 'erm', 'sam', 'asam'"),
+        ("stage1.batch_size=3.5", "stage1.batch_size must be an integer"),
+        ("stage1.epochs=true", "stage1.epochs must be an integer"),
+        ("stage1.lr=nan", "stage1.lr must be a finite number"),
+        ("data.profile=expo", "data.profile must be 'exponential' or 'step'"),
+        ('stage1.augment=["rotate"]', "stage1.augment must be a list of names of crop"),
+        ("stage1.boundaries=[3, 0.5]", "stage1.boundaries must be all whole epochs"),
+        ("stage1.boundaries=[3, 2]", "stage1.boundaries must increase"),
+        ("stage1.boundaries=[0.5, 1.5]", "stage1.boundaries must be whole epochs from 1 on"),
+        ("model.options=3", "model.options must be a table"),
+        ("name=a/b", "name must hold letters"),
+        ("nonsense=3", "unknown recipe key 'nonsense'; known here: data, description"),
+    ],
+)
+def test_a_bad_value_gives_one_line(override, message):
+    with pytest.raises(ValueError) as error:
+        recipes.load("ccsam", overrides=[override])
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+    assert "Received: " + override.partition("=")[0] in str(error.value)
+
+
+def test_a_key_of_another_method_is_explained():
+    with pytest.raises(ValueError, match="belongs to another choice"):
+        recipes.load("sam", overrides=["stage1.method.radius_scale=1.0"])
+
+
+def test_a_cosine_decay_needs_epochs_after_the_warm_up():
+    overrides = ["stage1.decay=cosine", "stage1.warmup_epochs=3", "stage1.epochs=3"]
+    with pytest.raises(ValueError, match="stage1 must have more epochs"):
+        recipes.load("ce", overrides=overrides)
+
+
+def test_all_problems_are_counted():
+    with pytest.raises(ValueError, match=r"\(and 1 more\)"):
+        recipes.load("ce", overrides=["stage1.epochs=0", "stage1.lr=0"])
+
+
+def test_boundaries_follow_the_epochs():
+    assert recipes.load("ce", "cifar10-lt").stage1.boundary_epochs() == (160.0, 180.0)
+    shorter = recipes.load("ce", "cifar10-lt", ["stage1.epochs=20"])
+    assert shorter.stage1.boundary_epochs() == (16.0, 18.0)
+
+
+def test_what_is_probably_not_meant_is_named():
+    assert recipes.load("ce", "cifar10-lt").warnings() == ()
+    short = recipes.load("ce", "cifar10-lt", ["stage1.epochs=2"])
+    assert "warmup_epochs=5 lasts longer than stage1.epochs=2" in short.warnings()[0]
+    late = recipes.load("ce", "cifar10-lt", ["stage1.epochs=20", "stage1.boundaries=[160, 180]"])
+    assert "reach beyond stage1.epochs=20" in late.warnings()[0]
+
+
+def test_the_digest_names_what_determines_the_results():
+    ce, crt, ccsam = (recipes.load(name) for name in ("ce", "crt", "ccsam"))
+    assert ce.stage1_digest() == crt.stage1_digest() != ccsam.stage1_digest()
+    assert ce.digest() != crt.digest()
+    for override in ("seed=1", "data.seed=1", "stage1.lr=0.2", "model.options.width=8"):
+        changed = recipes.override(crt, override)
+        assert changed.stage1_digest() != crt.stage1_digest()
+        assert changed.digest() != crt.digest()
+    same_stage1 = recipes.override(crt, "stage2.lr=0.2")
+    assert same_stage1.stage1_digest() == crt.stage1_digest()
+    assert same_stage1.digest() != crt.digest()
+    assert recipes.override(crt, "name=other", "note=x").digest() == crt.digest()
+
+
+def test_a_recipe_cannot_be_changed():
+    with pytest.raises(ValueError, match="frozen"):
+        recipes.load("ce").stage1.lr = 1.0

@@ -1,0 +1,77 @@
+"""The folder of a run: never overwritten, no file half there."""
+
+import json
+
+import pytest
+
+from keras_ccsam import atomic, recipes, runs
+from keras_ccsam.runs.run_directory import RunDirectory, fresh, read_json, write_json
+
+
+def test_a_folder_with_anything_in_it_is_refused(tmp_path):
+    (tmp_path / "precious").write_text("x")
+    with pytest.raises(ValueError, match=r"not empty.*Received: out="):
+        runs.run(recipes.load("ce"), tmp_path)
+    with pytest.raises(ValueError, match="is a file"):
+        runs.run(recipes.load("ce"), tmp_path / "precious")
+    with pytest.raises(ValueError, match="is a file"):
+        runs.run(recipes.load("ce"), tmp_path / "precious" / "below")
+    assert [p.name for p in tmp_path.iterdir()] == ["precious"]
+
+
+def test_an_error_before_training_writes_nothing(tmp_path):
+    out = tmp_path / "run"
+    for override in ("data.imbalance_ratio=1e6", "model.backbone=resnet33"):
+        with pytest.raises(ValueError, match="Received"):
+            runs.run(recipes.load("ce", overrides=[override]), out)
+    with pytest.raises(ValueError, match="'auto', 'bar', 'line' or 'none'"):
+        runs.run(recipes.load("ce"), out, progress="loud")
+    assert not out.exists()
+
+
+def test_an_empty_folder_is_taken(tmp_path):
+    directory = RunDirectory(tmp_path)
+    directory.create(recipes.load("ce"), {"backend": "none"})
+    assert directory.status() == "running"
+    assert directory.recipe() == recipes.load("ce")
+
+
+def test_a_failing_run_is_marked(tmp_path):
+    directory = RunDirectory(tmp_path / "run")
+    assert directory.status() == "absent"
+    directory.create(recipes.load("ce"), {})
+    with pytest.raises(KeyboardInterrupt), directory.recording():
+        raise KeyboardInterrupt
+    assert directory.status() == "failed"
+    assert "KeyboardInterrupt" in read_json(directory.state_file)["error"]
+    with pytest.raises(ValueError, match="the run is failed and has no results"):
+        directory.results()
+
+
+def test_a_file_is_whole_or_absent(tmp_path):
+    target = tmp_path / "file.json"
+    write_json(target, {"a": [1, 2], "b": [["[x\ny]", 1.5]]})
+    before = target.read_text()
+    assert json.loads(before) == {"a": [1, 2], "b": [["[x\ny]", 1.5]]}
+    assert '"a": [1, 2]' in before
+    with pytest.raises(ValueError), atomic.replacing(target) as temporary:
+        temporary.write_text("half")
+        raise ValueError
+    assert target.read_text() == before
+    write_json(target, {"a": float("nan"), "b": [1.0, {"c": float("inf")}]})
+    assert json.loads(target.read_text()) == {"a": None, "b": [1.0, {"c": None}]}
+    assert [p.name for p in tmp_path.iterdir()] == ["file.json"]
+
+
+def test_fresh_names_do_not_exist(tmp_path):
+    first = fresh("ce-digits-lt", tmp_path)
+    assert first.name.startswith("ce-digits-lt-2")
+    first.mkdir()
+    assert not fresh("ce-digits-lt", tmp_path).exists()
+
+
+def test_a_folder_that_is_no_run(tmp_path):
+    with pytest.raises(ValueError, match=r"not a run directory.*Received: run="):
+        runs.evaluate_run(tmp_path)
+    with pytest.raises(ValueError, match=r"cannot read absent\.json"):
+        read_json(tmp_path / "absent.json")
