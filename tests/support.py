@@ -91,11 +91,14 @@ def step_gradients(model: Any, x: Any, y: Any, sample_weight: Any = None) -> tup
     return named, float(ops.convert_to_numpy(evaluation.loss))
 
 
-def batch_norm_model(sharpness: Any = None, seed: int = 0, dropout: float = 0.0, **kwargs: Any):
+def batch_norm_model(
+    sharpness: Any = None,
+    seed: int = 0,
+    dropout: float = 0.0,
+    activity: str | None = "l2",
+    **kwargs: Any,
+) -> cc.SharpnessAwareModel:
     """A small convolutional network with BatchNorm, regularisers and add_loss terms."""
-    # Keras itself cannot add float16 activity losses to a float32 loss on TensorFlow.
-    half = "mixed" in keras.config.dtype_policy().name
-    activity = None if half and keras.backend.backend() == "tensorflow" else "l2"
     keras.utils.set_random_seed(seed)
     inputs = keras.Input((6, 6, 2))
     x = keras.layers.Conv2D(4, 3, kernel_regularizer="l2", name="conv")(inputs)

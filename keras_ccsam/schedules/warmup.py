@@ -54,7 +54,7 @@ class _Warmup(keras.optimizers.schedules.LearningRateSchedule):
             return after
         progress = ops.cast(held + self.interval, _dtype()) / self.warmup_steps
         warming = (1.0 - progress) * self.start + progress * self.peak
-        return ops.where(held < self.warmup_steps, warming, after)
+        return ops.where(held + self.interval < self.warmup_steps, warming, after)
 
     def _after_warmup(self, step: Tensor, held: Tensor) -> Tensor:
         """The rate after the warm-up; `held` is `step` rounded down to the interval."""

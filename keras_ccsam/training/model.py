@@ -1,5 +1,6 @@
 """A classifier whose training step is formed by a sharpness method."""
 
+import inspect
 from typing import Any
 
 import keras
@@ -163,7 +164,7 @@ class SharpnessAwareModel(keras.Model):
         )
         return logs
 
-    def fit(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
+    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """`keras.Model.fit`; a `BatchSequence` is told the epoch and is not shuffled again.
 
         Raises:
@@ -171,18 +172,18 @@ class SharpnessAwareModel(keras.Model):
                 its first batch; other inputs give a NaN loss or the backend's own index error.
         """
         check_labels(x, y, self.num_classes)
-        if hasattr(x, "set_epoch"):
-            kwargs["shuffle"] = False
-            clock = keras.callbacks.LambdaCallback(
-                on_epoch_begin=lambda epoch, logs: x.set_epoch(epoch)
-            )
-            callbacks = kwargs.get("callbacks") or []
-            if isinstance(callbacks, keras.callbacks.CallbackList):
-                callbacks.append(clock)
-            else:
-                callbacks = keras.tree.flatten(callbacks)
-                kwargs["callbacks"] = [clock, *callbacks]
-        return super().fit(x, y, **kwargs)
+        if not hasattr(x, "set_epoch"):
+            return super().fit(x, y, *args, **kwargs)
+        arguments = inspect.signature(super().fit).bind(x, y, *args, **kwargs).arguments
+        clock = keras.callbacks.LambdaCallback(
+            on_epoch_begin=lambda epoch, logs: x.set_epoch(epoch)
+        )
+        callbacks = arguments.get("callbacks")
+        if isinstance(callbacks, keras.callbacks.CallbackList):
+            callbacks.append(clock)
+        else:
+            arguments["callbacks"] = [clock, *keras.tree.flatten(callbacks or [])]
+        return super().fit(**{**arguments, "shuffle": False})
 
     def export_plain(self) -> keras.Model:
         """A functional Keras model of stock layers that loads where this package is not installed.

@@ -1,5 +1,7 @@
 """Building, splitting, saving and refusing."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -199,3 +201,27 @@ def test_the_plain_export_predicts_alike(head, tmp_path):
     np.testing.assert_allclose(
         ops.convert_to_numpy(plain(x)), ops.convert_to_numpy(model(x)), atol=1e-5
     )
+
+
+class Recorded(cc.data.BatchSequence):
+    """Remembers which batch of which epoch was asked for."""
+
+    asked: list
+
+    def __getitem__(self, index):
+        self.asked.append((self.epoch, index))
+        return super().__getitem__(index)
+
+
+def test_fit_tells_a_sequence_its_epochs_in_order():
+    x, y = toy_batches(30)
+    batches = Recorded(cc.data.from_arrays(x, y))
+    batches = Recorded(batches.data, "train", dataclasses.replace(batches.options, batch_size=12))
+    batches.asked = []
+    model = cc.CCSAM(classifier_backbone(), class_counts=COUNTS)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    model.fit(batches, None, None, 5, 0, initial_epoch=3)
+    expected = [(epoch, step) for epoch in (3, 4) for step in range(len(batches))]
+    # Keras and the label check look at a batch or two of epoch 0 first.
+    assert [pair for pair in batches.asked if pair[0] >= 3] == expected
+    assert set(batches.asked) <= {*expected, (0, 0), (0, 1)}

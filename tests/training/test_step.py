@@ -1,5 +1,7 @@
 """One step of `fit`: what it must leave alone, and what must change it."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -41,6 +43,13 @@ def plain(dropout=0.0):
     return keras.Model(model.backbone.inputs, model.head(model.backbone.outputs[0]))
 
 
+@functools.cache
+def keras_own_step(dropout=0.0):
+    """History and weights of Keras' own trainer on that network."""
+    model = plain(dropout)
+    return fitted(model), weights(model)
+
+
 def weights(model):
     """The network's weights, without the method's hyper-parameters."""
     own = {id(v) for v in getattr(model, "_non_trainable_variables", [])}
@@ -54,26 +63,22 @@ def layer(model, kind):
 @pytest.mark.parametrize("dropout", [0.0, 0.4])
 @pytest.mark.parametrize("name", ["erm", *ZERO])
 def test_no_radius_is_keras_own_step_bit_for_bit(name, dropout):
-    reference = plain(dropout)
-    expected = fitted(reference)
+    expected, reference = keras_own_step(dropout)
     model = batch_norm_model({**METHODS, **ZERO}[name](), dropout=dropout)
     history = fitted(model)
     assert history["loss"] == expected["loss"]
     assert history["accuracy"] == expected["accuracy"]
-    for ours, theirs in zip(weights(model), weights(reference), strict=True):
+    for ours, theirs in zip(weights(model), reference, strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 
 @pytest.mark.parametrize("name", [name for name in METHODS if name != "erm"])
 def test_a_radius_moves_the_step(name):
     """The mutation of the test above: with the perturbation on, it would fail."""
-    reference = batch_norm_model()
-    fitted(reference, epochs=1)
+    _, reference = keras_own_step()
     model = batch_norm_model(METHODS[name]())
-    fitted(model, epochs=1)
-    change = max(
-        np.abs(a - b).max() for a, b in zip(weights(model), weights(reference), strict=True)
-    )
+    fitted(model)
+    change = max(np.abs(a - b).max() for a, b in zip(weights(model), reference, strict=True))
     assert 1e-5 < change < 1.0
 
 
@@ -201,17 +206,17 @@ def test_one_hot_equals_integer_labels(name):
 
 
 @pytest.mark.parametrize(
-    "options",
+    ("name", "options"),
     [
-        {"gradient_accumulation_steps": 2},
-        {"use_ema": True, "ema_momentum": 0.9, "ema_overwrite_frequency": None},
-        {"global_clipnorm": 0.1},
-        {"clipnorm": 0.05},
-        {"loss_scale_factor": 8.0},
+        ("ccsam", {"gradient_accumulation_steps": 2}),
+        ("ccsam-all", {"gradient_accumulation_steps": 2}),
+        ("ccsam", {"use_ema": True, "ema_momentum": 0.9}),
+        ("ccsam", {"global_clipnorm": 0.1}),
+        ("ccsam", {"clipnorm": 0.05}),
+        ("ccsam-all", {"loss_scale_factor": 8.0}),
     ],
-    ids=lambda o: next(iter(o)),
+    ids=lambda o: o if isinstance(o, str) else next(iter(o)),
 )
-@pytest.mark.parametrize("name", ["ccsam", "ccsam-all"])
 def test_optimizer_options(name, options):
     """At radius 0 they do what they do in Keras; with a radius they still train."""
 
@@ -240,13 +245,22 @@ def test_the_radius_does_not_see_the_loss_scale(name):
         np.testing.assert_allclose(a, b, atol=1e-5)
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-@pytest.mark.parametrize("name", ["sam", "ccsam", "ccsam-all"])
+@pytest.mark.parametrize(
+    ("name", "policy"),
+    [
+        ("sam", "mixed_float16"),
+        ("ccsam", "mixed_float16"),
+        ("ccsam", "mixed_bfloat16"),
+        ("ccsam-all", "mixed_float16"),
+    ],
+)
 def test_mixed_precision_stays_near_float32(name, policy):
-    full = batch_norm_model(METHODS[name]())
+    # Keras itself cannot add a float16 activity loss to a float32 loss on TensorFlow.
+    activity = None if keras.backend.backend() == "tensorflow" else "l2"
+    full = batch_norm_model(METHODS[name](), activity=activity)
     fitted(full, epochs=1)
     keras.config.set_dtype_policy(policy)
-    half = batch_norm_model(METHODS[name]())
+    half = batch_norm_model(METHODS[name](), activity=activity)
     history = fitted(half, epochs=1)
     assert np.isfinite(history["loss"]).all()
     tolerance = 5e-3 if policy == "mixed_float16" else 4e-2
