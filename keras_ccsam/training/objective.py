@@ -14,6 +14,7 @@ from keras import ops
 
 from keras_ccsam import backend
 from keras_ccsam.sharpness.method import Evaluation, Outputs, at_least_float32
+from keras_ccsam.training.sample_loss import SampleLoss
 from keras_ccsam.training.targets import class_indices
 from keras_ccsam.typing import Tensor
 
@@ -41,7 +42,7 @@ class BatchObjective:
         self.model = model
         self.variables = model.trainable_variables
         self.values = list(values)
-        self.labels = class_indices(y)
+        self.labels = None if y is None else class_indices(y)
         self.replay = backend.replay_rng()
         self._state = list(state)
         self._x, self._y, self._sample_weight = x, y, sample_weight
@@ -80,14 +81,24 @@ class BatchObjective:
 
     def reduce(self, sample_losses: Tensor) -> Tensor:
         """The compiled loss's own reduction."""
-        return self.model.sample_loss.reduce(sample_losses, self._sample_weight)
+        return self._sample_loss().reduce(sample_losses, self._sample_weight)
 
     def _scope(self, values: Sequence[Tensor]) -> Any:
         mapping = [*zip(self.variables, values, strict=True), *self._state]
         return keras.StatelessScope(mapping, collect_losses=True)
 
     def _losses(self, predictions: Tensor) -> Tensor:
-        return self.model.sample_loss.values(self._y, predictions, self._sample_weight)
+        return self._sample_loss().values(self._y, predictions, self._sample_weight)
+
+    def _sample_loss(self) -> SampleLoss:
+        loss: SampleLoss | None = self.model.sample_loss
+        if loss is None or self._y is None:
+            raise ValueError(
+                f"{type(self.model.sharpness).__name__} perturbs by class: it needs labels, and a "
+                f"loss in `compile`. Received: loss={loss and loss.loss}, "
+                f"labels={'given' if self._y is not None else None}"
+            )
+        return loss
 
     def _outputs(self, features: Tensor, predictions: Tensor) -> Outputs:
         model = self.model

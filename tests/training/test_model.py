@@ -131,6 +131,17 @@ def test_losses_that_do_not_fit(loss, words):
         cc.CCSAM(backbone(), class_counts=COUNTS).compile("sgd", loss)
 
 
+def test_a_method_by_class_needs_a_loss_and_labels():
+    x, y = toy_batches(12)
+    model = batch_norm_model(cc.sharpness.ClassConditional(COUNTS))
+    model.compile("sgd")
+    with pytest.raises(Exception, match="needs labels, and a loss"):
+        model.fit(x, y, verbose=0)
+    plain = batch_norm_model()
+    plain.compile("sgd")
+    plain.fit(x, y, verbose=0)  # regularisers alone, as in Keras
+
+
 def test_labels_out_of_range_are_named():
     x, y = toy_batches(12)
     model = cc.CCSAM(backbone(), class_counts=COUNTS)
