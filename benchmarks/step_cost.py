@@ -2,7 +2,8 @@
 
 Times Keras' cross-entropy `fit`, CC-SAM on the head, SAM, and CC-SAM on all weights, on the same
 ResNet-32, batches and optimizer, interleaved in one process: every round runs each method once, and
-a method's figure is the median over the rounds of its time over cross-entropy's in the same round.
+a method's figure is the median over the rounds of its time over cross-entropy's in the same round,
+once by the clock and once in processor time, which other programs on the machine disturb less.
 Peak memory is that of a process of its own for each method (`--memory`): on a GPU what the
 framework allocated, on a CPU the process's resident set.
 
@@ -66,11 +67,12 @@ def build(method: str, backbone: str, classes: int, counts: list[int]) -> Any:
     return model
 
 
-def seconds(model: Any, x: Any, y: Any, batch: int) -> float:
-    """Of one step, from a `fit` over the arrays."""
-    start = time.perf_counter()
+def seconds(model: Any, x: Any, y: Any, batch: int) -> tuple[float, float]:
+    """Wall-clock and processor time of one step, from a `fit` over the arrays."""
+    wall, processor = time.perf_counter(), time.process_time()
     model.fit(x, y, batch_size=batch, epochs=1, shuffle=False, verbose=0)
-    return (time.perf_counter() - start) / (len(y) // batch)
+    steps = len(y) // batch
+    return (time.perf_counter() - wall) / steps, (time.process_time() - processor) / steps
 
 
 def measure(
@@ -79,29 +81,33 @@ def measure(
     """Milliseconds a step and ratios to cross-entropy."""
     x, y, counts = arrays(batch, classes, steps)
     models = {method: build(method, backbone, classes, counts) for method in methods}
-    # All weights take a pass a class: one step a round is enough, and often all there is time for.
+    # All weights take two passes a class: one step in one round is all there is time for.
     parts = {m: (x[:batch], y[:batch]) if m == "ccsam-all" else (x, y) for m in methods}
     for method, model in models.items():
-        seconds(model, x[:batch], y[:batch], batch)
-        if method != "ccsam-all":
-            seconds(model, x[:batch], y[:batch], batch)
-    times: dict[str, list[float]] = {method: [] for method in methods}
+        # The first call compiles; one of a single class spares all weights their many passes.
+        seconds(model, x[:batch], y[:batch] * (method != "ccsam-all"), batch)
+    times: dict[str, list[tuple[float, float]]] = {method: [] for method in methods}
     for number in range(rounds):
         order = methods if number % 2 == 0 else methods[::-1]
         for method in order:
-            if method == "ccsam-all" and number >= 3:
+            if method == "ccsam-all" and number >= 1:
                 continue
             times[method].append(seconds(models[method], *parts[method], batch))
-    base = times["cross-entropy"]
+    return {method: summary(own, times["cross-entropy"]) for method, own in times.items()}
+
+
+def summary(own: list[tuple[float, float]], base: list[tuple[float, float]]) -> dict[str, float]:
+    """Medians over the rounds; ratios are of the same round."""
+    wall = [mine[0] / its[0] for mine, its in zip(own, base, strict=False)]
+    processor = [mine[1] / its[1] for mine, its in zip(own, base, strict=False)]
     return {
-        method: {
-            "ms_per_step": round(1000 * statistics.median(own), 2),
-            "ratio": round(statistics.median(t / b for t, b in zip(own, base, strict=False)), 4),
-            "ratio_min": round(min(t / b for t, b in zip(own, base, strict=False)), 4),
-            "ratio_max": round(max(t / b for t, b in zip(own, base, strict=False)), 4),
-            "rounds": len(own),
-        }
-        for method, own in times.items()
+        "ms_per_step": round(1000 * statistics.median(t[0] for t in own), 2),
+        "ratio": round(statistics.median(wall), 4),
+        "ratio_min": round(min(wall), 4),
+        "ratio_max": round(max(wall), 4),
+        "cpu_ms_per_step": round(1000 * statistics.median(t[1] for t in own), 2),
+        "cpu_ratio": round(statistics.median(processor), 4),
+        "rounds": len(own),
     }
 
 
@@ -179,7 +185,7 @@ def main() -> None:
     import keras
 
     rows = []
-    print("batch classes method          ms/step   x CE   (min - max)   MiB   x CE", flush=True)
+    print("batch classes method          ms/step   x CE   (min - max)    cpu x CE   MiB, x CE")
     for batch in options.batch:
         for classes in options.classes:
             measured = measure(
@@ -189,29 +195,34 @@ def main() -> None:
                 if options.memory:
                     row["mib"] = round(peak_memory(options.backbone, batch, classes, method), 1)
                     row["mib_ratio"] = round(row["mib"] / measured["cross-entropy"]["mib"], 4)
+                row["date"] = datetime.date.today().isoformat()
                 rows.append({"batch": batch, "classes": classes, "method": method, **row})
                 memory = f"{row['mib']:7.0f} {row['mib_ratio']:6.3f}" if options.memory else ""
                 print(
                     f"{batch:5} {classes:7} {method:14} {row['ms_per_step']:8.1f} "
                     f"{row['ratio']:6.3f}   ({row['ratio_min']:.3f} - {row['ratio_max']:.3f}) "
-                    f"{memory}",
+                    f"{row['cpu_ratio']:8.3f}  {memory}",
                     flush=True,
                 )
     name = device()
     record = {
-        "date": datetime.date.today().isoformat(),
         "backend": keras.backend.backend(),
         "keras": keras.__version__,
         "python": platform.python_version(),
         "device": name,
         "cores": os.cpu_count(),
         "backbone": options.backbone,
-        "steps": options.steps,
-        "rounds": options.rounds,
+        "threads": os.environ.get("OMP_NUM_THREADS"),
         "rows": rows,
     }
     slug = "".join(c if c.isalnum() else "-" for c in name.lower())
     path = RESULTS / f"step_cost-{keras.backend.backend()}-{slug}.json"
+    if path.is_file():
+        # Settings measured in an earlier call stay; each row says when and how it was measured.
+        measured_now = {(row["batch"], row["classes"], row["method"]) for row in rows}
+        earlier = json.loads(path.read_text())["rows"]
+        kept = [r for r in earlier if (r["batch"], r["classes"], r["method"]) not in measured_now]
+        record["rows"] = sorted([*kept, *rows], key=lambda r: (r["batch"], r["classes"]))
     path.write_text(json.dumps(record, indent=1) + "\n")
     print("wrote", path)
 

@@ -1,0 +1,67 @@
+# make demo    train CC-SAM beside its baselines on real images, in its own environment
+# make test    the whole suite under JAX, PyTorch and TensorFlow, in its own environment
+# make check   lint, types and test: what continuous integration runs
+#
+# Nothing but make and Python >= 3.11 has to be installed. `make -j2 test` runs two backends at a
+# time; `make test-jax ARGS="-k radius"` passes options on to pytest.
+
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null \
+	&& echo $$python && break; done)
+BACKENDS := jax torch tensorflow
+DEMO := .venv-demo
+TEST := .venv-test
+ARGS ?=
+# The demo installs a copy of the package, so it is installed again when the package changes.
+SOURCES := $(shell find keras_ccsam cli -name '*.py' -o -name '*.toml' -o -name py.typed)
+
+# One thread a process: on a small machine a second one costs more in waiting than it brings.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: help demo test $(BACKENDS:%=test-%) lint format types check clean
+
+help:
+	@sed -n 's/^# make/make/p' $(firstword $(MAKEFILE_LIST))
+
+demo: $(DEMO)/.installed
+	$(DEMO)/bin/ccsam compare ce crt sam ccsam --data digits-lt --backend jax --seeds 2
+
+test: $(BACKENDS:%=test-%)
+
+# Each backend in a process of its own: Keras chooses one when it is imported.
+$(BACKENDS:%=test-%): test-%: $(TEST)/.installed
+	KERAS_BACKEND=$* $(TEST)/bin/python -m pytest $(ARGS)
+
+lint: $(TEST)/.installed
+	$(TEST)/bin/ruff check .
+	$(TEST)/bin/ruff format --check .
+
+format: $(TEST)/.installed
+	$(TEST)/bin/ruff check --fix .
+	$(TEST)/bin/ruff format .
+
+types: $(TEST)/.installed
+	$(TEST)/bin/mypy keras_ccsam cli
+
+check: lint types test
+
+clean:
+	rm -rf $(DEMO) $(TEST) build dist *.egg-info
+
+# A stamp is written last, so an interrupted installation is started over.
+$(DEMO)/.installed: pyproject.toml $(SOURCES)
+	$(call environment,$(DEMO))
+	rm -rf build
+	$(DEMO)/bin/python -m pip install --quiet ".[jax]"
+	touch $@
+
+$(TEST)/.installed: pyproject.toml constraints.txt
+	$(call environment,$(TEST))
+	$(TEST)/bin/python -m pip install --quiet -c constraints.txt \
+		-e ".[jax,tensorflow,torch,report,dev]"
+	touch $@
+
+define environment
+	@test -n "$(PYTHON)" || { echo "Python >= 3.11 is needed: make PYTHON=/path/to/python" >&2; exit 1; }
+	test -x $(1)/bin/python || $(PYTHON) -m venv $(1)
+endef

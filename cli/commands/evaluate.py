@@ -1,0 +1,77 @@
+"""`ccsam evaluate`: the numbers of a finished run, computed anew from its model."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from .. import arrays
+from ..console import say
+from ..errors import debug_option
+from ..options import runtime_options
+from ..runtime import prepare
+
+if TYPE_CHECKING:
+    from keras_ccsam.data.sequence import Split
+    from keras_ccsam.metrics import Report
+
+
+@click.command()
+@click.argument("run")
+@click.option(
+    "--arrays", "file", metavar="FILE", help="Evaluate on an npz of your own, with x and y."
+)
+@click.option(
+    "--split",
+    type=click.Choice(["test", "validation", "train"]),
+    default="test",
+    show_default=True,
+    help="Which part of the run's own data.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@runtime_options
+@debug_option
+def command(
+    run: str, file: str | None, split: Split, as_json: bool, backend: str | None, device: str | None
+) -> None:
+    """Evaluate a trained run on its test set, or on arrays of your own.
+
+    RUN is a run directory of ccsam train.
+    """
+    prepare(backend, device)
+    from keras_ccsam import runs
+
+    names = runs.RunDirectory(run).results()["class_names"]
+    report = runs.evaluate_run(run, split) if file is None else _on_arrays(run, file)
+    if as_json:
+        say(json.dumps(report.to_dict(), indent=2))
+    else:
+        say(report.table(class_names=names))
+
+
+def _on_arrays(run: str, file: str) -> Report:
+    """Evaluate a run's model on other images; the groups stay those of its training set."""
+    import keras
+
+    import keras_ccsam as cc
+    from keras_ccsam import runs
+    from keras_ccsam.runs import parts
+
+    directory = runs.RunDirectory(run)
+    results, recipe = directory.results(), directory.recipe()
+    images = cc.data.from_arrays(**arrays.read(file), class_names=results["class_names"])
+    model = keras.saving.load_model(directory.model_file, compile=False)
+    expected = model.input_shape[1:]
+    if images.image_shape != expected:
+        raise ValueError(
+            f"The run's model takes images of the shape {expected}. "
+            f"Received: {file} with images of the shape {images.image_shape}"
+        )
+    return cc.evaluate(
+        model,
+        images.batches("train", sampler="sequential", augment=()),
+        class_counts=results["class_counts"],
+        **parts.group_options(recipe.groups),
+    )

@@ -1,0 +1,159 @@
+"""How a failure looks: one line on stderr and an exit code, never a traceback unless asked for.
+
+| code | meaning                                                              |
+| ---- | -------------------------------------------------------------------- |
+| 0    | done                                                                 |
+| 1    | something failed while running                                       |
+| 2    | the input was wrong: the line says what, and what would be right     |
+| 130  | interrupted with Ctrl-C                                              |
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+
+EXIT_RUNTIME = 1
+EXIT_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+# What wrong input raises. A file that is missing, is there already or may not be read was named
+# by the user; running out of disk or memory was not.
+INPUT_ERRORS = (
+    ValueError,
+    FileNotFoundError,
+    FileExistsError,
+    IsADirectoryError,
+    NotADirectoryError,
+    PermissionError,
+)
+
+
+class Failure(click.ClickException):
+    """A failure that is already worded for the user.
+
+    Args:
+        message: The one line to print.
+        exit_code: The exit status, one of the codes at the top of this module.
+    """
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.code = exit_code
+
+
+def one_line(text: str) -> str:
+    """Collapse every run of white space, so that a message is one line."""
+    return " ".join(text.split())
+
+
+def describe(error: BaseException) -> str:
+    """The message of any exception as one line.
+
+    Args:
+        error: Any exception. Pydantic's list of problems is joined with semicolons; an `OSError`
+            loses its error number and keeps the file it is about.
+
+    Returns:
+        One line, never empty: an exception without a message is named by its type.
+    """
+    problems = getattr(error, "errors", None)
+    if isinstance(error, ValueError) and callable(problems):  # pydantic.ValidationError
+        return "; ".join(_describe_problem(problem) for problem in problems())
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return one_line(f"{error.strerror}: {os.fspath(error.filename)!r}")
+    return one_line(str(error)) or type(error).__name__
+
+
+def _describe_problem(problem: dict[str, Any]) -> str:
+    place = ".".join(str(part) for part in problem["loc"])
+    message = one_line(f"{place}: {problem['msg']}" if place else problem["msg"])
+    return f"{message}. Received: {problem['input']!r}"
+
+
+def as_failure(error: Exception) -> Failure:
+    """Turn an exception of the library into a worded failure with its exit code."""
+    if isinstance(error, INPUT_ERRORS):
+        return Failure(describe(error), EXIT_INPUT)
+    return Failure(
+        f"{type(error).__name__}: {describe(error)} (add --debug for the traceback)", EXIT_RUNTIME
+    )
+
+
+def debug_option(function: Any) -> Any:
+    """Add `--debug`, which prints the traceback of a failure before its one line."""
+
+    def remember(context: click.Context, _: click.Parameter, value: bool) -> None:
+        if value:
+            context.meta[__name__] = True
+
+    return click.option(
+        "--debug",
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=remember,
+        help="Show the Python traceback of a failure.",
+    )(function)
+
+
+class ReportingGroup(click.Group):
+    """A Click group whose failures follow the table at the top of this module.
+
+    Click prints three lines for a wrong option and lets every other exception through as a
+    traceback. Overriding `main`, which is also what Click's test runner calls, makes all of them
+    alike.
+    """
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; word whatever it raises."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise  # Click knows them; the last one is `ccsam recipes list | head -1`
+        except Exception as error:
+            if ctx.meta.get(__name__):
+                traceback.print_exc()
+            raise as_failure(error) from error
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Parse the command line, run it, and exit with the right code."""
+        run: Callable[[], Any] = functools.partial(
+            super().main, args, prog_name, complete_var, standalone_mode=False, **extra
+        )
+        if not standalone_mode:
+            return run()
+        code = 0
+        try:
+            code = run()
+        except click.UsageError as error:
+            _complain(one_line(error.format_message()) + _pointer_to_help(error))
+            code = EXIT_INPUT
+        except click.ClickException as error:
+            _complain(one_line(error.format_message()))
+            code = error.code if isinstance(error, Failure) else error.exit_code
+        except (KeyboardInterrupt, click.Abort):
+            _complain("interrupted")
+            code = EXIT_INTERRUPTED
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _complain(message: str) -> None:
+    click.echo(f"ccsam: error: {message}", err=True)
+
+
+def _pointer_to_help(error: click.UsageError) -> str:
+    return f" (see {error.ctx.command_path} --help)" if error.ctx is not None else ""

@@ -1,0 +1,146 @@
+"""Wrong input is refused with exit code 2 and one line, and nothing is written or lost.
+
+The line names what was wrong and what would be right.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from keras_ccsam_cli import runtime
+from keras_ccsam_cli.commands.compare import parse_seeds
+from keras_ccsam_cli.main import cli
+
+Refused = Callable[..., str]
+
+
+def snapshot(folder: Path) -> dict[str, bytes | None]:
+    """Every path below a folder, with the content of the files."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
+        for path in folder.rglob("*")
+    }
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An own current folder, with one wrong file of each kind."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 256, (20, 32, 32, 3), dtype="uint8")
+    y = np.arange(20) % 10
+    whole = {"x_train": x, "y_train": y, "x_test": x, "y_test": y}
+    np.savez(tmp_path / "labels.npz", **(whole | {"y_train": y + 1}))
+    np.savez(tmp_path / "counts.npz", x=x, y=y, class_counts=[3, 1, *[2] * 8])
+    np.savez(tmp_path / "negative.npz", x=x, y=y - 1)
+    np.savez(tmp_path / "other.npz", images=x)
+    np.savez(tmp_path / "whole.npz", **whole)
+    content = (tmp_path / "whole.npz").read_bytes()
+    (tmp_path / "truncated.npz").write_bytes(content[: len(content) // 2])
+    (tmp_path / "whole.npz").unlink()
+    (tmp_path / "broken.toml").write_text("seed = \n", encoding="utf-8")
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "notes.txt").write_text("precious", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def refused(workplace: Path) -> Refused:
+    """Run a command that has to be refused; return its one line."""
+
+    def run(*arguments: str) -> str:
+        before = snapshot(workplace)
+        result = CliRunner().invoke(cli, list(arguments))
+        assert result.exit_code == 2, result.output
+        assert len(result.stderr.splitlines()) == 1, result.stderr
+        assert result.stdout == ""
+        assert snapshot(workplace) == before, "something was written or lost"
+        line: str = result.stderr.strip()
+        assert line.startswith("ccsam: error: ")
+        return line
+
+    return run
+
+
+CIFAR = ("train", "--data", "cifar10-lt", "--data-path")
+
+# What is wrong -> the command line, what the line says is wrong, what it says would be right.
+CASES: dict[str, tuple[tuple[str, ...], str, str]] = {
+    "unknown recipe": (("train", "ccsamm"), "'ccsamm'", "did you mean 'ccsam"),
+    "unknown recipe key": (("train", "--set", "stage1.epocs=3"), "stage1.epocs", "'stage1.epochs'"),
+    "setting without a value": (("train", "--set", "stage1.epochs"), "stage1.epochs", "key=value"),
+    "negative ratio": (("train", "--imbalance-ratio", "-3"), "-3", "greater than or equal to 1"),
+    "ratio that is no number": (("train", "--imbalance-ratio", "ten"), "'ten'", "float"),
+    "ratio that empties a class": (("train", "--imbalance-ratio", "100000"), "100000", "128"),
+    "negative epochs": (("train", "--epochs", "-1"), "stage1.epochs=-1", "greater than or equal"),
+    "seed out of range": (("train", "--seed", "-1"), "seed=-1", "greater than or equal to 0"),
+    "unknown dataset": (("train", "--data", "digit-lt"), "'digit-lt'", "'digits-lt'"),
+    "unknown dataset to describe": (("data", "describe", "cifar"), "'cifar'", "cifar10-lt"),
+    "labels out of range": ((*CIFAR, "labels.npz"), "y_train[9]=10", "from 0 to 9"),
+    "negative labels": (("data", "describe", "negative.npz"), "y[0]=-1", "at least 0"),
+    "counts that do not match": (
+        ("data", "describe", "counts.npz"),
+        "class_counts[0]=3",
+        "class 0 has 2 images",
+    ),
+    "other arrays": (("data", "describe", "other.npz"), "it has images", "images x and labels y"),
+    "missing file": ((*CIFAR, "absent.npz"), "absent.npz", "cifar-10-batches-py"),
+    "missing arrays": (("data", "describe", "absent.npz"), "absent.npz", "No such file"),
+    "truncated file": ((*CIFAR, "truncated.npz"), "truncated", "x_train, y_train, x_test, y_test"),
+    "truncated arrays": (("data", "describe", "truncated.npz"), "truncated.npz", "an npz with"),
+    "missing recipe file": (("train", "absent.toml"), "absent.toml", "No such file"),
+    "broken recipe file": (("train", "broken.toml"), "broken.toml", "key = value"),
+    "output folder that exists": (("train", "--out", "taken"), "'taken'", "name another"),
+    "the same, in a dry run": (
+        ("train", "--dry-run", "--out", "taken"),
+        "'taken'",
+        "name another",
+    ),
+    "comparison into it": (("compare", "ce", "--out", "taken"), "'taken'", "name another"),
+    "output folder below a file": (("train", "--out", "broken.toml/run"), "broken.toml", "a file"),
+    "no seeds": (("compare", "ce", "--seeds", "0"), "--seeds=0", "at least 1"),
+    "the same seed twice": (("compare", "ce", "--seeds", "1,1"), "--seeds=1,1", "different"),
+    "the same recipe twice": (("compare", "ce", "ce"), "['ce', 'ce']", "a name of its own"),
+    "not a run": (("evaluate", "taken"), "'taken'", "run"),
+    "a run that is not there": (("evaluate", "absent"), "'absent'", "run"),
+    "unknown part": (("evaluate", "taken", "--split", "dev"), "'dev'", "'validation'"),
+    "unknown backend": (("train", "--backend", "mxnet"), "mxnet", "tensorflow, jax, torch"),
+    "unknown device": (("train", "--device", "tpu"), "tpu", "cpu, gpu or gpu:N"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_it_is_refused(case: str, refused: Refused) -> None:
+    arguments, wrong, right = CASES[case]
+    line = refused(*arguments)
+    assert wrong in line, f"{line!r} does not say what was wrong"
+    assert right in line, f"{line!r} does not say what would be right"
+
+
+def test_a_backend_that_is_not_installed(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "installed", lambda name: name == keras.config.backend())
+    other = "jax" if keras.config.backend() == "torch" else "torch"
+    line = refused("train", "--backend", other)
+    assert f'pip install "keras-ccsam[{other}]"' in line
+    assert line.endswith(f"Received: --backend={other}")
+
+
+def test_a_gpu_that_is_not_there(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "gpus", lambda: [])
+    assert "use --device cpu" in refused("train", "--device", "gpu")
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"), [("1", 1), ("12", 12), ("0,7", (0, 7)), ("3, 1", (3, 1))]
+)
+def test_seeds(text: str, seeds: int | tuple[int, ...]) -> None:
+    assert parse_seeds(text) == seeds
+
+
+@pytest.mark.parametrize("text", ["", "-1", "1.5", "0,0", "1,,2", "all", "0"])
+def test_seeds_that_are_none(text: str) -> None:
+    with pytest.raises(ValueError, match=r"Received: --seeds="):
+        parse_seeds(text)

@@ -1,0 +1,193 @@
+"""The commands, from the recipe to the table, on the embedded digits and as small as it goes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from keras_ccsam_cli import console
+from keras_ccsam_cli.main import COMMANDS, cli
+from keras_ccsam_cli.options import Choices
+
+SHORT = ("--epochs", "1", "--set", "stage2.epochs=1", "--set", "stage1.warmup_epochs=0")
+
+
+def ccsam(*arguments: str | Path) -> Result:
+    """Run a command that has to succeed."""
+    result = CliRunner().invoke(cli, [str(argument) for argument in arguments])
+    assert result.exit_code == 0, result.output
+    return result
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run directory of the default recipe."""
+    folder = tmp_path_factory.mktemp("runs") / "first"
+    result = ccsam("train", *SHORT, "--out", folder)
+    # Not a terminal: one line an epoch, of both stages.
+    assert sum("epoch 1/1" in line for line in result.stdout.splitlines()) == 2
+    assert str(folder) in result.stdout
+    for word in ("many", "medium", "few", "balanced"):
+        assert word in result.stdout
+    return folder
+
+
+def test_train_writes_the_run_directory(run: Path) -> None:
+    names = {path.name for path in run.iterdir()}
+    assert {
+        "recipe.toml",
+        "environment.json",
+        "indices.npz",
+        "metrics.jsonl",
+        "metrics.csv",
+    } <= names
+    assert {"checkpoints", "model.keras", "results.json", "plots"} <= names
+    assert {path.suffix for path in (run / "plots").iterdir()} == {".png"}
+    assert not [path for path in run.rglob("*") if "tmp" in path.name]
+
+
+def test_train_does_not_overwrite_a_run(run: Path) -> None:
+    before = (run / "results.json").read_bytes()
+    result = CliRunner().invoke(cli, ["train", *SHORT, "--out", str(run)])
+    assert result.exit_code == 2
+    assert (run / "results.json").read_bytes() == before
+
+
+def test_evaluate_gives_the_numbers_of_the_run(run: Path) -> None:
+    results = json.loads((run / "results.json").read_text(encoding="utf-8"))
+    again = json.loads(ccsam("evaluate", run, "--json").stdout)
+    assert again["overall"] == pytest.approx(results["test"]["overall"], abs=1e-9)
+    assert again["confusion"] == results["test"]["confusion"]
+    assert "balanced" in ccsam("evaluate", run).stdout
+
+
+def test_evaluate_on_arrays_of_ones_own(run: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 17, (30, 8, 8, 1), dtype="uint8"), np.arange(30) % 10
+    np.savez(tmp_path / "own.npz", x=x, y=y)
+    report = json.loads(ccsam("evaluate", run, "--arrays", tmp_path / "own.npz", "--json").stdout)
+    assert report["num_samples"] == 30
+    results = json.loads((run / "results.json").read_text(encoding="utf-8"))
+    assert report["class_counts"] == results["class_counts"]  # the groups are the training set's
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"y": np.full(30, 10)}, "from 0 to 9"),
+        ({"x": np.zeros((30, 9, 9, 1), "uint8")}, "(8, 8, 1)"),
+        ({"x": np.zeros((29, 8, 8, 1), "uint8")}, "one label an image"),
+    ],
+)
+def test_evaluate_refuses_arrays_that_do_not_fit(
+    run: Path, tmp_path: Path, change: dict[str, np.ndarray], words: str
+) -> None:
+    arrays = {"x": np.zeros((30, 8, 8, 1), "uint8"), "y": np.arange(30) % 10} | change
+    np.savez(tmp_path / "own.npz", **arrays)
+    result = CliRunner().invoke(cli, ["evaluate", str(run), "--arrays", str(tmp_path / "own.npz")])
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = ccsam("train", "sam", "--epochs", "7", "--seed", "3", "--dry-run").stdout
+    assert list(tmp_path.iterdir()) == []
+    assert "7 epochs" in text
+    assert "digits-lt" in text
+    assert keras.config.backend() in text
+
+
+@pytest.mark.slow
+def test_compare_prints_mean_and_deviation(tmp_path: Path) -> None:
+    folder = tmp_path / "comparison"
+    result = ccsam("compare", "ce", "crt", *SHORT, "--seeds", "2", "--out", folder)
+    for word in ("many", "medium", "few", "ms/step", "±", "ce", "crt"):
+        assert word in result.stdout
+    table = json.loads((folder / "comparison.json").read_text(encoding="utf-8"))
+    assert [row["recipe"] for row in table["rows"]] == ["ce", "crt"]
+    assert table["seeds"] == [0, 1]
+
+
+def test_recipes_list_names_them_all() -> None:
+    from keras_ccsam import recipes
+
+    text = ccsam("recipes", "list").stdout
+    assert [line.split()[0] for line in text.splitlines()[1:]] == list(recipes.names())
+
+
+def test_recipes_show_prints_toml_that_can_be_trained(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    shown = ccsam("recipes", "show", "ccsam", "--data", "cifar10-lt", "--set", "seed=5").stdout
+    file.write_text(shown, encoding="utf-8")
+    assert ccsam("recipes", "show", file).stdout == shown
+    assert "seed = 5" in shown
+
+
+def test_data_list() -> None:
+    text = ccsam("data", "list").stdout
+    assert [line.split()[0] for line in text.splitlines()[1:]] == [
+        "digits-lt",
+        "cifar10-lt",
+        "cifar100-lt",
+    ]
+
+
+def test_data_describe_draws_a_bar_a_class() -> None:
+    lines = ccsam("data", "describe", "digits-lt", "--imbalance-ratio", "20").stdout.splitlines()
+    bars = [line for line in lines if "█" in line or "▏" in line]
+    assert len(bars) == 10
+    assert [len(line) for line in bars] == sorted((len(line) for line in bars), reverse=True)
+    assert any("imbalance ratio" in line for line in lines)
+
+
+def test_data_describe_of_arrays_of_ones_own(tmp_path: Path) -> None:
+    y = np.repeat([0, 1, 2], [6, 3, 1])
+    np.savez(tmp_path / "own.npz", x=np.zeros((10, 4, 4), "uint8"), y=y, class_counts=[6, 3, 1])
+    text = ccsam("data", "describe", tmp_path / "own.npz").stdout
+    assert "imbalance ratio: 6 / 1 = 6" in text
+
+
+def test_choices_become_overrides_and_set_goes_last() -> None:
+    choices = Choices(data_path='a "b"/1.5', seed=0, epochs=3, settings=("seed=1",))
+    assert choices.overrides() == (
+        'data.path="a \\"b\\"/1.5"',
+        "seed=0",
+        "stage1.epochs=3",
+        "seed=1",
+    )
+    assert Choices().overrides() == ()
+
+
+@pytest.mark.parametrize(("value", "cells"), [(0, 0), (0.01, 1), (50, 20), (100, 40)])
+def test_bars(value: float, cells: int) -> None:
+    assert len(console.bar(value, 100)) == cells
+
+
+def test_every_command_is_named_in_its_own_file() -> None:
+    folder = Path(__file__).resolve().parents[2] / "cli" / "commands"
+    assert {path.stem for path in folder.glob("*.py")} - {"__init__"} == set(COMMANDS)
+
+
+@pytest.mark.slow
+def test_the_backend_is_chosen_before_keras_is_imported(tmp_path: Path) -> None:
+    # In a process of its own: this is what the other tests cannot show.
+    environment = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
+    options = ("--full", "--device", "cpu", "--backend", keras.config.backend())
+    result = subprocess.run(
+        [sys.executable, "-m", "keras_ccsam_cli", "doctor", *options],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        env=environment,
+    )
+    assert f"started  {keras.config.backend()} computes on cpu" in result.stdout

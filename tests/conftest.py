@@ -1,0 +1,61 @@
+"""What every test shares. It runs before Keras is imported, and that is why most of it is here.
+
+The backend is `KERAS_BACKEND`, by default the first installed one; `make test` runs the suite once
+for each. The user's own Keras folder is neither read nor written.
+"""
+
+import atexit
+import importlib.util
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+_INSTALLED = [name for name in ("jax", "torch", "tensorflow") if importlib.util.find_spec(name)]
+
+os.environ.setdefault("KERAS_BACKEND", _INSTALLED[0] if _INSTALLED else "jax")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+# On JAX most of a test is compilation, and most programs are compiled more than once: keeping them
+# makes a first run a third shorter and a second one five times. XLA keys them by their content.
+_ROOT = Path(__file__).resolve().parent.parent
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_ROOT / ".pytest_cache" / "v" / "jax"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+
+_KERAS_HOME = tempfile.mkdtemp(prefix="keras-home-")
+os.environ["KERAS_HOME"] = _KERAS_HOME
+atexit.register(shutil.rmtree, _KERAS_HOME, ignore_errors=True)
+
+# Both frameworks in one process is only safe in this order; the other one can end in a crash.
+if os.environ["KERAS_BACKEND"] == "tensorflow" and "torch" in _INSTALLED:
+    import torch  # noqa: F401
+
+
+@pytest.fixture(autouse=True)
+def seed() -> int:
+    """Start every test from the same random state, whatever ran before it.
+
+    Returns:
+        The seed, for tests that want to pass it on.
+    """
+    import keras
+
+    keras.utils.set_random_seed(0)
+    return 0
+
+
+@pytest.fixture(autouse=True)
+def global_keras_state() -> Iterator[None]:
+    """Put back what a test may have changed for all the others."""
+    import keras
+
+    floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
+    yield
+    keras.config.set_floatx(floatx)
+    keras.config.set_dtype_policy(policy)
