@@ -1,0 +1,74 @@
+"""Each example runs to its end on one epoch, and prints its table."""
+
+import runpy
+import sys
+from pathlib import Path
+
+import keras
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+# What the last table's rows begin with.
+ROWS = {
+    "quickstart": ("cross-entropy", "CC-SAM"),
+    "own_backbone": ("own, class_weight", "own, CC-SAM", "MobileNet, CC-SAM"),
+    "two_stage_by_hand": ("stage 1 alone", "cRT, continued", "cRT, new head", "CC-SAM"),
+    "custom_head": ("ClosedTemperature", "Temperature", "largest difference"),
+    "custom_method": ("ERM", "GradientNormPenalty", "SAM", "ClassConditional"),
+}
+
+
+def run(name, monkeypatch, capsys):
+    """The example's variables and what it printed."""
+    monkeypatch.setattr(sys, "argv", [f"{name}.py", "--epochs", "1"])
+    variables = runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
+    return variables, capsys.readouterr().out
+
+
+def test_every_example_is_listed():
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == set(ROWS)
+
+
+@pytest.mark.parametrize("name", [name for name in ROWS if not name.startswith("custom")])
+def test_it_prints_its_table(name, monkeypatch, capsys):
+    _, printed = run(name, monkeypatch, capsys)
+    for row in ROWS[name]:
+        line = next(line for line in printed.splitlines()[::-1] if line.startswith(row))
+        numbers = [float(word) for word in line.removeprefix(row).split()[-4:]]
+        assert len(numbers) == 4
+        assert all(0 <= number <= 100 for number in numbers)
+
+
+def test_a_closed_form_takes_the_steps_of_the_class_loop(monkeypatch, capsys):
+    variables, printed = run("custom_head", monkeypatch, capsys)
+    for row in ROWS["custom_head"]:
+        assert row in printed
+    assert variables["difference"] < 1e-5
+    closed, looped = (variables[name] for name in ("ClosedTemperature", "Temperature"))
+    assert variables["cc"].heads.closed_form(closed(3)) is not None
+    assert variables["cc"].heads.closed_form(looped(3)) is None
+
+
+def test_a_method_of_ones_own_is_saved_and_sam_at_share_one(monkeypatch, capsys, tmp_path):
+    variables, printed = run("custom_method", monkeypatch, capsys)
+    for row in ROWS["custom_method"]:
+        assert row in printed
+    cc, method, data = (variables[name] for name in ("cc", "GradientNormPenalty", "data"))
+
+    def kernel(sharpness):
+        keras.utils.set_random_seed(0)
+        head = keras.layers.Dense(data.num_classes)
+        layers = [keras.Input((8, 8, 1)), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()]
+        model = cc.SharpnessAwareModel(keras.Sequential(layers), head, sharpness)
+        model.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy")
+        model.fit(data.batches(batch_size=128), epochs=1, verbose=0)
+        return model, keras.ops.convert_to_numpy(head.kernel)
+
+    _, sam = kernel(cc.sharpness.SAM(0.5))
+    model, ours = kernel(method(0.5, 1.0))
+    _, half = kernel(method(0.5, 0.5))
+    assert abs(ours - sam).max() < 1e-6
+    assert abs(half - sam).max() > 1e-4
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert again.sharpness.get_config() == {"radius": 0.5, "share": 1.0}
