@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from keras_ccsam.training.retraining import retrain_classifier
+from keras_ccsam.training.retraining import check_model, check_options, retrain_classifier
 
 
 class ClassifierRetraining(keras.callbacks.Callback):
@@ -19,6 +19,10 @@ class ClassifierRetraining(keras.callbacks.Callback):
             radius_weights, loss_weights, alpha_max, reinitialize_head, batch_norm, sampler,
             augment, batch_size, optimizer, weight_decay, verbose, callbacks, ...
 
+    Raises:
+        ValueError: at construction, for a bad option or data that cannot be resampled; when `fit`
+            begins, for a model that is not a `SharpnessAwareModel`. Not after hours of stage 1.
+
     Attributes:
         history: the stage's `keras.callbacks.History`, None before it has run.
 
@@ -30,9 +34,14 @@ class ClassifierRetraining(keras.callbacks.Callback):
 
     def __init__(self, train: Any, **options: Any) -> None:
         super().__init__()
+        check_options(train, **options)
         self.train = train
         self.options = options
         self.history: keras.callbacks.History | None = None
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Refuses a model whose head cannot be retrained before it is trained."""
+        check_model(self.model)
 
     def on_train_end(self, logs: Any = None) -> None:
         """Runs the stage."""

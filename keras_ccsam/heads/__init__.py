@@ -18,14 +18,16 @@ from keras_ccsam.heads.dense import DenseClosedForm as DenseClosedForm
 def closed_form(head: Any) -> ClosedForm | None:
     """The closed form of a head, or None where it has none.
 
-    A layer that itself defines `class_gradients` and `perturbed_weights` is its own. A plain
+    A layer that itself defines `class_gradients` and `perturbed_weights` is its own, provided that
+    it puts out logits: only of a Dense can the logits before an activation be had. A plain
     `keras.layers.Dense` has one; a subclass of it may compute something else, and a quantised
     one or one with LoRA does, so these do not.
     """
     # Asked of the class: before a head is built, its weights' property may raise.
     if all(hasattr(type(head), name) for name in ("class_gradients", "perturbed_weights")):
         own: ClosedForm = head
-        return own
+        activation = getattr(head, "activation", None)
+        return own if activation in (None, keras.activations.linear) else None
     if type(head) is not keras.layers.Dense or head.quantization_mode or head.lora_enabled:
         return None
     return DenseClosedForm(head)

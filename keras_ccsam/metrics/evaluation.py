@@ -12,8 +12,8 @@ def evaluate(model: Any, data: Any, class_counts: Any = None, **options: Any) ->
     """Predicts a whole set and reports accuracy, by groups and by class, and calibration.
 
     Args:
-        model: any Keras classifier. Its outputs are taken for logits unless its head has a
-            softmax; say so with `from_logits` for a model that is not of this package.
+        model: any Keras classifier. Its outputs are taken for probabilities where each row is
+            non-negative and adds up to 1, else for logits; `from_logits` decides it by hand.
         data: a `data.BatchSequence`, whose images are taken unaugmented and in order, or a pair
             `(x, y)` of arrays.
         class_counts: the number of *training* images of each class, by which the groups are
@@ -36,8 +36,12 @@ def evaluate(model: Any, data: Any, class_counts: Any = None, **options: Any) ->
             "`class_counts` must be the number of training images of each class where `data` is a "
             "pair of arrays. Received: class_counts=None"
         )
-    if "from_logits" not in options:
-        activation = getattr(model, "activation", None)
-        options["from_logits"] = getattr(activation, "__name__", None) != "softmax"
     predictions = np.asarray(ops.convert_to_numpy(model.predict(x, batch_size=500, verbose=0)))
+    options.setdefault("from_logits", not _are_probabilities(predictions))
     return Report.from_predictions(y, predictions, class_counts, **options)
+
+
+def _are_probabilities(predictions: np.ndarray) -> bool:
+    """Whether every row is non-negative and adds up to 1, as no logits do."""
+    sums = predictions.sum(axis=-1)
+    return bool((predictions >= 0).all() and np.allclose(sums, 1.0, atol=1e-3))

@@ -8,6 +8,9 @@ from keras_ccsam.sharpness.method import Evaluation as Evaluation
 from keras_ccsam.sharpness.method import Objective as Objective
 from keras_ccsam.sharpness.method import Outputs as Outputs
 from keras_ccsam.sharpness.method import SharpnessMethod as SharpnessMethod
+from keras_ccsam.sharpness.method import ascend as ascend
+from keras_ccsam.sharpness.method import global_norm as global_norm
+from keras_ccsam.sharpness.method import hyper_parameter as hyper_parameter
 from keras_ccsam.sharpness.radius import characteristic_radius as characteristic_radius
 from keras_ccsam.sharpness.radius import step_length as step_length
 from keras_ccsam.sharpness.sam import SAM as SAM

@@ -62,7 +62,8 @@ class ClassConditional(SharpnessMethod):
 
     Raises:
         ValueError: if a count is below 1, `radius_scale` is negative or `flat_ratio` lies outside
-            [0, 1]; at the first step, if `perturb` matches no variable.
+            [0, 1]; when the model is compiled, or at the first step of one that is not built by
+            then, if `perturb` matches no variable.
     """
 
     radius_scale: keras.Variable
@@ -80,6 +81,13 @@ class ClassConditional(SharpnessMethod):
         require(0 <= flat_ratio <= 1, "flat_ratio", flat_ratio, "between 0 and 1")
         self._radius_scale = float(radius_scale)
         self._flat_ratio = float(flat_ratio)
+        try:
+            re.compile(perturb)
+        except (re.error, TypeError) as error:
+            raise ValueError(
+                "`perturb` must be 'head', 'all' or a regular expression: "
+                f"{error}. Received: perturb={perturb!r}"
+            ) from error
         self.perturb = perturb
         self._model: keras.Model
 
@@ -98,6 +106,11 @@ class ClassConditional(SharpnessMethod):
         self._model = model
         self.radius_scale = hyper_parameter(model, "radius_scale", self._radius_scale)
         self.flat_ratio = hyper_parameter(model, "flat_ratio", self._flat_ratio)
+
+    def check(self, model: keras.Model) -> None:
+        """Refuses a pattern that matches no trainable variable."""
+        if self.perturb != "head":
+            _matching(model.trainable_variables, self.perturb)
 
     def gradients(self, objective: Objective) -> tuple[list[Tensor], Evaluation]:
         """One backward pass where the head has a closed form. The loss reported is L."""

@@ -41,7 +41,7 @@ class Outputs(NamedTuple):
 
     Attributes:
         features: (B, D) inputs of the head, float32 or wider.
-        logits: (B, K) before any activation, float32 or wider.
+        logits: (B, K) before a Dense head's activation, else its outputs; float32 or wider.
         sample_losses: (B,) each sample's loss times its weight, no regularisers.
         losses_of_logits: maps logits (B, K) to sample losses (B,).
         losses_of_features: maps features (B, D) to sample losses (B,) through the head.
@@ -96,6 +96,9 @@ class SharpnessMethod:
         A hyper-parameter that a callback may change must be a variable: a Python float would be
         compiled into the step.
         """
+
+    def check(self, model: keras.Model) -> None:
+        """Raises ValueError if the method does not suit the built `model`, when it is compiled."""
 
     def gradients(self, objective: Objective) -> tuple[list[Tensor], Evaluation]:
         """The (scaled) gradient of each trainable variable, and the clean pass."""

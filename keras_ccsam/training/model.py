@@ -29,8 +29,8 @@ class SharpnessAwareModel(keras.Model):
     Args:
         backbone: a Keras model or layer from inputs to features (B, D).
         head: a layer from features to (B, K): a `keras.layers.Dense`, a `heads.Cosine`, or any
-            other that states K as `units`. Its outputs are logits unless it has a softmax or
-            sigmoid activation.
+            other, of one layer or several, that states K as an attribute `units`. Its outputs are
+            logits unless it has a softmax or sigmoid activation.
         sharpness: the method; `sharpness.ERM()`, the plain step, by default.
         weight_decay: times w, added to the gradient of every trainable variable before the
             optimizer sees it: torch's weight decay, inside momentum (Keras' own is outside, about
@@ -62,6 +62,11 @@ class SharpnessAwareModel(keras.Model):
         self.weight_decay = float(weight_decay)
         self.sample_loss: Any = None
         self.sharpness = sharpness if sharpness is not None else ERM()
+        if not isinstance(self.sharpness, SharpnessMethod):
+            raise ValueError(
+                "`sharpness` must be a method such as sharpness.SAM(0.05). "
+                f"Received: sharpness={sharpness!r}"
+            )
         self.sharpness.build(self)
         input_shape = getattr(backbone, "input_shape", None) if backbone.built else None
         if input_shape is not None:
@@ -104,12 +109,10 @@ class SharpnessAwareModel(keras.Model):
         activation = getattr(self.head, "activation", None)
         return None if activation is keras.activations.linear else activation
 
-    def head_logits(self, features: Tensor) -> Tensor:
-        """The head's outputs before its activation."""
+    def head_logits(self, features: Tensor) -> Tensor | None:
+        """A Dense head's outputs before its activation; None where they cannot be had."""
         form = closed_form(self.head)
-        if self.activation is None or not isinstance(form, DenseClosedForm):
-            return self.head(features, training=True)
-        return form.logits(features)
+        return form.logits(features) if isinstance(form, DenseClosedForm) else None
 
     def call(self, inputs: Any, training: bool | None = None, return_features: bool = False) -> Any:
         """The head's outputs (B, K); with `return_features`, also the features (B, D)."""
@@ -129,6 +132,8 @@ class SharpnessAwareModel(keras.Model):
         """
         name = getattr(self.activation, "__name__", None)
         loss = resolve_loss(loss, outputs_logits=name not in _PROBABILITIES)
+        if self.built:
+            self.sharpness.check(self)
         super().compile(optimizer, loss, *args, **kwargs)
         self.sample_loss = SampleLoss(loss) if loss is not None else None
 
@@ -171,7 +176,7 @@ class SharpnessAwareModel(keras.Model):
             ValueError: if a label lies outside [0, K). Arrays are checked whole, a `PyDataset` by
                 its first batch; other inputs give a NaN loss or the backend's own index error.
         """
-        check_labels(x, y, self.num_classes)
+        check_labels(x, y, self.num_classes, self.sample_loss)
         if not hasattr(x, "set_epoch"):
             return super().fit(x, y, *args, **kwargs)
         arguments = inspect.signature(super().fit).bind(x, y, *args, **kwargs).arguments
@@ -239,8 +244,12 @@ class SharpnessAwareModel(keras.Model):
     train_step: Any = step.stateless_train_step if backend.STATELESS else step.stateful_train_step
 
 
-def check_labels(x: Any, y: Any, num_classes: int) -> None:
-    """Raises ValueError for a label outside [0, num_classes), where labels can be seen."""
+def check_labels(x: Any, y: Any, num_classes: int, loss: SampleLoss | None = None) -> None:
+    """Raises ValueError for labels that cannot be, where they can be seen.
+
+    They must lie in [0, num_classes), and be as the loss takes them: integers for a sparse one,
+    one-hot rows for another cross-entropy.
+    """
     if y is None and isinstance(x, keras.utils.PyDataset) and len(x) > 0:
         batch = x[0]
         y = batch[1] if isinstance(batch, tuple) and len(batch) > 1 else None
@@ -249,9 +258,16 @@ def check_labels(x: Any, y: Any, num_classes: int) -> None:
     for labels in [y["labels"], y["second_labels"]] if is_mixed(y) else [y]:
         if not hasattr(labels, "shape") or len(labels.shape) == 0:
             continue
-        if len(labels.shape) == 2 and labels.shape[1] not in (1, num_classes):
+        one_hot = len(labels.shape) == 2 and labels.shape[1] != 1
+        if one_hot and labels.shape[1] != num_classes:
             raise ValueError(
                 f"One-hot labels must have {num_classes} columns, one a class. "
+                f"Received: labels of shape {tuple(labels.shape)}"
+            )
+        if one_hot and loss is not None and "sparse" in _name(loss.loss):
+            raise ValueError(
+                "A sparse loss takes integer labels; for one-hot rows compile with "
+                "loss='categorical_crossentropy'. "
                 f"Received: labels of shape {tuple(labels.shape)}"
             )
         classes = np.asarray(keras.ops.convert_to_numpy(class_indices(labels)))
@@ -261,3 +277,8 @@ def check_labels(x: Any, y: Any, num_classes: int) -> None:
                 f"Labels must lie in [0, {num_classes}), one number a class. "
                 f"Received: label {int(outside[0])}"
             )
+
+
+def _name(loss: Any) -> str:
+    name: str = getattr(loss, "__name__", None) or type(loss).__name__
+    return name.lower()

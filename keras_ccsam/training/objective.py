@@ -105,11 +105,12 @@ class BatchObjective:
         features = at_least_float32(features)
         logits = at_least_float32(predictions)
         activation = model.activation
-        if activation is not None:
-            logits = model.head_logits(features)
+        before = None if activation is None else model.head_logits(features)
+        if before is not None:
+            logits = before
 
         def losses_of_logits(logits: Tensor) -> Tensor:
-            return self._losses(activation(logits) if activation is not None else logits)
+            return self._losses(logits if before is None else activation(logits))
 
         def losses_of_features(features: Tensor) -> Tensor:
             return self._losses(model.head(features, training=True))

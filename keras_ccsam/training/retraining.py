@@ -4,6 +4,8 @@ The stage runs in a small model of its own over the same two layers, so the stag
 its optimizer, its history and its trainable flags; only the head's weights are new afterwards.
 """
 
+import difflib
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -161,17 +163,18 @@ def retrain_classifier(
     Raises:
         ValueError: for an option outside its range, or a `train` that cannot be resampled.
     """
-    require(epochs >= 1, "epochs", epochs, "at least 1")
-    require(0 <= alpha_max <= 1, "alpha_max", alpha_max, "between 0 and 1")
-    if not hasattr(train, "with_options"):
-        raise ValueError(
-            "`train` must be a keras_ccsam.data.BatchSequence, which can be resampled class by "
-            "class; make one of arrays with data.from_arrays(x, y).train. "
-            f"Received: train={type(train).__name__}"
-        )
-    options = {} if batch_size is None else {"batch_size": batch_size}
-    batches = train.with_options(
-        sampler=sampler, augment=augment, mixup=0.0, epochs=epochs, **options
+    check_model(model)
+    batches = check_options(
+        train,
+        epochs=epochs,
+        adversarial=adversarial,
+        strength=strength,
+        alpha_max=alpha_max,
+        weight_divisor=weight_divisor,
+        batch_norm=batch_norm,
+        sampler=sampler,
+        augment=augment,
+        batch_size=batch_size,
     )
     counts = class_counts if class_counts is not None else train.class_counts
     method = AdversarialFeatures(
@@ -201,6 +204,63 @@ def retrain_classifier(
     stage.compile(optimizer=optimizer, loss=loss, metrics=list(metrics))
     ramp = [_AlphaRamp(method.alpha, epochs, alpha_max)] if adversarial else []
     return stage.fit(batches, epochs=epochs, verbose=verbose, callbacks=[*ramp, *callbacks])
+
+
+def check_options(train: Any, **options: Any) -> Any:
+    """The resampled batches of stage 2, if its options are sound.
+
+    Args:
+        train: the training data.
+        **options: of `retrain_classifier`.
+
+    Raises:
+        ValueError: for an unknown option, one outside its range, or a `train` that cannot be
+            resampled.
+    """
+    known = list(inspect.signature(retrain_classifier).parameters)[2:]
+    for name in options:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = (
+                f"Did you mean {close[0]!r}?" if close else f"the options are {', '.join(known)}."
+            )
+            raise ValueError(f"There is no option {name!r}. {hint} Received: {name}=")
+    epochs, alpha_max = options.get("epochs", 30), options.get("alpha_max", 1.0)
+    batch_norm = options.get("batch_norm", "frozen")
+    require(isinstance(epochs, int) and epochs >= 1, "epochs", epochs, "a whole number from 1 on")
+    require(0 <= alpha_max <= 1, "alpha_max", alpha_max, "between 0 and 1")
+    require(batch_norm in ("frozen", "update"), "batch_norm", batch_norm, "frozen or update")
+    require(options.get("strength", 1.0) >= 0, "strength", options.get("strength"), "at least 0")
+    divisor = options.get("weight_divisor", 2.0)
+    require(divisor > 0, "weight_divisor", divisor, "positive")
+    if not hasattr(train, "with_options"):
+        raise ValueError(
+            "`train` must be a keras_ccsam.data.BatchSequence, which can be resampled class by "
+            "class; make one of arrays with data.from_arrays(x, y).train. "
+            f"Received: train={type(train).__name__}"
+        )
+    if train.split != "train":
+        raise ValueError(
+            "`train` must be the training part of the data. "
+            f"Received: train of split={train.split!r}"
+        )
+    size = options.get("batch_size")
+    return train.with_options(
+        sampler=options.get("sampler", "class_balanced"),
+        augment=options.get("augment", ()),
+        mixup=0.0,
+        epochs=epochs,
+        **({} if size is None else {"batch_size": size}),
+    )
+
+
+def check_model(model: Any) -> None:
+    """Raises ValueError for a model that is not a compiled `SharpnessAwareModel`."""
+    if not isinstance(model, SharpnessAwareModel) or model.sample_loss is None:
+        raise ValueError(
+            "Only a compiled SharpnessAwareModel (CCSAM is one) has a head to retrain; make one of "
+            f"a Keras classifier with CCSAM.from_model. Received: model={model!r}"
+        )
 
 
 def extract_features(

@@ -133,3 +133,44 @@ def test_any_per_sample_loss(loss):
     np.testing.assert_allclose(results[0][1], results[1][1], rtol=1e-5)
     for a, b in zip(results[0][0], results[1][0], strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+class Warm(keras.layers.Layer):
+    """A head with a closed form of its own, and a softmax after it."""
+
+    def __init__(self, activation=None):
+        super().__init__()
+        self.inner, self.units = keras.layers.Dense(4, name="inner"), 4
+        self.activation = keras.activations.get(activation)
+
+    def build(self, input_shape):
+        self.inner.build(input_shape)
+        self.built = True
+
+    def call(self, inputs):
+        return self.activation(self.inner(inputs))
+
+    @property
+    def perturbed_weights(self):
+        return cc.heads.DenseClosedForm(self.inner).perturbed_weights
+
+    def class_gradients(self, *arguments):
+        return cc.heads.DenseClosedForm(self.inner).class_gradients(*arguments)
+
+
+@pytest.mark.parametrize("activation", [None, "softmax"])
+def test_a_heads_own_closed_form_and_its_activation(activation):
+    """With a softmax the logits cannot be had: the class loop takes over, with the same result."""
+    y = np.array([0, 0, 1, 1, 2, 3, 0], "int32")
+    features = np.random.default_rng(0).normal(size=(7, 6)).astype("float32")
+    results = []
+    for head in (Warm(activation), keras.layers.Dense(4)):
+        built = model("closed form", features)
+        built = cc.SharpnessAwareModel(FixedFeatures(features), head, built.sharpness)
+        head.set_weights([np.eye(6, 4, dtype="float32"), np.zeros(4, "float32")])
+        built.compile("sgd", "sparse_categorical_crossentropy")
+        named, loss = step_gradients(built, np.zeros((7, 1), "float32"), y)
+        results.append((list(named.values()), loss))
+    np.testing.assert_allclose(results[0][1], results[1][1], rtol=1e-5)
+    for a, b in zip(results[0][0], results[1][0], strict=True):
+        np.testing.assert_allclose(a, b, atol=2e-6)

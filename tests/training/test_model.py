@@ -152,12 +152,35 @@ def test_labels_out_of_range_are_named():
         model.fit(x, np.eye(6)[y], verbose=0)
 
 
-def test_a_pattern_without_a_match_lists_paths():
-    x, y = toy_batches(12)
+def test_a_pattern_without_a_match_is_refused_when_compiled():
+    with pytest.raises(ValueError, match="regular expression"):
+        cc.CCSAM(classifier_backbone(), class_counts=COUNTS, perturb="(")
     model = cc.CCSAM(classifier_backbone(), class_counts=COUNTS, perturb="block9")
+    with pytest.raises(ValueError, match=r"conv2d.*block9"):
+        model.compile("sgd", "sparse_categorical_crossentropy")
+
+
+def test_a_one_hot_label_and_a_sparse_loss_do_not_go_together():
+    x, y = toy_batches(12)
+    model = cc.CCSAM(backbone(), class_counts=COUNTS)
     model.compile("sgd", "sparse_categorical_crossentropy")
-    with pytest.raises(Exception, match="block9"):
-        model.fit(x, y, verbose=0)
+    with pytest.raises(ValueError, match="categorical_crossentropy"):
+        model.fit(x, np.eye(5)[y], verbose=0)
+
+
+def test_a_method_is_an_object():
+    with pytest.raises(ValueError, match="sharpness='sam'"):
+        cc.SharpnessAwareModel(backbone(), keras.layers.Dense(5), "sam")
+
+
+def test_evaluate_tells_probabilities_from_logits():
+    x, y = toy_batches(40)
+    reports = []
+    for activation in (None, "softmax"):
+        keras.utils.set_random_seed(0)
+        reports.append(cc.evaluate(classifier(activation), (x, y), COUNTS))
+    assert abs(reports[0].ece - reports[1].ece) < 1e-6
+    assert abs(reports[0].nll - reports[1].nll) < 1e-5
 
 
 def classifier_backbone():

@@ -151,6 +151,34 @@ def test_class_weights_are_the_published_ones():
     )  # fmt: skip
 
 
+def test_mistakes_show_before_stage_1_is_trained(data):
+    for options, words in [
+        ({"epohcs": 3}, "Did you mean 'epochs'"),
+        ({"sampler": "balanced"}, "balanced"),
+        ({"batch_norm": "drift"}, "batch_norm"),
+        ({"alpha_max": 2.0}, "alpha_max"),
+    ]:
+        with pytest.raises(ValueError, match=words):
+            ClassifierRetraining(data.train, **options)
+    with pytest.raises(ValueError, match="BatchSequence"):
+        ClassifierRetraining(data.train.arrays())
+    model = keras.Sequential(
+        [keras.Input((6, 6, 2)), keras.layers.Flatten(), keras.layers.Dense(5)]
+    )
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(True))
+    before = arrays(model)
+    with pytest.raises(ValueError, match="from_model"):
+        model.fit(data.train, verbose=0, callbacks=[ClassifierRetraining(data.train)])
+    assert not differ(before, arrays(model), 0.0)
+
+
+def test_the_test_set_is_not_trained_on():
+    x, y = toy_batches(80)
+    held_out = cc.data.from_arrays(x, y, x_test=x[:20], y_test=y[:20])
+    with pytest.raises(ValueError, match="split='test'"):
+        cc.training.retrain_classifier(stage1(held_out, epochs=1), held_out.test)
+
+
 def test_bad_options(data):
     model = stage1(data, epochs=1)
     with pytest.raises(ValueError, match="BatchSequence"):
