@@ -12,12 +12,12 @@ import json
 import os
 import re
 import sys
-import tempfile
-from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
+from collections.abc import MutableMapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+
+from . import banner
 
 # In the order of Keras itself, so that `ccsam` and a plain `import keras` agree: Keras writes
 # "tensorflow" into a new keras.json whatever is installed.
@@ -201,39 +201,16 @@ def prepare(backend: str | None = None, device: str | None = None) -> Choice:
         )
     os.environ["KERAS_BACKEND"] = choice.value
     # Quiet start-up: a plot must not open a window, TensorFlow must not print its build flags.
+    # Not on another backend either: Keras imports it, where it is installed, when it serialises.
     os.environ.setdefault("MPLBACKEND", "Agg")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    banner.silence()
     started = "keras" in sys.modules
     if device is not None and not started:
         os.environ.update(device_variables(choice.value, device))
-    if choice.value == "tensorflow" and not started:
-        with _without_banner():
-            import keras  # noqa: F401
     if device is not None:
         _check_device(choice.value, device, started)
     return choice
-
-
-@contextmanager
-def _without_banner() -> Iterator[None]:
-    """Hold back what TensorFlow's native code prints on import, unless the import fails.
-
-    It announces its CPU optimisations on the file descriptor of stderr before its log level takes
-    effect, and an error would no longer be the one line that it should be.
-    """
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            held.seek(0)
-            os.write(kept, held.read())
-            raise
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
 
 
 def _check_device(backend: str, device: str, started: bool) -> None:

@@ -39,7 +39,8 @@ def command(
 ) -> None:
     """Train several recipes over several seeds and print one table.
 
-    Each RECIPE is a name (ccsam recipes list) or a TOML file; the options hold for all of them.
+    Each RECIPE is a name (ccsam recipes list) or a TOML file; the options hold for all of them,
+    those of stage2 for the recipes that have a second stage.
     Accuracies are means over the seeds, with the standard deviation.
     """
     numbers = parse_seeds(seeds)
@@ -47,10 +48,11 @@ def command(
     from keras_ccsam import recipes, runs
 
     chosen = Choices(**choices)
-    resolved = [
-        recipes.load(name, data=chosen.dataset, overrides=chosen.overrides())
-        for name in recipe_names
-    ]
+    resolved, without = recipes.load_several(
+        recipe_names, data=chosen.dataset, overrides=chosen.overrides()
+    )
+    if without:
+        say(f"note: stage2 settings were not applied to {', '.join(without)}: no second stage")
     for warning in dict.fromkeys(text for recipe in resolved for text in recipe.warnings()):
         say(f"warning: {warning}")
     comparison = runs.compare(resolved, numbers, out)

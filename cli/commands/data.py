@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +13,7 @@ from ..errors import debug_option
 from ..runtime import prepare
 
 if TYPE_CHECKING:
-    from keras_ccsam.data import LongTailedData
+    from keras_ccsam.recipes.schema import Data
 
 
 @click.group()
@@ -64,6 +65,7 @@ def describe(name: str, data_path: str | None, **options: Any) -> None:
         groups: dict[str, Any] = {"groups": "thresholds"}
     else:
         from keras_ccsam import recipes
+        from keras_ccsam.data import DATASETS
         from keras_ccsam.runs import parts
 
         if data_path is not None:
@@ -72,32 +74,58 @@ def describe(name: str, data_path: str | None, **options: Any) -> None:
         recipe = recipes.Recipe.from_dict(
             recipe.to_dict() | {"data": recipe.data.model_dump() | chosen}
         )
-        images = parts.load_data(recipe.data)
         groups = parts.group_options(recipe.groups)
-    say(_picture(images, groups))
-
-
-def _picture(images: LongTailedData, options: dict[str, Any]) -> str:
-    from keras_ccsam.metrics import group_classes
-
-    counts = images.class_counts
-    groups = group_classes(counts, **options)
-    group_of = {label: name for name, labels in groups.items() for label in labels}
-    rows = [
-        (str(label), images.class_names[label], str(n), group_of[label], bar(n, max(counts)))
-        for label, n in enumerate(counts)
-    ]
+        if DATASETS[recipe.data.name].download and not recipe.data.path:
+            say(_forecast(recipe.data, groups))
+            return
+        images = parts.load_data(recipe.data)
     facts = images.describe()
-    sizes = ", ".join(f"{len(labels)} {name}" for name, labels in groups.items() if labels)
     shape = " x ".join(map(str, images.image_shape))
-    lines = [
+    head = [
         f"{images.name}: {facts['source']}",
         f"licence: {images.licence}",
         f"{facts['train']} training, {facts['validation']} validation, {facts['test']} test images "
         f"of {shape}",
+        f"SHA-256 of the training indices: {images.index_sha256}",
+    ]
+    say(_picture(head, images.class_counts, images.class_names, groups))
+
+
+def _forecast(choice: Data, groups: dict[str, Any]) -> str:
+    """The counts that the profile of a set to download will give; nothing is fetched for them."""
+    from keras_ccsam.data import DATASETS, profile_counts
+    from keras_ccsam.data.cifar import class_names
+
+    info = DATASETS[choice.name]
+    counts = profile_counts(
+        info.largest_class, info.num_classes, choice.imbalance_ratio, choice.profile
+    )
+    head = [
+        f"{choice.name}: {info.description}",
+        "counted by its profile, the images were not read: --data-path reads them",
+        f"licence: {info.licence}",
+        f"{sum(counts)} training, {info.test_images} test images of "
+        f"{' x '.join(map(str, info.image_shape))}",
+    ]
+    return _picture(head, counts, class_names(choice.name), groups)
+
+
+def _picture(
+    head: Sequence[str], counts: Sequence[int], class_names: Sequence[str], options: dict[str, Any]
+) -> str:
+    from keras_ccsam.metrics import group_classes
+
+    groups = group_classes(counts, **options)
+    group_of = {label: name for name, labels in groups.items() for label in labels}
+    rows = [
+        (str(label), class_names[label], str(n), group_of[label], bar(n, max(counts)))
+        for label, n in enumerate(counts)
+    ]
+    sizes = ", ".join(f"{len(labels)} {name}" for name, labels in groups.items() if labels)
+    lines = [
+        *head,
         f"imbalance ratio: {max(counts)} / {min(counts)} = {max(counts) / min(counts):g}",
         f"classes: {sizes}",
-        f"SHA-256 of the training indices: {images.index_sha256}",
         "",
         table(("class", "name", "images", "group", ""), rows, right=("class", "images")),
     ]

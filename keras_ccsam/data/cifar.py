@@ -94,6 +94,11 @@ def load_cifar(name: str, path: str | os.PathLike[str] | None = None) -> Source:
         ) from error
 
 
+def class_names(name: str) -> tuple[str, ...]:
+    """The classes of `"cifar10-lt"` or `"cifar100-lt"`, known before the images are there."""
+    return _LAYOUTS[name].class_names
+
+
 def _source(name: str, layout: _Layout, origin: str, arrays: dict[str, NDArray[Any]]) -> Source:
     num_classes = len(layout.class_names)
     images: dict[str, Images] = {}
@@ -138,8 +143,8 @@ def _download(layout: _Layout) -> dict[str, NDArray[Any]]:
         (x_train, y_train), (x_test, y_test) = package.load_data()
     except Exception as error:  # Keras raises a bare Exception when a download fails
         raise ValueError(
-            f"Keras could not download {layout.title} ({error}). Pass path= with "
-            f"{layout.expected}. Received: path=None"
+            f"Keras could not download {layout.title} ({error}). Give path= (on the command "
+            f"line: --data-path) with {layout.expected}. Received: path=None"
         ) from error
     if keras.config.image_data_format() == "channels_first":
         x_train, x_test = (np.transpose(x, (0, 2, 3, 1)) for x in (x_train, x_test))

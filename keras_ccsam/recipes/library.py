@@ -43,11 +43,11 @@ def load(
             a few keys of one's own, with `base = "<name>"` for the method they change.
         data: a name from `settings()`; by default the recipe's own, else `"digits-lt"`.
         overrides: `"stage1.epochs=20"`: dotted key and a TOML value; bare words are strings.
-            `"stage2=none"` leaves the second stage out.
+            `"stage2=none"` leaves the second stage out; only a method or a file adds one.
 
     Raises:
-        ValueError: unknown name or key (with the closest match), missing or broken file, or a
-            value out of its range.
+        ValueError: unknown name or key (with the closest match), missing or broken file, a value
+            out of its range, or an override of the second stage of a recipe that has none.
     """
     user, method = _sources(name_or_path)
     chosen = _overrides(overrides)
@@ -58,23 +58,59 @@ def load(
     layers = [method, *(special.get(key, {}) for key in dict.fromkeys((dataset, setting)))]
     if data is not None:
         user = merge(user, {"data": {"name": dataset}})
-    layers += [user, chosen]
+    layers.append(user)
     values = merge({"name": Path(name_or_path).stem}, defaults)
     for layer in layers:
         values = merge(values, layer)
     # A setting says how a second stage would run on its dataset, a method whether there is one.
-    if not any("stage2" in layer for layer in layers) or values["stage2"] in ("none", False):
+    if not any("stage2" in layer for layer in layers):
         values.pop("stage2", None)
+    values = _override(values, chosen)
     values["setting"] = setting
     return Recipe.from_dict(values)
 
 
+def load_several(
+    names_or_paths: Iterable[str | os.PathLike[str]],
+    data: str | None = None,
+    overrides: Iterable[str] = (),
+) -> tuple[tuple[Recipe, ...], tuple[str, ...]]:
+    """Put several recipes together with the same overrides.
+
+    Overrides of `stage2` go to the recipes that have a second stage.
+
+    Args:
+        names_or_paths: as `name_or_path` in `load`, for each.
+        data: as in `load`.
+        overrides: as in `load`.
+
+    Returns:
+        The recipes, and the names of those that overrides of `stage2` were not applied to.
+
+    Raises:
+        ValueError: as `load`, also where there are such overrides and no recipe has a second stage.
+    """
+    overrides = _listed(overrides)
+    others = [text for text in overrides if not _of_stage2(text)]
+    names = [os.fspath(name) for name in names_or_paths]
+    plain = [load(name, data, others) for name in names]
+    without = [recipe.name for recipe in plain if recipe.stage2 is None]
+    if len(others) == len(overrides):
+        return tuple(plain), ()
+    # Where none has a second stage, `load` says what is wrong.
+    every = len(without) == len(plain)
+    found = tuple(
+        recipe if recipe.stage2 is None and not every else load(name, data, overrides)
+        for name, recipe in zip(names, plain, strict=True)
+    )
+    # Leaving out a stage that is not there is nothing to tell.
+    told = not _is_none(_overrides(overrides)["stage2"])
+    return found, tuple(without) if told else ()
+
+
 def override(recipe: Recipe, *overrides: str) -> Recipe:
     """Return `recipe` with other values, validated anew; same form as in `load`."""
-    values = merge(recipe.to_dict(), _overrides(overrides))
-    if values.get("stage2") in ("none", False):
-        del values["stage2"]
-    return Recipe.from_dict(values)
+    return Recipe.from_dict(_override(recipe.to_dict(), _overrides(overrides)))
 
 
 def merge(
@@ -99,6 +135,40 @@ def merge(
                 below = {k: v for k, v in below.items() if k != "options"}
             merged[key] = merge(below, item, here)
     return merged
+
+
+def _override(values: dict[str, Any], chosen: dict[str, Any]) -> dict[str, Any]:
+    """Lay overrides on a recipe's values; they change or drop a second stage, and add none."""
+    has_one = not _is_none(values.get("stage2"))
+    second = chosen.get("stage2")
+    if not has_one and not _is_none(second):
+        if isinstance(second, Mapping) and second:
+            key, value = next(iter(second.items()))
+            received = f"stage2.{key}={value}"
+        else:
+            received = f"stage2={second}"
+        two = [name for name in names() if "stage2" in _builtin("methods", name)]
+        raise ValueError(
+            f"the recipe {values['name']!r} has no second stage, and an override cannot add one: "
+            f"take one that has ({', '.join(two)}), or write [stage2] into a TOML file of your "
+            f"own. Received: {received}"
+        )
+    values = merge(values, chosen)
+    if _is_none(values.get("stage2")):
+        values.pop("stage2", None)
+    return values
+
+
+def _is_none(stage: Any) -> bool:
+    return stage in (None, "none", False)
+
+
+def _of_stage2(override: str) -> bool:
+    return override.partition("=")[0].partition(".")[0].strip() == "stage2"
+
+
+def _listed(overrides: Iterable[str]) -> tuple[str, ...]:
+    return (overrides,) if isinstance(overrides, str) else tuple(overrides)
 
 
 def _sources(name_or_path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -141,9 +211,7 @@ def _setting(data: str | None, *layers: Mapping[str, Any]) -> str:
 def _overrides(overrides: Iterable[str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     known = set(keys(Recipe))
-    if isinstance(overrides, str):
-        overrides = (overrides,)
-    for text in overrides:
+    for text in _listed(overrides):
         key, equals, value = (part.strip() for part in text.partition("="))
         if not equals or not key:
             raise ValueError(

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from keras_ccsam.data import SAMPLERS
 from keras_ccsam.recipes import toml
 from keras_ccsam.recipes.errors import explain
 
@@ -22,6 +23,7 @@ Positive: TypeAlias = Annotated[int, Field(ge=1)]
 Seed: TypeAlias = Annotated[int, Field(ge=0, lt=2**32)]
 
 _AUGMENTATIONS = ("crop", "flip", "cutout")
+_SAMPLERS = tuple(name for name in SAMPLERS if name != "sequential")  # that one is for evaluation
 
 
 class _Table(BaseModel):
@@ -194,7 +196,7 @@ class Stage2(_Stage):
     batch_norm: Literal["frozen", "update"] = Field(
         "frozen", description="do BatchNorm statistics follow the balanced batches? (code: update)"
     )
-    sampler: Literal["instance", "class_balanced", "square_root", "progressively_balanced"] = Field(
+    sampler: str = Field(
         "class_balanced", description="how batches are drawn (field: class-balanced)"
     )
     lr: float = Field(0.01, gt=0, description="constant learning rate of SGD (paper: 0.01)")
@@ -204,6 +206,13 @@ class Stage2(_Stage):
         (), description="names; none: features are computed once (code: crop and flip)"
     )
     batch_size: int = Field(0, ge=0, description="images; 0: as in stage 1 (paper: 64)")
+
+    @field_validator("sampler")
+    @classmethod
+    def _known_sampler(cls, value: str) -> str:
+        if value not in _SAMPLERS:
+            raise ValueError(f"must be one of {', '.join(_SAMPLERS)}")
+        return value
 
 
 class Thresholds(_Table):

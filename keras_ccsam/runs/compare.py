@@ -8,7 +8,7 @@ import keras
 
 from keras_ccsam import atomic
 from keras_ccsam.recipes import Recipe, override
-from keras_ccsam.runs import experiment
+from keras_ccsam.runs import experiment, parts
 from keras_ccsam.runs.comparison import Comparison, Row
 from keras_ccsam.runs.progress import verbosity
 from keras_ccsam.runs.run_directory import (
@@ -45,8 +45,9 @@ def compare(
         progress: as in `experiment.run`.
 
     Raises:
-        ValueError: recipes that do not go together, or a folder with anything else or with runs of
-            other recipes in it. Nothing has been written then.
+        ValueError: recipes that do not go together, data that cannot be had, a model that cannot
+            be built, or a folder with anything else or with runs of other recipes in it. Nothing
+            has been written then.
     """
     verbosity(progress, 1)
     seeds = _checked_seeds(seeds)
@@ -54,6 +55,7 @@ def compare(
     folder = Path(fresh(f"compare-{recipes[0].setting}") if out is None else out)
     planned = [(override(r, f"seed={seed}"), seed) for seed in seeds for r in recipes]
     _check_folder(folder, planned)
+    _check_models(recipes)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / _STATE, {"kind": "comparison", "status": "running"})
     trained: dict[str, Path] = {}
@@ -120,6 +122,13 @@ def _check_recipes(recipes: Sequence[Recipe]) -> None:
                 "recipes can be compared on the same data and groups only. Received: "
                 f"{first.name} on {first.data.name}, {recipe.name} on {recipe.data.name}"
             )
+
+
+def _check_models(recipes: Sequence[Recipe]) -> None:
+    """Build each model once: the last recipe's mistake must not show after hours of the others."""
+    images = parts.load_data(recipes[0].data)
+    for recipe in recipes:
+        parts.build_model(recipe, images, len(parts.train_batches(recipe, images)))
 
 
 def _check_folder(folder: Path, planned: Sequence[tuple[Recipe, int]]) -> None:

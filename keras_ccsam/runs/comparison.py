@@ -9,6 +9,8 @@ from typing import Any
 from keras_ccsam.runs import table
 
 _GROUPS = ("many", "medium", "few")
+# Columns on the validation split, with their names in a report.
+_VALIDATION = {"validation": "overall", "validation_balanced": "balanced"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,12 +34,15 @@ class Row:
 
         Args:
             column: "overall", "balanced", "ece", "stage1" (overall accuracy after stage 1),
+                "validation" and "validation_balanced" (None without a validation split),
                 "ms_per_step", or a group's name.
         """
         if column == "ms_per_step":
             return [r["ms_per_step"] for r in self.results]
         if column == "stage1":
             return [r["stage1"]["overall"] for r in self.results]
+        if column in _VALIDATION:
+            return [r.get("validation", {}).get(_VALIDATION[column]) for r in self.results]
         if column in ("overall", "balanced", "ece"):
             return [r["test"][column] for r in self.results]
         return [r["test"]["groups"].get(column) for r in self.results]
@@ -67,16 +72,22 @@ class Comparison:
         present = self.rows[0].results[0]["test"]["groups"]
         return tuple(name for name in _GROUPS if name in present)
 
+    @property
+    def has_validation(self) -> bool:
+        """Whether the recipes cut a validation split from the training set."""
+        return all("validation" in result for row in self.rows for result in row.results)
+
     def cells(self) -> tuple[list[str], list[list[str]]]:
         """Return header and rows as text: percent, and milliseconds a stage-1 training step."""
-        header = ["recipe", "overall", *self.groups, "ECE", "after stage 1", "ms/step"]
+        validation = tuple(_VALIDATION) if self.has_validation else ()
+        header = ["recipe", "overall", *self.groups, "ECE", "after stage 1"]
+        header += ["validation", "val. balanced"] if validation else []
+        header.append("ms/step")
+        columns = ("overall", *self.groups, "ece", "stage1", *validation)
         rows = [
             [
                 row.recipe,
-                *(
-                    table.mean_std(row.values(column), 100.0)
-                    for column in ("overall", *self.groups, "ece", "stage1")
-                ),
+                *(table.mean_std(row.values(column), 100.0) for column in columns),
                 table.mean_std(row.values("ms_per_step")),
             ]
             for row in self.rows
@@ -91,12 +102,19 @@ class Comparison:
         classes = self.rows[0].results[0]["test"]["group_classes"]
         sizes = ", ".join(f"{len(classes[name])} {name}" for name in self.groups)
         n = len(self.seeds)
+        validation = ""
+        if self.has_validation:
+            size = self.rows[0].results[0]["validation"]["num_samples"]
+            validation = (
+                f" validation: overall accuracy on the {size} images cut from the training set, as "
+                f"long-tailed as it; val. balanced: the mean over its classes."
+            )
         spread = "mean ± standard deviation over" if n > 1 else "from"
         return (
             f"{self.data}, training images a class: {shown} ({sizes}). Test accuracy in percent "
             f"after the last epoch, {spread} {n} seed{'s' * (n > 1)} "
-            f"({', '.join(map(str, self.seeds))}). ms/step: median over the epochs of stage 1 "
-            f"after the first."
+            f"({', '.join(map(str, self.seeds))}).{validation} ms/step: median over the epochs of "
+            f"stage 1 after the first."
         )
 
     def table(self) -> str:
@@ -109,7 +127,8 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON types: values of each seed, mean and standard deviation."""
-        columns = ("overall", *self.groups, "balanced", "ece", "stage1", "ms_per_step")
+        validation = tuple(_VALIDATION) if self.has_validation else ()
+        columns = ("overall", *self.groups, "balanced", "ece", "stage1", *validation, "ms_per_step")
         return {
             "kind": "comparison",
             "data": self.data,

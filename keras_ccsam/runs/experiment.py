@@ -212,7 +212,7 @@ def _seed_states(model: keras.Model) -> list[tuple[Any, Any]]:
 def _results(
     recipe: Recipe,
     images: LongTailedData,
-    model: keras.Model,
+    model: SharpnessAwareModel,
     directory: RunDirectory,
     reports: dict[str, Report],
     source: RunDirectory | None,
@@ -230,7 +230,7 @@ def _results(
         "backend": keras.backend.backend(),
         "class_names": list(images.class_names),
         "class_counts": list(images.class_counts),
-        "parameters": model.count_params(),
+        "parameters": parts.count_parameters(model),
         "epochs": {f"stage{n}": sum(r["stage"] == n for r in records) for n in (1, 2)},
         "seconds": {
             f"stage{n}": round(sum(r["seconds"] for r in records if r["stage"] == n), 3)

@@ -106,6 +106,11 @@ def retraining_options(recipe: Recipe, stage: Stage2) -> dict[str, Any]:
     }
 
 
+def count_parameters(model: SharpnessAwareModel) -> int:
+    """Return the scalars of backbone and head, without the method's own variables."""
+    return int(model.backbone.count_params() + model.head.count_params())
+
+
 def group_options(groups: Groups) -> dict[str, Any]:
     """Return the keyword arguments that metrics split classes by."""
     options = groups.model_dump()

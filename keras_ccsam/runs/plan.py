@@ -26,7 +26,7 @@ def plan(recipe: Recipe) -> str:
         f"{'x'.join(map(str, images.image_shape))} to train on, {facts['validation']} for "
         f"validation, {facts['test']} to test on",
         f"model     {recipe.model.backbone} and a {recipe.model.head} head, "
-        f"{model.count_params():,} parameters, {first.precision}",
+        f"{parts.count_parameters(model):,} parameters, {first.precision}",
         f"stage 1   {first.method.name}: {first.epochs} epochs of {len(batches)} steps of "
         f"{batches.batch_size} images, learning rate "
         + " -> ".join(_rates(rates, len(batches), first.epochs)),

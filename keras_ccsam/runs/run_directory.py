@@ -57,6 +57,16 @@ class RunDirectory:
         """
         require_free(self.path)
 
+    def check_run(self) -> None:
+        """Refuse a folder that no run was written into.
+
+        Raises:
+            ValueError: the folder is no run directory.
+        """
+        if not self.recipe_file.is_file():
+            lack = "it has no recipe.toml" if self.path.exists() else "there is no such folder"
+            raise ValueError(f"not a run directory: {lack}. Received: run={str(self.path)!r}")
+
     def create(self, recipe: Recipe, environment: dict[str, Any]) -> None:
         """Make the folder and write what is known before training.
 
@@ -90,12 +100,8 @@ class RunDirectory:
         Raises:
             ValueError: the folder is no run directory.
         """
-        try:
-            text = self.recipe_file.read_text(encoding="utf-8")
-        except OSError:
-            raise ValueError(
-                f"not a run directory: it has no recipe.toml. Received: run={str(self.path)!r}"
-            ) from None
+        self.check_run()
+        text = self.recipe_file.read_text(encoding="utf-8")
         return Recipe.from_toml(text, str(self.recipe_file))
 
     def status(self) -> str:
@@ -112,8 +118,9 @@ class RunDirectory:
         """Return what `results.json` holds.
 
         Raises:
-            ValueError: the run did not finish.
+            ValueError: the folder is no run directory, or the run did not finish.
         """
+        self.check_run()
         if not self.results_file.is_file():
             raise ValueError(
                 f"the run is {self.status()} and has no results; train it again into another "

@@ -71,6 +71,41 @@ CIFAR = ("train", "--data", "cifar10-lt", "--data-path")
 CASES: dict[str, tuple[tuple[str, ...], str, str]] = {
     "unknown recipe": (("train", "ccsamm"), "'ccsamm'", "did you mean 'ccsam"),
     "unknown recipe key": (("train", "--set", "stage1.epocs=3"), "stage1.epocs", "'stage1.epochs'"),
+    "second stage of a recipe without one": (
+        ("train", "ce", "--set", "stage2.epochs=3"),
+        "'ce' has no second stage",
+        "crt, crt-continued)",
+    ),
+    "the same for a comparison": (
+        ("compare", "ce", "sam", "--set", "stage2.epochs=3"),
+        "'ce' has no second stage",
+        "crt, crt-continued)",
+    ),
+    "pattern that is none": (
+        ("train", "--set", "stage1.method.perturb=("),
+        "perturb='('",
+        "regular expression",
+    ),
+    "the same in a dry run": (
+        ("train", "--dry-run", "--set", "stage1.method.perturb=("),
+        "perturb='('",
+        "regular expression",
+    ),
+    "pattern without a match": (
+        ("train", "--set", "stage1.method.perturb=foo"),
+        "perturb='foo'",
+        "the first: conv1/kernel",
+    ),
+    "pattern without a match in a dry run": (
+        ("train", "--dry-run", "--set", "stage1.method.perturb=foo"),
+        "perturb='foo'",
+        "the first: conv1/kernel",
+    ),
+    "pattern without a match in a comparison": (
+        ("compare", "ccsam", "--set", "stage1.method.perturb=foo"),
+        "perturb='foo'",
+        "the first: conv1/kernel",
+    ),
     "setting without a value": (("train", "--set", "stage1.epochs"), "stage1.epochs", "key=value"),
     "negative ratio": (("train", "--imbalance-ratio", "-3"), "-3", "greater than or equal to 1"),
     "ratio that is no number": (("train", "--imbalance-ratio", "ten"), "'ten'", "float"),
@@ -104,8 +139,8 @@ CASES: dict[str, tuple[tuple[str, ...], str, str]] = {
     "no seeds": (("compare", "ce", "--seeds", "0"), "--seeds=0", "at least 1"),
     "the same seed twice": (("compare", "ce", "--seeds", "1,1"), "--seeds=1,1", "different"),
     "the same recipe twice": (("compare", "ce", "ce"), "['ce', 'ce']", "a name of its own"),
-    "not a run": (("evaluate", "taken"), "'taken'", "run"),
-    "a run that is not there": (("evaluate", "absent"), "'absent'", "run"),
+    "not a run": (("evaluate", "taken"), "'taken'", "not a run directory"),
+    "a run that is not there": (("evaluate", "absent"), "'absent'", "not a run directory"),
     "unknown part": (("evaluate", "taken", "--split", "dev"), "'dev'", "'validation'"),
     "unknown backend": (("train", "--backend", "mxnet"), "mxnet", "tensorflow, jax, torch"),
     "unknown device": (("train", "--device", "tpu"), "tpu", "cpu, gpu or gpu:N"),

@@ -110,6 +110,7 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
 def test_compare_prints_mean_and_deviation(tmp_path: Path) -> None:
     folder = tmp_path / "comparison"
     result = ccsam("compare", "ce", "crt", *SHORT, "--seeds", "2", "--out", folder)
+    assert "not applied to ce: no second stage" in result.stdout
     for word in ("many", "medium", "few", "ms/step", "±", "ce", "crt"):
         assert word in result.stdout
     table = json.loads((folder / "comparison.json").read_text(encoding="utf-8"))
@@ -149,6 +150,19 @@ def test_data_describe_draws_a_bar_a_class() -> None:
     assert any("imbalance ratio" in line for line in lines)
 
 
+def test_data_describe_counts_a_download_without_fetching_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse() -> None:
+        raise AssertionError("it was fetched")
+
+    monkeypatch.setattr(keras.datasets.cifar100, "load_data", refuse)
+    text = ccsam("data", "describe", "cifar100-lt", "--imbalance-ratio", "50").stdout
+    assert "the images were not read" in text
+    assert "imbalance ratio: 500 / 10 = 50" in text
+    assert "apple" in text
+
+
 def test_data_describe_of_arrays_of_ones_own(tmp_path: Path) -> None:
     y = np.repeat([0, 1, 2], [6, 3, 1])
     np.savez(tmp_path / "own.npz", x=np.zeros((10, 4, 4), "uint8"), y=y, class_counts=[6, 3, 1])
@@ -175,6 +189,20 @@ def test_bars(value: float, cells: int) -> None:
 def test_every_command_is_named_in_its_own_file() -> None:
     folder = Path(__file__).resolve().parents[2] / "cli" / "commands"
     assert {path.stem for path in folder.glob("*.py")} - {"__init__"} == set(COMMANDS)
+
+
+@pytest.mark.slow
+def test_nothing_is_printed_beside_the_plan() -> None:
+    # Keras imports TensorFlow, where it is installed, and TensorFlow announces itself on stderr.
+    options = ("--dry-run", "--backend", keras.config.backend())
+    result = subprocess.run(
+        [sys.executable, "-m", "keras_ccsam_cli", "train", *options],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert result.stderr == ""
+    assert result.stdout.startswith("recipe ")
 
 
 @pytest.mark.slow

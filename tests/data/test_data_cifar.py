@@ -302,5 +302,5 @@ def test_a_failed_download_points_to_path(monkeypatch):
         raise Exception("URL fetch failure on https://example.org: None -- no route to host")
 
     monkeypatch.setattr(keras.datasets.cifar100, "load_data", no_network)
-    with pytest.raises(ValueError, match=r"no route to host.*Pass path= with the folder cifar-100"):
+    with pytest.raises(ValueError, match=r"no route to host.*Give path= .*--data-path.* cifar-100"):
         ccdata.load("cifar100-lt")

@@ -3,6 +3,7 @@
 import pytest
 
 from keras_ccsam import recipes
+from keras_ccsam.data import SAMPLERS
 from keras_ccsam.recipes.library import merge
 
 
@@ -50,7 +51,59 @@ def test_the_method_says_whether_there_is_a_second_stage():
     assert recipes.load("ce", "cifar10-lt").stage2 is None
     assert recipes.load("crt", "cifar10-lt").stage2.epochs == 30
     assert recipes.load("ccsam", overrides=["stage2=none"]).stage2 is None
-    assert recipes.load("ce", overrides=["stage2.epochs=3"]).stage2.epochs == 3
+    assert recipes.load("crt", overrides=["stage2.epochs=3"]).stage2.epochs == 3
+    for text in ("stage2=none", "stage2=false"):
+        assert recipes.load("ce", overrides=[text]).stage2 is None
+
+
+@pytest.mark.parametrize("text", ["stage2.epochs=3", " stage2 . lr = 3", "stage2={epochs=3}"])
+@pytest.mark.parametrize("name", ["ce", "sam"])
+def test_an_override_adds_no_second_stage(name, text):
+    text = text.replace(" . ", ".")
+    with pytest.raises(ValueError) as error:
+        recipes.load(name, overrides=["stage1.epochs=2", text])
+    for part in (f"'{name}' has no second stage", "crt, crt-continued)", "=3"):
+        assert part in str(error.value)
+    with pytest.raises(ValueError, match="no second stage"):
+        recipes.override(recipes.load(name), text)
+    assert recipes.override(recipes.load("crt"), "stage2.epochs=3").stage2.epochs == 3
+    assert recipes.override(recipes.load("crt"), "stage2=none").stage2 is None
+
+
+def test_a_file_adds_a_second_stage(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text('base = "ce"\n[stage2]\n')
+    mine = recipes.load(file, "cifar10-lt", ["stage2.lr=0.02"])
+    assert (mine.stage2.epochs, mine.stage2.lr) == (30, 0.02)
+    file.write_text('base = "crt"\nstage2 = "none"\n')
+    assert recipes.load(file).stage2 is None
+    with pytest.raises(ValueError, match="'mine' has no second stage"):
+        recipes.load(file, overrides=["stage2.lr=0.02"])
+
+
+def test_several_recipes_take_what_fits_them():
+    chosen, without = recipes.load_several(
+        ["ce", "crt", "sam"], overrides=["stage1.epochs=3", "stage2.epochs=4"]
+    )
+    assert [recipe.name for recipe in chosen] == ["ce", "crt", "sam"]
+    assert [recipe.stage1.epochs for recipe in chosen] == [3, 3, 3]
+    assert [recipe.stage2 and recipe.stage2.epochs for recipe in chosen] == [None, 4, None]
+    assert without == ("ce", "sam")
+    assert recipes.load_several(["ce", "crt"], overrides="stage1.epochs=3")[1] == ()
+    dropped, without = recipes.load_several(["ce", "crt"], overrides=["stage2=none"])
+    assert [recipe.stage2 for recipe in dropped] == [None, None]
+    assert without == ()
+    with pytest.raises(ValueError, match="'ce' has no second stage"):
+        recipes.load_several(["ce", "sam"], overrides=["stage2.epochs=4"])
+    with pytest.raises(ValueError, match=r"did you mean 'stage2\.epochs'"):
+        recipes.load_several(["ce", "crt"], overrides=["stage2.epocs=4"])
+
+
+def test_the_samplers_of_stage_2_are_those_of_the_data():
+    for name in set(SAMPLERS) - {"sequential"}:
+        assert recipes.load("crt", overrides=[f"stage2.sampler={name}"]).stage2.sampler == name
+    with pytest.raises(ValueError, match=r"must be one of instance, .*stage2\.sampler=.sequential"):
+        recipes.load("crt", overrides=["stage2.sampler=sequential"])
 
 
 def test_the_published_variants_differ_and_warn():

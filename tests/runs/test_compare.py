@@ -1,5 +1,6 @@
 """Several recipes in one table, and shared first stages."""
 
+import dataclasses
 import json
 import shutil
 
@@ -138,6 +139,35 @@ def test_the_table_shows_mean_and_deviation(tmp_path):
     single = Comparison(tmp_path, "toy", (9, 1), (0,), (row("a", 0.5),))
     assert single.cells()[1][0][1] == "50.00"
     assert single.to_dict()["rows"][0]["overall"]["std"] is None
+
+
+def test_a_validation_split_has_its_columns(tmp_path):
+    def with_split(name, *accuracies):
+        plain = row(name, *accuracies)
+        split = [{"overall": a - 0.05, "balanced": a - 0.1, "num_samples": 7} for a in accuracies]
+        results = (r | {"validation": v} for r, v in zip(plain.results, split, strict=True))
+        return dataclasses.replace(plain, results=tuple(results))
+
+    rows = (with_split("a", 0.5, 0.7), with_split("b", 0.4, 0.6))
+    comparison = Comparison(tmp_path, "toy", (9, 1), (0, 1), rows)
+    header, cells = comparison.cells()
+    assert header[-4:] == ["after stage 1", "validation", "val. balanced", "ms/step"]
+    assert cells[0][-3:-1] == ["55.00 ± 14.14", "50.00 ± 14.14"]
+    assert "| validation | val. balanced |" in comparison.markdown()
+    assert "on the 7 images cut from the training set" in comparison.caption()
+    summary = comparison.to_dict()["rows"][1]
+    assert summary["validation"]["mean"] == pytest.approx(0.45)
+    assert summary["validation_balanced"]["values"] == pytest.approx([0.3, 0.5])
+    without = Comparison(tmp_path, "toy", (9, 1), (0, 1), (row("a", 0.5, 0.7), row("b", 0.4, 0.6)))
+    assert "validation" not in without.to_dict()["rows"][0]
+    assert "validation" not in without.table()
+
+
+def test_a_model_that_cannot_be_built_stops_a_comparison_first(small, tmp_path):
+    wrong = small("ccsam", "stage1.method.perturb=foo")
+    with pytest.raises(ValueError, match="perturb='foo'"):
+        runs.compare([small("ce"), wrong], out=tmp_path / "x", progress="none")
+    assert not (tmp_path / "x").exists()
 
 
 def test_markdown():

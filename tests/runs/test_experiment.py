@@ -46,6 +46,8 @@ def test_the_results_say_what_was_measured(finished):
     assert results["digest"] == finished.recipe.digest()
     assert results["epochs"] == {"stage1": 2, "stage2": 2}
     assert results["ms_per_step"] > 0
+    plain = keras.models.load_model(finished.path / "model.keras", compile=False)
+    assert results["parameters"] == plain.count_params()
     assert set(results["test"]["groups"]) == {"many", "medium", "few"}
     assert results["test"]["num_samples"] == 500
     saved = data.load_indices(finished.path / "indices.npz")
@@ -151,6 +153,15 @@ def test_the_learning_rate_follows_the_recipe(small):
     # boundaries inside the warm-up take effect at its end
     short = small("ce", "stage1.epochs=2", "stage1.warmup_epochs=5", "stage1.lr=0.1")
     assert rates(short, 7, (0, 1)) == pytest.approx([0.02, 0.04])
+
+
+def test_the_methods_variables_are_no_parameters(small):
+    images = parts.load_data(small("ce").data)
+    counts = {
+        parts.count_parameters(parts.build_model(small(name), images, steps=3))
+        for name in ("ce", "sam", "ccsam")
+    }
+    assert len(counts) == 1
 
 
 def test_a_set_smaller_than_a_batch_keeps_its_only_batch(small):
