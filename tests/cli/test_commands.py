@@ -201,7 +201,9 @@ def test_nothing_is_printed_beside_the_plan() -> None:
         text=True,
         check=True,
     )
-    assert result.stderr == ""
+    # TensorFlow's CUDA build says where it finds no driver: a machine's fact, not the banner.
+    lines = [line for line in result.stderr.splitlines() if "failed call to cuInit" not in line]
+    assert lines == []
     assert result.stdout.startswith("recipe ")
 
 
