@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_ccsam.data.source import Labels
+from keras_ccsam.losses.effective_number import effective_numbers
 
 Sampler = Literal[
     "sequential",
@@ -118,7 +119,7 @@ def class_probabilities(
     if sampler == "square_root":
         weights = np.sqrt(n)
     elif sampler == "effective_number":
-        weights = n * (1 - _BETA) / -np.expm1(n * np.log(_BETA))
+        weights = n / effective_numbers(n, _BETA)
     elif sampler == "progressively_balanced":
         progress = min(epoch / (epochs or 1), 1.0)
         weights = (1 - progress) * n / n.sum() + progress * balanced

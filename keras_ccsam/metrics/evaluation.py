@@ -5,10 +5,19 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from keras_ccsam.losses.logit_adjustment import adjust_logits, check_tau
+from keras_ccsam.metrics.predictions import checked, log_probabilities
 from keras_ccsam.metrics.report import Report
 
 
-def evaluate(model: Any, data: Any, class_counts: Any = None, **options: Any) -> Report:
+def evaluate(
+    model: Any,
+    data: Any,
+    class_counts: Any = None,
+    *,
+    logit_adjustment: float = 0.0,
+    **options: Any,
+) -> Report:
     """Predicts a whole set and reports accuracy, by groups and by class, and calibration.
 
     Args:
@@ -18,14 +27,20 @@ def evaluate(model: Any, data: Any, class_counts: Any = None, **options: Any) ->
             `(x, y)` of arrays.
         class_counts: the number of *training* images of each class, by which the groups are
             formed; those of `data` by default.
+        logit_adjustment: tau of post-hoc logit adjustment, at least 0: the report is made of
+            z - tau log pi, pi_c the class's share of the training images (Menon et al.,
+            arXiv:2007.07314, eq. 9). Meant for models trained with plain cross-entropy. The log
+            of probabilities is taken where the model puts those out. 0, the default, is none.
         **options: of `Report.from_predictions`: groups, many, few, inclusive, bins, from_logits.
 
     Raises:
-        ValueError: if `class_counts` is missing, or data and model do not match.
+        ValueError: if `class_counts` is missing, `logit_adjustment` is negative, or data and model
+            do not match.
 
     Example:
         >>> print(cc.evaluate(model, data.test).table())
     """
+    tau = check_tau(logit_adjustment, name="logit_adjustment")
     if hasattr(data, "arrays"):
         x, y = data.arrays()
         class_counts = data.class_counts if class_counts is None else class_counts
@@ -38,6 +53,11 @@ def evaluate(model: Any, data: Any, class_counts: Any = None, **options: Any) ->
         )
     predictions = np.asarray(ops.convert_to_numpy(model.predict(x, batch_size=500, verbose=0)))
     options.setdefault("from_logits", not _are_probabilities(predictions))
+    if tau:
+        outputs, _ = checked(y, predictions, options["from_logits"])
+        log_p = log_probabilities(outputs, options["from_logits"])
+        predictions = adjust_logits(log_p, class_counts, tau)
+        options["from_logits"] = True
     return Report.from_predictions(y, predictions, class_counts, **options)
 
 

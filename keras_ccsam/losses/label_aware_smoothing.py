@@ -1,0 +1,103 @@
+"""Label-aware smoothing (MisLAS): the more frequent a class, the softer its labels.
+
+    L     = (1 - eps_y) (-log p_y) + eps_y mean_c (-log p_c),    p = softmax(z)
+    eps_c = tail + (head - tail) g(t_c),    t_c = (n_c - n_min) / (n_max - n_min)
+
+    g(t) = sin(pi t / 2)        concave
+           t                    linear
+           1 - cos(pi t / 2)    convex
+           t^power              exponential
+
+Zhong et al., "Improving calibration for long-tailed recognition" (arXiv:2104.00466), where it
+trains the second stage; the exponential form is in their code.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_ccsam.losses.loss import ClassCountLoss, constant, of_label
+from keras_ccsam.sharpness.method import require
+from keras_ccsam.typing import Tensor
+
+SHAPES = ("concave", "linear", "convex", "exponential")
+
+
+@keras.saving.register_keras_serializable(package="keras_ccsam")
+class LabelAwareSmoothing(ClassCountLoss):
+    """Cross-entropy with a smoothing of its own for each class.
+
+    Args:
+        class_counts: n_c, the number of training images of each class. Where all are equal, every
+            class is as frequent as the most frequent and gets `head`.
+        head: eps of the most frequent class, in [0, 1). 0.3 by default (CIFAR-10-LT at ratio 100).
+        tail: eps of the rarest class, in [0, head]. 0 by default.
+        shape: how eps falls between the two: "concave" (default, the authors' choice), "linear",
+            "convex" or "exponential".
+        power: exponent of "exponential", above 0, without meaning for the others. 2 by default,
+            our choice: the authors give none.
+        reduction, name, dtype: of `keras.losses.Loss`.
+
+    Raises:
+        ValueError: if `head`, `tail` or `power` is out of range, `shape` is unknown, or a class
+            count is not a whole number of at least 1.
+    """
+
+    def __init__(
+        self,
+        class_counts: Sequence[int],
+        head: float = 0.3,
+        tail: float = 0.0,
+        shape: str = "concave",
+        power: float = 2.0,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "label_aware_smoothing",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(class_counts, reduction, name, dtype)
+        require(0.0 <= head < 1.0, "head", head, "in [0, 1)")
+        require(0.0 <= tail <= head, "tail", tail, f"in [0, {head}], at most `head`")
+        require(shape in SHAPES, "shape", shape, f"one of {SHAPES}")
+        require(0.0 < power < math.inf, "power", power, "a number above 0")
+        self.head = float(head)
+        self.tail = float(tail)
+        self.shape = shape
+        self.power = float(power)
+        rise = _rise(shape, self.power)
+        self.smoothing = tuple(
+            self.tail + (self.head - self.tail) * rise(t) for t in _positions(self.class_counts)
+        )
+
+    def sample_losses(self, targets: Tensor, outputs: Tensor) -> Tensor:
+        """Losses (B,) of one-hot rows (B, K) and logits (B, K)."""
+        log_p = ops.log_softmax(outputs, axis=-1)
+        eps = of_label(targets, constant(self.smoothing, outputs))
+        return -(1.0 - eps) * of_label(targets, log_p) - eps * ops.mean(log_p, axis=-1)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            **super().get_config(),
+            "head": self.head,
+            "tail": self.tail,
+            "shape": self.shape,
+            "power": self.power,
+        }
+
+
+def _positions(counts: Sequence[int]) -> list[float]:
+    """t of each class: 0 for the rarest, 1 for the most frequent."""
+    least, most = min(counts), max(counts)
+    return [1.0 if most == least else (count - least) / (most - least) for count in counts]
+
+
+def _rise(shape: str, power: float) -> Callable[[float], float]:
+    """g, from g(0) = 0 to g(1) = 1."""
+    if shape == "concave":
+        return lambda t: math.sin(math.pi / 2 * t)
+    if shape == "convex":
+        return lambda t: 1.0 - math.cos(math.pi / 2 * t)
+    return lambda t: t if shape == "linear" else float(t**power)

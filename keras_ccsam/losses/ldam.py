@@ -1,0 +1,62 @@
+"""LDAM: a margin for each class, the larger the rarer the class.
+
+    L   = CE(s (cos theta - m_y onehot(y)), y)
+    m_c = m_max (n_min / n_c)^(1/4)                       so that the rarest class has m_max
+
+Cao et al., "Learning imbalanced datasets with label-distribution-aware margin loss"
+(arXiv:1906.07413), and their code for the normalised head and s. The margin is in
+cosines, so the loss owns s: where the head has a scale too, the two must agree or the margin is
+off, an error that has been made more than once.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from keras_ccsam.losses.loss import CosineLoss, constant, cross_entropy
+from keras_ccsam.sharpness.method import require
+from keras_ccsam.typing import Tensor
+
+
+@keras.saving.register_keras_serializable(package="keras_ccsam")
+class LDAM(CosineLoss):
+    """Cross-entropy of scaled cosines with a margin on the label's.
+
+    The head must put out plain cosines: `heads.Cosine(units, scale=1.0)`. Deferred re-weighting
+    (DRW) is apart from this loss: see `effective_number_weights`.
+
+    Args:
+        class_counts: n_c, the number of training images of each class.
+        max_margin: m_max, of the rarest class, in (0, 2): cosines span 2. 0.5 by default.
+        scale: s, above 0. 30 by default.
+        reduction, name, dtype: of `keras.losses.Loss`.
+
+    Raises:
+        ValueError: if `max_margin` or `scale` is out of range, or a class count is not a whole
+            number of at least 1.
+    """
+
+    def __init__(
+        self,
+        class_counts: Sequence[int],
+        max_margin: float = 0.5,
+        scale: float = 30.0,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "ldam",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(class_counts, scale, reduction, name, dtype)
+        require(0.0 < max_margin < 2.0, "max_margin", max_margin, "in (0, 2)")
+        self.max_margin = float(max_margin)
+        least = min(self.class_counts)
+        self.margins = tuple(self.max_margin * (least / n) ** 0.25 for n in self.class_counts)
+
+    def sample_losses(self, targets: Tensor, outputs: Tensor) -> Tensor:
+        """Losses (B,) of one-hot rows (B, K) and cosines (B, K)."""
+        lowered = outputs - targets * constant(self.margins, outputs)
+        return cross_entropy(targets, self.scale * lowered)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "max_margin": self.max_margin}
