@@ -9,7 +9,7 @@ from keras import ops
 
 import keras_ccsam as cc
 from keras_ccsam.heads import class_averages
-from keras_ccsam.sharpness import ClassConditional, class_conditional, class_loop, sam
+from keras_ccsam.sharpness import ClassConditional, ascent, class_conditional, class_loop, gaussian
 from tests.support import vector
 from tests.training.test_vectors import (
     PlainDense,
@@ -96,14 +96,14 @@ def gradient_through_the_step(monkeypatch):
 
 
 def no_ascent(monkeypatch):
-    for module in (class_loop, sam):
+    for module in (ascent, class_loop, gaussian):
         monkeypatch.setattr(module, "ascend", lambda values, directions, step: list(values))
 
 
 def descent_for_ascent(monkeypatch):
     from keras_ccsam.sharpness.method import ascend
 
-    for module in (class_loop, sam):
+    for module in (ascent, class_loop, gaussian):
         monkeypatch.setattr(module, "ascend", lambda v, d, step: ascend(v, d, -step))
 
 

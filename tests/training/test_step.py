@@ -8,7 +8,15 @@ import pytest
 from keras import ops
 
 import keras_ccsam as cc
-from keras_ccsam.sharpness import ERM, SAM, ClassConditional
+from keras_ccsam.sharpness import (
+    ERM,
+    SAM,
+    ClassConditional,
+    FocalSAM,
+    GaussianPerturbation,
+    GradientNorm,
+    ImbSAM,
+)
 from tests.support import COUNTS, batch_norm_model, toy_batches
 
 METHODS = {
@@ -18,12 +26,20 @@ METHODS = {
     "ccsam": lambda: ClassConditional(COUNTS, 0.5),
     "ccsam-block": lambda: ClassConditional(COUNTS, 0.5, perturb="hidden|classifier"),
     "ccsam-all": lambda: ClassConditional(COUNTS, 0.5, perturb="all"),
+    "gnp": lambda: GradientNorm(0.1, 0.8),
+    "gaussian": lambda: GaussianPerturbation(0.1),
+    "imbsam": lambda: ImbSAM(COUNTS, 0.1),
+    "focal-sam": lambda: FocalSAM(COUNTS, 0.5),
 }
 ZERO = {
     "sam": lambda: SAM(0.0),
     "ccsam": lambda: ClassConditional(COUNTS, 0.0),
     "ccsam-all": lambda: ClassConditional(COUNTS, 0.0, perturb="all"),
     "no-flat-ratio": lambda: ClassConditional(COUNTS, 0.5, flat_ratio=0.0),
+    "gnp": lambda: GradientNorm(0.1, share=0.0),
+    "gaussian": lambda: GaussianPerturbation(0.0),
+    "imbsam": lambda: ImbSAM(COUNTS, threshold=0),
+    "focal-sam": lambda: FocalSAM(COUNTS, strength=0.0),
 }
 
 
