@@ -116,7 +116,16 @@ def test_batch_norm_and_seeds_advance_once_a_step(name):
     assert after[1] - before[1] == 1
 
 
-@pytest.mark.parametrize("name", ["sam", "ccsam-all"])
+# Methods whose second pass runs, and moves nothing.
+STANDING = {
+    "sam": lambda: SAM(0.0),
+    "ccsam-all": lambda: ClassConditional(COUNTS, 1e-12, perturb="all"),
+    "gnp": lambda: GradientNorm(0.0),
+    "focal-sam": lambda: FocalSAM(COUNTS, 0.0),
+}
+
+
+@pytest.mark.parametrize("name", STANDING)
 def test_both_passes_draw_the_same_mask(name):
     """At radius 0 only a different mask could make the steps differ; unseeded is the hard case."""
 
@@ -128,12 +137,9 @@ def test_both_passes_draw_the_same_mask(name):
         backbone = keras.Model(inputs, keras.layers.Dense(8)(x))
         return cc.SharpnessAwareModel(backbone, keras.layers.Dense(5), method)
 
-    reference, ours = model(ERM()), None
+    reference = model(ERM())
     fitted(reference, epochs=1)
-    ours = model(ZERO[name]())
-    # A ratio above 0 with a radius of 1e-12: the second pass runs, and moves nothing.
-    if name == "ccsam-all":
-        ours = model(ClassConditional(COUNTS, 1e-12, perturb="all"))
+    ours = model(STANDING[name]())
     fitted(ours, epochs=1)
     for a, b in zip(weights(ours), weights(reference), strict=True):
         np.testing.assert_allclose(a, b, atol=2e-6)
@@ -154,7 +160,7 @@ def test_a_callback_may_change_the_radius():
     assert any((a != b).any() for a, b in zip(run([0.0, 0.0]), run([0.0, 1.0]), strict=True))
 
 
-@pytest.mark.parametrize("name", ["ccsam", "ccsam-all"])
+@pytest.mark.parametrize("name", ["ccsam", "ccsam-all", "imbsam"])
 def test_regularisers_count_once_and_unperturbed(name):
     """Where every sample weighs 0 the step is the regularisers' own: the plain one."""
     x, y = toy_batches(12)
@@ -269,6 +275,7 @@ def test_the_radius_does_not_see_the_loss_scale(name):
     ("name", "policy"),
     [
         ("sam", "mixed_float16"),
+        ("focal-sam", "mixed_float16"),
         ("ccsam", "mixed_float16"),
         ("ccsam", "mixed_bfloat16"),
         ("ccsam-all", "mixed_float16"),
