@@ -1,12 +1,13 @@
-"""A sharpness method in one file: the gradient-norm penalty, used in `SharpnessAwareModel`.
+"""A sharpness method in one file: GSAM, used in `SharpnessAwareModel`.
 
     KERAS_BACKEND=jax python examples/custom_method.py [--epochs 20]
 
-    L(w) + penalty ||grad L(w)||   has, to first order, the gradient
-    (1 - a) g(w) + a g(w + radius g(w) / ||g(w)||),   a = penalty / radius
+    g_p  = grad L(w + rho g / ||g||),   g = grad L(w)
+    step = g_p - alpha (g - g_p <g, g_p> / ||g_p||^2)
 
-(Zhao et al., Penalizing Gradient Norm for Efficiently Improving Generalization, ICML 2022.) At
-a = 1 it is SAM.
+It follows the gradient of the perturbed loss and lowers its gap to the clean one on the way, by
+ascending along the component of g orthogonal to g_p. (Zhuang et al., Surrogate Gap Minimization
+Improves Sharpness-Aware Training, ICLR 2022.) At alpha = 0 it is SAM.
 """
 
 import argparse
@@ -15,37 +16,38 @@ import keras
 from keras import ops
 
 import keras_ccsam as cc
-from keras_ccsam.sharpness.method import ascend, global_norm, hyper_parameter, require
+from keras_ccsam.sharpness import ascend, global_norm, hyper_parameter
+from keras_ccsam.sharpness.method import require
 
 
 @keras.saving.register_keras_serializable(package="examples")
-class GradientNormPenalty(cc.sharpness.SharpnessMethod):
-    """Two passes a step, as SAM; `share` is a above."""
+class GSAM(cc.sharpness.SharpnessMethod):
+    """Two passes a step, as SAM."""
 
-    def __init__(self, radius: float = 0.05, share: float = 0.5) -> None:
-        require(radius >= 0, "radius", radius, "at least 0")
-        require(0 <= share <= 1, "share", share, "between 0 and 1")
-        self._radius, self._share = float(radius), float(share)
+    def __init__(self, rho: float = 0.05, alpha: float = 0.2) -> None:
+        require(rho >= 0, "rho", rho, "at least 0")
+        require(alpha >= 0, "alpha", alpha, "at least 0")
+        self._rho, self._alpha = float(rho), float(alpha)
 
     def build(self, model: keras.Model) -> None:
         # Variables, so that a callback may change them: a float would be compiled into the step.
-        self.radius = hyper_parameter(model, "radius", self._radius)
-        self.share = hyper_parameter(model, "share", self._share)
+        self.rho = hyper_parameter(model, "rho", self._rho)
+        self.alpha = hyper_parameter(model, "alpha", self._alpha)
 
     def gradients(self, objective):
         clean, evaluation = objective.gradient(objective.values)
-        norm = global_norm(clean)
-        step = ops.convert_to_tensor(self.radius) / ops.maximum(norm, 1e-30)
+        step = ops.convert_to_tensor(self.rho) / ops.maximum(global_norm(clean), 1e-30)
         objective.replay()  # the second pass draws the same dropout masks
         sharp, _ = objective.gradient(ascend(objective.values, clean, step))
-        mixed = [
-            c + ops.cast(self.share, c.dtype) * (s - c) for c, s in zip(clean, sharp, strict=True)
-        ]
+        # Both carry the loss scale of mixed precision: their ratio does not, and the result does.
+        product = sum(ops.sum(c * s) for c, s in zip(clean, sharp, strict=True))
+        along = product / ops.maximum(ops.square(global_norm(sharp)), 1e-30)
+        orthogonal = ascend(clean, sharp, -along)
         # Metrics, BatchNorm and seeds are those of the clean pass alone.
-        return mixed, evaluation
+        return ascend(sharp, orthogonal, -ops.convert_to_tensor(self.alpha)), evaluation
 
     def get_config(self) -> dict:
-        return {"radius": self._radius, "share": self._share}
+        return {"rho": self._rho, "alpha": self._alpha}
 
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -57,7 +59,7 @@ train = data.batches("train", batch_size=32, mixup=1.0)
 print(f"{'method':28}{'loss':>8}{'overall':>9}{'many':>9}{'medium':>9}{'few':>9}")
 for method in (
     cc.sharpness.ERM(),
-    GradientNormPenalty(0.05, 0.5),
+    GSAM(0.05, 0.2),
     cc.sharpness.SAM(0.05),
     cc.sharpness.ClassConditional(data.class_counts),
 ):

@@ -14,7 +14,7 @@ ROWS = {
     "own_backbone": ("own, class_weight", "own, CC-SAM", "MobileNet, CC-SAM"),
     "two_stage_by_hand": ("stage 1 alone", "cRT, continued", "cRT, new head", "CC-SAM"),
     "custom_head": ("ClosedTemperature", "Temperature", "largest difference"),
-    "custom_method": ("ERM", "GradientNormPenalty", "SAM", "ClassConditional"),
+    "custom_method": ("ERM", "GSAM", "SAM", "ClassConditional"),
 }
 
 
@@ -49,11 +49,11 @@ def test_a_closed_form_takes_the_steps_of_the_class_loop(monkeypatch, capsys):
     assert variables["cc"].heads.closed_form(looped(3)) is None
 
 
-def test_a_method_of_ones_own_is_saved_and_sam_at_share_one(monkeypatch, capsys, tmp_path):
+def test_a_method_of_ones_own_is_saved_and_sam_at_alpha_zero(monkeypatch, capsys, tmp_path):
     variables, printed = run("custom_method", monkeypatch, capsys)
     for row in ROWS["custom_method"]:
         assert row in printed
-    cc, method, data = (variables[name] for name in ("cc", "GradientNormPenalty", "data"))
+    cc, method, data = (variables[name] for name in ("cc", "GSAM", "data"))
 
     def kernel(sharpness):
         keras.utils.set_random_seed(0)
@@ -65,10 +65,29 @@ def test_a_method_of_ones_own_is_saved_and_sam_at_share_one(monkeypatch, capsys,
         return model, keras.ops.convert_to_numpy(head.kernel)
 
     _, sam = kernel(cc.sharpness.SAM(0.5))
-    model, ours = kernel(method(0.5, 1.0))
+    model, ours = kernel(method(0.5, 0.0))
     _, half = kernel(method(0.5, 0.5))
     assert abs(ours - sam).max() < 1e-6
     assert abs(half - sam).max() > 1e-4
+    check_gsam(model.sharpness)
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
-    assert again.sharpness.get_config() == {"radius": 0.5, "share": 1.0}
+    assert again.sharpness.get_config() == {"rho": 0.5, "alpha": 0.0}
+
+
+def check_gsam(method):
+    """Of g = (1, 2) and g_p = (4, 0) the orthogonal component is (0, 2)."""
+    answers = [[keras.ops.convert_to_tensor(g)] for g in ([1.0, 2.0], [4.0, 0.0])]
+
+    class Scripted:
+        values = (keras.ops.zeros(2),)
+
+        def gradient(self, values):
+            return answers.pop(0), None
+
+        def replay(self):
+            pass
+
+    method.alpha.assign(0.25)
+    ((step,), _) = method.gradients(Scripted())
+    assert keras.ops.convert_to_numpy(step).tolist() == [4.0, -0.5]

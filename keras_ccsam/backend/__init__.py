@@ -1,12 +1,15 @@
 """The one folder that imports a framework.
 
-Each module here gives the same six names for its framework; the configured Keras backend decides
+Each module here gives the same seven names for its framework; the configured Keras backend decides
 which module is used. The contract, stated once:
 
 `value_and_grad(fn, values) -> ((loss, aux), grads)`
     `fn` maps a list of tensors to `(scalar loss, aux)`; `grads` is the list of gradients of the
     loss with respect to `values`, zeros where the loss does not depend on a value. The call may
     stand inside another one, or inside a compiled loop. `aux` carries no gradient.
+`value_and_grads(fn, values) -> ((losses, aux), grads)`
+    The same for a `fn` that gives a tuple of scalar losses: one forward pass, and one list of
+    gradients for each loss.
 `replay_rng() -> rewind`
     Remembers the state of any random generator that Keras variables do not hold; calling
     `rewind()` before a later pass makes that pass draw what the pass after `replay_rng()` drew.
@@ -29,6 +32,7 @@ if keras.backend.backend() == "jax":
     from keras_ccsam.backend.jax import replay_rng as replay_rng
     from keras_ccsam.backend.jax import replica_count as replica_count
     from keras_ccsam.backend.jax import value_and_grad as value_and_grad
+    from keras_ccsam.backend.jax import value_and_grads as value_and_grads
 elif keras.backend.backend() == "torch":
     from keras_ccsam.backend.torch import STATELESS as STATELESS
     from keras_ccsam.backend.torch import all_reduce as all_reduce
@@ -36,6 +40,7 @@ elif keras.backend.backend() == "torch":
     from keras_ccsam.backend.torch import replay_rng as replay_rng
     from keras_ccsam.backend.torch import replica_count as replica_count
     from keras_ccsam.backend.torch import value_and_grad as value_and_grad
+    from keras_ccsam.backend.torch import value_and_grads as value_and_grads
 elif keras.backend.backend() == "tensorflow":
     from keras_ccsam.backend.tensorflow import STATELESS as STATELESS
     from keras_ccsam.backend.tensorflow import all_reduce as all_reduce
@@ -43,6 +48,7 @@ elif keras.backend.backend() == "tensorflow":
     from keras_ccsam.backend.tensorflow import replay_rng as replay_rng
     from keras_ccsam.backend.tensorflow import replica_count as replica_count
     from keras_ccsam.backend.tensorflow import value_and_grad as value_and_grad
+    from keras_ccsam.backend.tensorflow import value_and_grads as value_and_grads
 else:
     raise ImportError(
         "keras_ccsam trains with the Keras backends 'jax', 'tensorflow' and 'torch'; set "

@@ -19,9 +19,25 @@ def value_and_grad(
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(watched)
         loss, aux = fn(watched)
+    return (loss, _stop_gradient(aux)), _gradients(tape, loss, watched)
+
+
+def value_and_grads(
+    fn: Callable[[list[Tensor]], tuple[Sequence[Tensor], Any]], values: Sequence[Tensor]
+) -> tuple[tuple[tuple[Tensor, ...], Any], list[list[Tensor]]]:
+    """The losses, the auxiliary results and each loss's gradients of `fn` at `values`."""
+    watched = [tf.convert_to_tensor(value) for value in values]
+    with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+        tape.watch(watched)
+        losses, aux = fn(watched)
+    grads = [_gradients(tape, loss, watched) for loss in losses]
+    return (tuple(losses), _stop_gradient(aux)), grads
+
+
+def _gradients(tape: tf.GradientTape, loss: Tensor, watched: list[Tensor]) -> list[Tensor]:
     grads = tape.gradient(loss, watched, unconnected_gradients="zero")
     # A gather's gradient is a sparse tf.IndexedSlices; the norms need the tensor.
-    return (loss, _stop_gradient(aux)), [tf.convert_to_tensor(grad) for grad in grads]
+    return [tf.convert_to_tensor(grad) for grad in grads]
 
 
 def _stop_gradient(aux: Any) -> Any:

@@ -16,15 +16,37 @@ def value_and_grad(
     fn: Callable[[list[Tensor]], tuple[Tensor, Any]], values: Sequence[Tensor]
 ) -> tuple[tuple[Tensor, Any], list[Tensor]]:
     """The loss, the auxiliary results and the gradients of `fn` at `values`."""
+
+    def one_loss(values: list[Tensor]) -> tuple[tuple[Tensor], Any]:
+        loss, aux = fn(values)
+        return (loss,), aux
+
+    ((loss,), aux), (grads,) = value_and_grads(one_loss, values)
+    return (loss, aux), grads
+
+
+def value_and_grads(
+    fn: Callable[[list[Tensor]], tuple[Sequence[Tensor], Any]], values: Sequence[Tensor]
+) -> tuple[tuple[tuple[Tensor, ...], Any], list[list[Tensor]]]:
+    """The losses, the auxiliary results and each loss's gradients of `fn` at `values`."""
     with torch.enable_grad():
         leaves = [value.detach().requires_grad_(True) for value in values]
-        loss, aux = fn(leaves)
-        grads = torch.autograd.grad(loss, leaves, allow_unused=True)
+        losses, aux = fn(leaves)
+        grads = [
+            torch.autograd.grad(
+                loss, leaves, allow_unused=True, retain_graph=index < len(losses) - 1
+            )
+            for index, loss in enumerate(losses)
+        ]
     filled = [
-        torch.zeros_like(leaf) if grad is None else grad
-        for grad, leaf in zip(grads, leaves, strict=True)
+        [
+            torch.zeros_like(leaf) if grad is None else grad
+            for grad, leaf in zip(own, leaves, strict=True)
+        ]
+        for own in grads
     ]
-    return (loss.detach(), keras.tree.map_structure(_detach, aux)), filled
+    detached = tuple(loss.detach() for loss in losses)
+    return (detached, keras.tree.map_structure(_detach, aux)), filled
 
 
 def _detach(value: Any) -> Any:

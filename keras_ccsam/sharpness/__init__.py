@@ -2,8 +2,13 @@
 
 from keras_ccsam.sharpness.adversarial_features import AdversarialFeatures as AdversarialFeatures
 from keras_ccsam.sharpness.adversarial_features import class_weights as class_weights
+from keras_ccsam.sharpness.ascent import worst_point as worst_point
 from keras_ccsam.sharpness.class_conditional import ClassConditional as ClassConditional
 from keras_ccsam.sharpness.erm import ERM as ERM
+from keras_ccsam.sharpness.focal_sam import FocalSAM as FocalSAM
+from keras_ccsam.sharpness.gaussian import GaussianPerturbation as GaussianPerturbation
+from keras_ccsam.sharpness.gradient_norm import GradientNorm as GradientNorm
+from keras_ccsam.sharpness.imbsam import ImbSAM as ImbSAM
 from keras_ccsam.sharpness.method import Evaluation as Evaluation
 from keras_ccsam.sharpness.method import Objective as Objective
 from keras_ccsam.sharpness.method import Outputs as Outputs

@@ -20,7 +20,6 @@ References:
     Recognition, CVPR 2023 (appendix, Eqn 1 and Theorem 1).
 """
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -42,8 +41,10 @@ from keras_ccsam.sharpness.method import (
 from keras_ccsam.sharpness.radius import (
     characteristic_radius,
     check_class_counts,
+    check_counts_of_head,
     step_length,
 )
+from keras_ccsam.sharpness.selection import check_pattern, positions
 from keras_ccsam.typing import Tensor
 
 
@@ -81,14 +82,7 @@ class ClassConditional(SharpnessMethod):
         require(0 <= flat_ratio <= 1, "flat_ratio", flat_ratio, "between 0 and 1")
         self._radius_scale = float(radius_scale)
         self._flat_ratio = float(flat_ratio)
-        try:
-            re.compile(perturb)
-        except (re.error, TypeError) as error:
-            raise ValueError(
-                "`perturb` must be 'head', 'all' or a regular expression: "
-                f"{error}. Received: perturb={perturb!r}"
-            ) from error
-        self.perturb = perturb
+        self.perturb = check_pattern(perturb)
         self._model: keras.Model
 
     def build(self, model: keras.Model) -> None:
@@ -97,12 +91,7 @@ class ClassConditional(SharpnessMethod):
         Raises:
             ValueError: if the head's classes are not as many as the counts.
         """
-        if model.num_classes != len(self.class_counts):
-            raise ValueError(
-                f"`class_counts` must have one count a class: the head has {model.num_classes} "
-                f"classes, class_counts has {len(self.class_counts)}. "
-                f"Received: class_counts={list(self.class_counts)}"
-            )
+        check_counts_of_head(self.class_counts, model.num_classes)
         self._model = model
         self.radius_scale = hyper_parameter(model, "radius_scale", self._radius_scale)
         self.flat_ratio = hyper_parameter(model, "flat_ratio", self._flat_ratio)
@@ -110,7 +99,7 @@ class ClassConditional(SharpnessMethod):
     def check(self, model: keras.Model) -> None:
         """Refuses a pattern that matches no trainable variable."""
         if self.perturb != "head":
-            _matching(model.trainable_variables, self.perturb)
+            positions(model.trainable_variables, self.perturb, model.head)
 
     def gradients(self, objective: Objective) -> tuple[list[Tensor], Evaluation]:
         """One backward pass where the head has a closed form. The loss reported is L."""
@@ -192,7 +181,7 @@ class ClassConditional(SharpnessMethod):
 
     def _network_loop(self, objective: Objective) -> tuple[list[Tensor], Evaluation]:
         """Any weights: the classes' passes through the whole network."""
-        chosen = _matching(objective.variables, self.perturb)
+        chosen = positions(objective.variables, self.perturb, self._model.head)
         mix = self._mix()
         gradients, evaluation = objective.gradient(
             objective.values, lambda outputs: -mix * outputs.reduce(outputs.sample_losses)
@@ -231,18 +220,3 @@ def _scalars(variable: keras.Variable) -> int:
     for dimension in variable.shape:
         size *= dimension
     return size
-
-
-def _matching(variables: Sequence[keras.Variable], pattern: str) -> list[int]:
-    """The positions of the variables whose path holds `pattern`; all of them for `"all"`."""
-    if pattern == "all":
-        return list(range(len(variables)))
-    chosen = [i for i, variable in enumerate(variables) if re.search(pattern, variable.path)]
-    if not chosen:
-        paths = ", ".join(variable.path for variable in variables[:8])
-        raise ValueError(
-            "`perturb` must be 'head', 'all' or a regular expression found in the path of a "
-            f"trainable variable; none of {len(variables)} matches (the first: {paths}). "
-            f"Received: perturb={pattern!r}"
-        )
-    return chosen

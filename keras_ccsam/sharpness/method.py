@@ -74,6 +74,15 @@ class Objective(Protocol):
         """The gradient of the whole (scaled) loss, regularisers included, plus `term`."""
         ...
 
+    def split_gradient(
+        self, values: Sequence[Tensor], part: Callable[[Outputs], Tensor]
+    ) -> tuple[list[Tensor], list[Tensor], Evaluation]:
+        """Of one pass, two gradients: that of the whole (scaled) loss less `part`, that of `part`.
+
+        Regularisers are in the first one; the evaluation's loss is the whole.
+        """
+        ...
+
     def sample_losses(self, values: Sequence[Tensor]) -> Tensor:
         """(B,) sample losses at `values`, with the randomness of the clean pass."""
         ...

@@ -60,3 +60,13 @@ def check_class_counts(class_counts: Sequence[int]) -> tuple[int, ...]:
                 f"class {index} has {count}. Received: class_counts={list(counts)}"
             )
     return tuple(int(count) for count in counts)
+
+
+def check_counts_of_head(class_counts: Sequence[int], num_classes: int) -> None:
+    """Raises ValueError unless there is one count for each of the head's classes."""
+    if num_classes != len(class_counts):
+        raise ValueError(
+            f"`class_counts` must have one count a class: the head has {num_classes} "
+            f"classes, class_counts has {len(class_counts)}. "
+            f"Received: class_counts={list(class_counts)}"
+        )

@@ -16,15 +16,13 @@ References:
 from typing import Any
 
 import keras
-from keras import ops
 
 from keras_ccsam import backend
+from keras_ccsam.sharpness.ascent import worst_point
 from keras_ccsam.sharpness.method import (
     Evaluation,
     Objective,
     SharpnessMethod,
-    ascend,
-    global_norm,
     hyper_parameter,
     require,
 )
@@ -65,17 +63,9 @@ class SAM(SharpnessMethod):
         gradient, evaluation = objective.gradient(objective.values)
         if self.sync_perturbation:
             gradient = backend.all_reduce(gradient)
-        values = objective.values
-        if self.adaptive:
-            sized = [ops.abs(v) * g for v, g in zip(values, gradient, strict=True)]
-            directions = [ops.abs(v) * g for v, g in zip(values, sized, strict=True)]
-        else:
-            sized = directions = gradient
-        # The scale of mixed precision cancels in the quotient; a zero gradient gives no step.
-        norm = global_norm(sized)
-        step = ops.where(norm > 0, ops.convert_to_tensor(self.rho) / ops.maximum(norm, 1e-30), 0.0)
         objective.replay()
-        gradient, _ = objective.gradient(ascend(values, directions, step))
+        moved = worst_point(objective.values, gradient, self.rho, self.adaptive)
+        gradient, _ = objective.gradient(moved)
         return gradient, evaluation
 
     def get_config(self) -> dict[str, Any]:

@@ -48,30 +48,39 @@ class BatchObjective:
         self._x, self._y, self._sample_weight = x, y, sample_weight
         with keras.StatelessScope(self._state):
             one = ops.ones((), keras.config.floatx())
-            self.scale = model.optimizer.scale_loss(one) if model.optimizer is not None else one
+            self.scale = self._scaled(one)
 
     def gradient(
         self, values: Sequence[Tensor], term: Callable[[Outputs], Tensor] | None = None
     ) -> tuple[list[Tensor], Evaluation]:
         """The gradient of the scaled loss plus `term`, and what the pass left behind."""
 
-        def loss_and_evaluation(values: list[Tensor]) -> tuple[Tensor, Evaluation]:
-            model = self.model
+        def whole(values: list[Tensor]) -> tuple[Tensor, Evaluation]:
             with self._scope(values) as scope:
-                predictions, features = model(self._x, training=True, return_features=True)
-                loss = model.compute_loss(
-                    self._x, self._y, predictions, self._sample_weight, training=True
-                )
+                loss, predictions, features = self._forward()
                 if term is not None:
                     extra = term(self._outputs(features, predictions))
                     loss = loss + ops.cast(extra, loss.dtype)
-                scaled = model.optimizer.scale_loss(loss) if model.optimizer is not None else loss
-            side = [*model.non_trainable_variables, *model.metrics_variables]
-            updates = [scope.get_current_value(variable) for variable in side]
-            return scaled, Evaluation(loss, predictions, updates)
+                scaled = self._scaled(loss)
+            return scaled, Evaluation(loss, predictions, self._updates(scope))
 
-        (_, evaluation), gradients = backend.value_and_grad(loss_and_evaluation, values)
+        (_, evaluation), gradients = backend.value_and_grad(whole, values)
         return gradients, evaluation
+
+    def split_gradient(
+        self, values: Sequence[Tensor], part: Callable[[Outputs], Tensor]
+    ) -> tuple[list[Tensor], list[Tensor], Evaluation]:
+        """The gradients of the scaled loss less `part` and of `part`, from one pass."""
+
+        def two_parts(values: list[Tensor]) -> tuple[tuple[Tensor, Tensor], Evaluation]:
+            with self._scope(values) as scope:
+                loss, predictions, features = self._forward()
+                own = ops.cast(part(self._outputs(features, predictions)), loss.dtype)
+                scaled = self._scaled(loss - own), self._scaled(own)
+            return scaled, Evaluation(loss, predictions, self._updates(scope))
+
+        (_, evaluation), (rest, own) = backend.value_and_grads(two_parts, values)
+        return rest, own, evaluation
 
     def sample_losses(self, values: Sequence[Tensor]) -> Tensor:
         """(B,) weighted losses at `values`; what the pass writes is dropped."""
@@ -82,6 +91,22 @@ class BatchObjective:
     def reduce(self, sample_losses: Tensor) -> Tensor:
         """The compiled loss's own reduction."""
         return self._sample_loss().reduce(sample_losses, self._sample_weight)
+
+    def _forward(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The compiled loss, the predictions and the features of one pass."""
+        predictions, features = self.model(self._x, training=True, return_features=True)
+        loss = self.model.compute_loss(
+            self._x, self._y, predictions, self._sample_weight, training=True
+        )
+        return loss, predictions, features
+
+    def _scaled(self, loss: Tensor) -> Tensor:
+        optimizer = self.model.optimizer
+        return loss if optimizer is None else optimizer.scale_loss(loss)
+
+    def _updates(self, scope: Any) -> list[Tensor | None]:
+        side = [*self.model.non_trainable_variables, *self.model.metrics_variables]
+        return [scope.get_current_value(variable) for variable in side]
 
     def _scope(self, values: Sequence[Tensor]) -> Any:
         mapping = [*zip(self.variables, values, strict=True), *self._state]

@@ -24,16 +24,17 @@ def stateless_train_step(model: Any, state: Any, data: Any) -> tuple[dict[str, T
         *zip(model.optimizer.variables, optimizer_values, strict=True),
     ]
     objective = BatchObjective(model, trainable, others, x, y, sample_weight)
-    with keras.StatelessScope(others):
-        method = model.sharpness
-        gradients, evaluation = method.gradients(objective)
+    with keras.StatelessScope(others) as outer:
+        gradients, evaluation = model.sharpness.gradients(objective)
         gradients = _decay(model, gradients, trainable, objective.scale)
     trainable, optimizer_values = model.optimizer.stateless_apply(
         optimizer_values, gradients, trainable
     )
+    # What the pass did not write, the method itself may have: the seed of its own noise.
+    side = [*model.non_trainable_variables, *model.metrics_variables]
     updated = [
-        old if new is None else new
-        for old, new in zip([*non_trainable, *metrics_values], evaluation.updates, strict=True)
+        outer.get_current_value(variable) if new is None else new
+        for variable, new in zip(side, evaluation.updates, strict=True)
     ]
     non_trainable = updated[: len(non_trainable)]
     metrics_values = updated[len(non_trainable) :]

@@ -9,9 +9,18 @@ import keras
 import numpy as np
 
 import keras_ccsam as cc
-from keras_ccsam.sharpness import ERM, SAM, AdversarialFeatures, ClassConditional
+from keras_ccsam.sharpness import (
+    ERM,
+    SAM,
+    AdversarialFeatures,
+    ClassConditional,
+    FocalSAM,
+    GradientNorm,
+    ImbSAM,
+)
 from tests.support import COUNTS, batch_norm_model, toy_batches
 
+# GaussianPerturbation is not among them: each backend draws other numbers from the same seed.
 METHODS = {
     "erm": lambda: (ERM(), None),
     "sam": lambda: (SAM(0.05), None),
@@ -19,6 +28,10 @@ METHODS = {
     "ccsam": lambda: (ClassConditional(COUNTS, 0.1), None),
     "ccsam-cosine": lambda: (ClassConditional(COUNTS, 0.1), cc.heads.Cosine(5, scale=8.0)),
     "ccsam-all": lambda: (ClassConditional(COUNTS, 0.1, perturb="all"), None),
+    "gnp": lambda: (GradientNorm(0.05, 0.8), None),
+    "gnp-published": lambda: (GradientNorm(0.05, 0.8, "published"), None),
+    "imbsam": lambda: (ImbSAM(COUNTS, 0.05), None),
+    "focal-sam": lambda: (FocalSAM(COUNTS, 0.1), None),
     "stage-2": lambda: (AdversarialFeatures(COUNTS, alpha=0.7), None),
 }
 

@@ -9,7 +9,17 @@ from keras import ops
 
 import keras_ccsam as cc
 from keras_ccsam.heads import class_averages
-from keras_ccsam.sharpness import ClassConditional, class_conditional, class_loop, sam
+from keras_ccsam.sharpness import (
+    ClassConditional,
+    GradientNorm,
+    ascent,
+    class_conditional,
+    class_loop,
+    focused,
+    gaussian,
+    imbsam,
+)
+from tests.sharpness import test_gaussian, test_sam_variants
 from tests.support import vector
 from tests.training.test_vectors import (
     PlainDense,
@@ -62,6 +72,30 @@ def stage2_case():
     np.testing.assert_allclose(kernel, v["grad_kernel"], atol=1e-5)
 
 
+def gnp_case():
+    test_sam_variants.check("gnp")
+
+
+def gnp_published_case():
+    test_sam_variants.check("gnp-published", scale=256.0)
+
+
+def imbsam_case():
+    test_sam_variants.check("imbsam")
+
+
+def focal_case():
+    test_sam_variants.check("focal-asam")
+
+
+def noise_case():
+    test_gaussian.test_the_noise_has_its_norm_and_its_place("head", [2, 3])
+
+
+def anew_case():
+    test_gaussian.check_steps_differ()
+
+
 def zero_length(monkeypatch):
     monkeypatch.setattr(ClassConditional, "_length", lambda self, w, norm, y, k: 0.0 * norm)
 
@@ -96,14 +130,14 @@ def gradient_through_the_step(monkeypatch):
 
 
 def no_ascent(monkeypatch):
-    for module in (class_loop, sam):
+    for module in (ascent, class_loop, gaussian):
         monkeypatch.setattr(module, "ascend", lambda values, directions, step: list(values))
 
 
 def descent_for_ascent(monkeypatch):
     from keras_ccsam.sharpness.method import ascend
 
-    for module in (class_loop, sam):
+    for module in (ascent, class_loop, gaussian):
         monkeypatch.setattr(module, "ascend", lambda v, d, step: ascend(v, d, -step))
 
 
@@ -111,6 +145,37 @@ def no_features_moved(monkeypatch):
     from keras_ccsam.sharpness import adversarial_features
 
     monkeypatch.setattr(adversarial_features, "safe_divide", lambda a, b: ops.zeros_like(a))
+
+
+def forgotten_loss_scale(monkeypatch):
+    original = GradientNorm._unit
+    monkeypatch.setattr(
+        GradientNorm, "_unit", lambda self, g, scale: original(self, g, ops.ones_like(scale))
+    )
+
+
+def forgotten_weight(monkeypatch):
+    original = focused.focused_gradient
+    monkeypatch.setattr(
+        imbsam, "focused_gradient", lambda *args, weight, **kwargs: original(*args, **kwargs)
+    )
+
+
+def all_classes_alike(monkeypatch):
+    monkeypatch.setattr(ops, "take", lambda shares, labels: ops.ones_like(shares)[0])
+
+
+def not_adaptive(monkeypatch):
+    original = ascent.worst_point
+    monkeypatch.setattr(focused, "worst_point", lambda v, g, rho, adaptive: original(v, g, rho))
+
+
+def seed_not_kept(monkeypatch):
+    monkeypatch.setattr(keras.random.SeedGenerator, "next", lambda self, ordered=True: self.state)
+
+
+def noise_everywhere(monkeypatch):
+    monkeypatch.setattr(gaussian, "positions", lambda variables, *_: range(len(variables)))
 
 
 CASES = {
@@ -121,6 +186,12 @@ CASES = {
     "all": (all_weights_case, [zero_length, no_ascent, descent_for_ascent, no_sqrt_k]),
     "sam": (sam_case, [no_ascent, descent_for_ascent]),
     "stage2": (stage2_case, [no_features_moved]),
+    "gnp": (gnp_case, [no_ascent, descent_for_ascent]),
+    "gnp-published": (gnp_published_case, [forgotten_loss_scale]),
+    "imbsam": (imbsam_case, [no_ascent, forgotten_weight, all_classes_alike]),
+    "focal-sam": (focal_case, [descent_for_ascent, all_classes_alike, not_adaptive]),
+    "noise": (noise_case, [no_ascent, noise_everywhere]),
+    "noise-anew": (anew_case, [no_ascent, seed_not_kept]),
 }  # fmt: skip
 
 
@@ -152,6 +223,22 @@ def test_the_mask_test_notices_a_second_draw(monkeypatch):
     monkeypatch.setattr(cc.training.objective.backend, "replay_rng", lambda: lambda: None)
     with pytest.raises(AssertionError):
         mask_test("sam")
+
+
+def test_the_fit_test_notices_a_seed_that_the_jax_step_drops(monkeypatch):
+    """Without the outer scope's values every compiled step would draw the first step's noise."""
+    if keras.backend.backend() != "jax":
+        pytest.skip("only a stateless step has to carry the seed")
+    original = cc.sharpness.GaussianPerturbation.gradients
+
+    def in_a_scope_of_its_own(self, objective):
+        seed = self._noise.state
+        with keras.StatelessScope([(seed, ops.convert_to_tensor(seed))]):
+            return original(self, objective)
+
+    monkeypatch.setattr(cc.sharpness.GaussianPerturbation, "gradients", in_a_scope_of_its_own)
+    with pytest.raises(AssertionError, match="the losses are"):
+        test_gaussian.check_steps_differ()
 
 
 def test_the_batch_norm_test_notices_the_perturbed_statistics(monkeypatch):

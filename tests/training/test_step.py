@@ -8,7 +8,15 @@ import pytest
 from keras import ops
 
 import keras_ccsam as cc
-from keras_ccsam.sharpness import ERM, SAM, ClassConditional
+from keras_ccsam.sharpness import (
+    ERM,
+    SAM,
+    ClassConditional,
+    FocalSAM,
+    GaussianPerturbation,
+    GradientNorm,
+    ImbSAM,
+)
 from tests.support import COUNTS, batch_norm_model, toy_batches
 
 METHODS = {
@@ -18,12 +26,20 @@ METHODS = {
     "ccsam": lambda: ClassConditional(COUNTS, 0.5),
     "ccsam-block": lambda: ClassConditional(COUNTS, 0.5, perturb="hidden|classifier"),
     "ccsam-all": lambda: ClassConditional(COUNTS, 0.5, perturb="all"),
+    "gnp": lambda: GradientNorm(0.1, 0.8),
+    "gaussian": lambda: GaussianPerturbation(0.1),
+    "imbsam": lambda: ImbSAM(COUNTS, 0.1),
+    "focal-sam": lambda: FocalSAM(COUNTS, 0.5),
 }
 ZERO = {
     "sam": lambda: SAM(0.0),
     "ccsam": lambda: ClassConditional(COUNTS, 0.0),
     "ccsam-all": lambda: ClassConditional(COUNTS, 0.0, perturb="all"),
     "no-flat-ratio": lambda: ClassConditional(COUNTS, 0.5, flat_ratio=0.0),
+    "gnp": lambda: GradientNorm(0.1, share=0.0),
+    "gaussian": lambda: GaussianPerturbation(0.0),
+    "imbsam": lambda: ImbSAM(COUNTS, threshold=0),
+    "focal-sam": lambda: FocalSAM(COUNTS, strength=0.0),
 }
 
 
@@ -100,7 +116,16 @@ def test_batch_norm_and_seeds_advance_once_a_step(name):
     assert after[1] - before[1] == 1
 
 
-@pytest.mark.parametrize("name", ["sam", "ccsam-all"])
+# Methods whose second pass runs, and moves nothing.
+STANDING = {
+    "sam": lambda: SAM(0.0),
+    "ccsam-all": lambda: ClassConditional(COUNTS, 1e-12, perturb="all"),
+    "gnp": lambda: GradientNorm(0.0),
+    "focal-sam": lambda: FocalSAM(COUNTS, 0.0),
+}
+
+
+@pytest.mark.parametrize("name", STANDING)
 def test_both_passes_draw_the_same_mask(name):
     """At radius 0 only a different mask could make the steps differ; unseeded is the hard case."""
 
@@ -112,12 +137,9 @@ def test_both_passes_draw_the_same_mask(name):
         backbone = keras.Model(inputs, keras.layers.Dense(8)(x))
         return cc.SharpnessAwareModel(backbone, keras.layers.Dense(5), method)
 
-    reference, ours = model(ERM()), None
+    reference = model(ERM())
     fitted(reference, epochs=1)
-    ours = model(ZERO[name]())
-    # A ratio above 0 with a radius of 1e-12: the second pass runs, and moves nothing.
-    if name == "ccsam-all":
-        ours = model(ClassConditional(COUNTS, 1e-12, perturb="all"))
+    ours = model(STANDING[name]())
     fitted(ours, epochs=1)
     for a, b in zip(weights(ours), weights(reference), strict=True):
         np.testing.assert_allclose(a, b, atol=2e-6)
@@ -138,7 +160,7 @@ def test_a_callback_may_change_the_radius():
     assert any((a != b).any() for a, b in zip(run([0.0, 0.0]), run([0.0, 1.0]), strict=True))
 
 
-@pytest.mark.parametrize("name", ["ccsam", "ccsam-all"])
+@pytest.mark.parametrize("name", ["ccsam", "ccsam-all", "imbsam"])
 def test_regularisers_count_once_and_unperturbed(name):
     """Where every sample weighs 0 the step is the regularisers' own: the plain one."""
     x, y = toy_batches(12)
@@ -253,6 +275,7 @@ def test_the_radius_does_not_see_the_loss_scale(name):
     ("name", "policy"),
     [
         ("sam", "mixed_float16"),
+        ("focal-sam", "mixed_float16"),
         ("ccsam", "mixed_float16"),
         ("ccsam", "mixed_bfloat16"),
         ("ccsam-all", "mixed_float16"),
