@@ -3,4 +3,6 @@
 from keras_ccsam.callbacks.classifier_retraining import (
     ClassifierRetraining as ClassifierRetraining,
 )
+from keras_ccsam.callbacks.decoupling import NearestClassMean as NearestClassMean
+from keras_ccsam.callbacks.decoupling import TauNormalization as TauNormalization
 from keras_ccsam.callbacks.metrics_log import MetricsLog as MetricsLog

@@ -4,7 +4,8 @@ from typing import Any
 
 import keras
 
-from keras_ccsam.training.retraining import check_model, check_options, retrain_classifier
+from keras_ccsam.training.retraining import check_options, retrain_classifier
+from keras_ccsam.training.retraining_options import check_model
 
 
 class ClassifierRetraining(keras.callbacks.Callback):
@@ -15,13 +16,15 @@ class ClassifierRetraining(keras.callbacks.Callback):
 
     Args:
         train: the training data, a `data.BatchSequence`.
-        **options: of `training.retrain_classifier`: epochs, adversarial, strength,
-            radius_weights, loss_weights, alpha_max, reinitialize_head, batch_norm, sampler,
-            augment, batch_size, optimizer, weight_decay, verbose, callbacks, ...
+        **options: of `training.retrain_classifier`: epochs, learn, lr_factor, adversarial,
+            strength, radius_weights, loss_weights, alpha_max, reinitialize_head, batch_norm,
+            sampler, images_per_class, augment, mixup, batch_size, optimizer, loss, weight_decay,
+            verbose, callbacks, ...
 
     Raises:
         ValueError: at construction, for a bad option or data that cannot be resampled; when `fit`
-            begins, for a model that is not a `SharpnessAwareModel`. Not after hours of stage 1.
+            begins, for a model that is not a `SharpnessAwareModel`, or a head or a loss that does
+            not suit. Not after hours of stage 1.
 
     Attributes:
         history: the stage's `keras.callbacks.History`, None before it has run.
@@ -41,7 +44,7 @@ class ClassifierRetraining(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Refuses a model whose head cannot be retrained before it is trained."""
-        check_model(self.model)
+        check_model(self.model, self.options.get("learn", "classifier"), self.options.get("loss"))
 
     def on_train_end(self, logs: Any = None) -> None:
         """Runs the stage."""

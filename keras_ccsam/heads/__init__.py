@@ -1,7 +1,8 @@
 """Heads: the last layer, from features (B, D) to logits (B, K), and their closed forms.
 
-`keras.layers.Dense` is the usual head; `Cosine` is the normalised one. `closed_form(head)` finds
-what CC-SAM needs to perturb a head without an extra pass.
+`keras.layers.Dense` is the usual head; `Cosine` is the normalised one, and `Scaled` a `Dense` with
+one scale a class. `closed_form(head)` finds what CC-SAM needs to perturb a head without an extra
+pass.
 """
 
 from typing import Any
@@ -13,6 +14,8 @@ from keras_ccsam.heads.closed_form import ClosedForm as ClosedForm
 from keras_ccsam.heads.closed_form import class_averages as class_averages
 from keras_ccsam.heads.cosine import Cosine as Cosine
 from keras_ccsam.heads.dense import DenseClosedForm as DenseClosedForm
+from keras_ccsam.heads.dense import is_plain_dense as is_plain_dense
+from keras_ccsam.heads.scaled import Scaled as Scaled
 
 
 def closed_form(head: Any) -> ClosedForm | None:
@@ -20,14 +23,11 @@ def closed_form(head: Any) -> ClosedForm | None:
 
     A layer that itself defines `class_gradients` and `perturbed_weights` is its own, provided that
     it puts out logits: only of a Dense can the logits before an activation be had. A plain
-    `keras.layers.Dense` has one; a subclass of it may compute something else, and a quantised
-    one or one with LoRA does, so these do not.
+    `keras.layers.Dense` has one.
     """
     # Asked of the class: before a head is built, its weights' property may raise.
     if all(hasattr(type(head), name) for name in ("class_gradients", "perturbed_weights")):
         own: ClosedForm = head
         activation = getattr(head, "activation", None)
         return own if activation in (None, keras.activations.linear) else None
-    if type(head) is not keras.layers.Dense or head.quantization_mode or head.lora_enabled:
-        return None
-    return DenseClosedForm(head)
+    return DenseClosedForm(head) if is_plain_dense(head) else None

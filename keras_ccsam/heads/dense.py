@@ -11,12 +11,23 @@ exact, has static shapes, and costs O(B^2 (D + K)) whatever the number of classe
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import ops
 
 from keras_ccsam.heads.closed_form import ClassGradients, safe_divide, safe_sqrt
 from keras_ccsam.typing import Tensor
+
+
+def is_plain_dense(layer: Any) -> bool:
+    """Whether the layer is z = h W + b and nothing else, before its activation.
+
+    A subclass of `keras.layers.Dense` may compute something else, and a quantised one or one with
+    LoRA does.
+    """
+    plain = type(layer) is keras.layers.Dense
+    return plain and not layer.quantization_mode and not layer.lora_enabled
 
 
 class DenseClosedForm:

@@ -109,6 +109,11 @@ class SharpnessAwareModel(keras.Model):
         activation = getattr(self.head, "activation", None)
         return None if activation is keras.activations.linear else activation
 
+    @property
+    def outputs_logits(self) -> bool:
+        """Whether the outputs are logits, not probabilities."""
+        return getattr(self.activation, "__name__", None) not in _PROBABILITIES
+
     def head_logits(self, features: Tensor) -> Tensor | None:
         """A Dense head's outputs before its activation; None where they cannot be had."""
         form = closed_form(self.head)
@@ -120,6 +125,13 @@ class SharpnessAwareModel(keras.Model):
         outputs = self.head(features, training=training)
         return (outputs, features) if return_features else outputs
 
+    def scale_gradients(self, gradients: list[Tensor]) -> list[Tensor]:
+        """What the optimizer gets of the gradients, decay included: all of them as they are.
+
+        A model whose variables learn at rates of their own overrides it.
+        """
+        return gradients
+
     def compile(
         self, optimizer: Any = "rmsprop", loss: Any = None, *args: Any, **kwargs: Any
     ) -> None:
@@ -130,8 +142,7 @@ class SharpnessAwareModel(keras.Model):
         Raises:
             ValueError: if a loss object expects probabilities and gets logits, or the reverse.
         """
-        name = getattr(self.activation, "__name__", None)
-        loss = resolve_loss(loss, outputs_logits=name not in _PROBABILITIES)
+        loss = resolve_loss(loss, self.outputs_logits)
         if self.built:
             self.sharpness.check(self)
         super().compile(optimizer, loss, *args, **kwargs)

@@ -2,6 +2,12 @@
 
 The stage runs in a small model of its own over the same two layers, so the stage-1 model keeps
 its optimizer, its history and its trainable flags; only the head's weights are new afterwards.
+
+    cRT     new weights v, b of the head          (Kang et al. 2020; CC-SAM and GCL continue them)
+    LWS     scales: z_c = f_c (h v_c + b_c), f only                          (Kang et al. 2020)
+    MisLAS  both, v and b at a smaller rate than f                          (Zhong et al. 2021)
+
+The scales are folded into the head at the end: v_c <- f_c v_c, b_c <- f_c b_c.
 """
 
 import difflib
@@ -10,72 +16,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
-from keras import ops
 
+from keras_ccsam.heads import Scaled
 from keras_ccsam.sharpness.adversarial_features import AdversarialFeatures
 from keras_ccsam.sharpness.erm import ERM
-from keras_ccsam.sharpness.method import SharpnessMethod, require
+from keras_ccsam.training.features import FeatureBatches, extract_features
 from keras_ccsam.training.model import SharpnessAwareModel
-from keras_ccsam.typing import Tensor
-
-
-@keras.saving.register_keras_serializable(package="keras_ccsam")
-class RetrainingModel(SharpnessAwareModel):
-    """A backbone that is held, and a head that is trained.
-
-    Args:
-        backbone: of the stage-1 model, or an `Identity` layer where features are the inputs.
-        head: of the stage-1 model.
-        sharpness: how the head's gradient is formed; `ERM()` is plain cRT.
-        batch_norm: `"frozen"` runs the backbone in inference mode; `"update"` in training mode,
-            so that BatchNorm's statistics follow the balanced batches (and dropout is on), as the
-            published codes do.
-        **kwargs: of `SharpnessAwareModel`.
-
-    Raises:
-        ValueError: for another `batch_norm`.
-    """
-
-    def __init__(
-        self,
-        backbone: Any,
-        head: Any,
-        sharpness: SharpnessMethod | None = None,
-        *,
-        batch_norm: str = "frozen",
-        **kwargs: Any,
-    ) -> None:
-        require(batch_norm in ("frozen", "update"), "batch_norm", batch_norm, "frozen or update")
-        self.batch_norm = batch_norm
-        super().__init__(backbone, head, sharpness, **kwargs)
-
-    def call(self, inputs: Any, training: bool | None = None, return_features: bool = False) -> Any:
-        """As its base, with features that carry no gradient."""
-        updating = bool(training) and self.batch_norm == "update"
-        features = ops.stop_gradient(self.backbone(inputs, training=updating))
-        outputs = self.head(features, training=training)
-        return (outputs, features) if return_features else outputs
-
-    @property
-    def trainable_variables(self) -> list[keras.Variable]:
-        """The head's. No layer's `trainable` is touched: the stage-1 model shares these layers."""
-        return list(self.head.trainable_variables)
-
-    @property
-    def non_trainable_variables(self) -> list[keras.Variable]:
-        """Everything else."""
-        trained = {id(v) for v in self.head.trainable_variables}
-        return [v for v in self.variables if id(v) not in trained]
-
-    @property
-    def trainable_weights(self) -> list[keras.Variable]:
-        """The head's."""
-        return list(self.head.trainable_weights)
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), "batch_norm": self.batch_norm}
+from keras_ccsam.training.retraining_model import RetrainingModel
+from keras_ccsam.training.retraining_options import check_model, resampled
 
 
 class _AlphaRamp(keras.callbacks.Callback):
@@ -89,31 +37,14 @@ class _AlphaRamp(keras.callbacks.Callback):
         self._variable.assign(min(self._alpha_max, (epoch + 1) / self._epochs))
 
 
-class _Features(keras.utils.PyDataset):
-    """The batches of another dataset's plan, with features in place of images."""
-
-    def __init__(self, sequence: Any, features: Tensor, labels: Tensor) -> None:
-        super().__init__(workers=1)
-        self._sequence, self._features, self._labels = sequence, features, labels
-
-    def __len__(self) -> int:
-        return len(self._sequence)
-
-    def __getitem__(self, step: int) -> tuple[Any, Any]:
-        rows = self._sequence.rows(step)
-        return self._features[rows], self._labels[rows]
-
-    def set_epoch(self, epoch: int) -> None:
-        """Passes the epoch on."""
-        self._sequence.set_epoch(epoch)
-
-
 def retrain_classifier(
     model: SharpnessAwareModel,
     train: Any,
     *,
     epochs: int = 30,
     class_counts: Sequence[int] | None = None,
+    learn: str = "classifier",
+    lr_factor: float = 1.0,
     adversarial: bool = True,
     strength: float = 1.0,
     radius_weights: bool = True,
@@ -123,7 +54,9 @@ def retrain_classifier(
     reinitialize_head: bool = False,
     batch_norm: str = "frozen",
     sampler: str = "class_balanced",
+    images_per_class: int = 1,
     augment: Any = (),
+    mixup: float = 0.0,
     batch_size: int | None = None,
     optimizer: Any = None,
     loss: Any = None,
@@ -134,47 +67,73 @@ def retrain_classifier(
 ) -> keras.callbacks.History:
     """Trains the head of `model` again, in place, on class-balanced batches.
 
+    The same weights, data and seed (that of `train`; Keras' own where the head is drawn anew) give
+    the same head.
+
     Args:
         model: a trained `SharpnessAwareModel`.
         train: its training data, a `data.BatchSequence`.
         epochs: E2, 30 by default.
         class_counts: n_c; those of `train` by default.
+        learn: `"classifier"`, the head's own weights, by default; `"scales"`, one factor a class on
+            the logits of a held head (LWS); or `"both"` (MisLAS). The last two need a
+            `keras.layers.Dense`, and it is one afterwards: the scales are folded into it.
+        lr_factor: with `"both"`, the head's own weights learn at this many times the optimizer's
+            rate, the scales at all of it. 1 by default; 0.05 to 0.5 in MisLAS. Another than 1
+            multiplies gradients, weight decay included, and so needs SGD (with or without
+            momentum) that neither clips nor decays by itself.
         adversarial: on CC-SAM's adversarial features, with alpha = min(alpha_max, (e + 1) / E2)
-            at epoch e; else plain cRT.
+            at epoch e; else plain. True by default, whatever `learn` is.
         strength, radius_weights, loss_weights, weight_divisor: of `sharpness.AdversarialFeatures`.
             `loss_weights=True` with `alpha_max=1` is the published setting; it collapses on the
             head classes at its last epochs (see there).
         alpha_max: 1 (published for CIFAR-10) by default; 0.3 for CIFAR-100.
-        reinitialize_head: draw the head anew first, as decoupled training's cRT does. CC-SAM
-            goes on from stage 1: False by default.
-        batch_norm: `"frozen"` or `"update"`; see `RetrainingModel`.
-        sampler: of `data.BatchSequence`; `"class_balanced"` by default.
+        reinitialize_head: draw the head anew first, as decoupled training's cRT does. CC-SAM,
+            MisLAS and GCL go on from stage 1: False by default.
+        batch_norm: `"frozen"` or `"update"`; see `RetrainingModel`. `"update"` is MisLAS' shifted
+            BatchNorm, on for all its data sets but CIFAR-10.
+        sampler: of `data.BatchSequence`; `"class_balanced"` by default, `"inverse_frequency"` in
+            GCL.
+        images_per_class: images that `"class_balanced"` takes each time it visits a class. 1 by
+            default, as in CC-SAM; 4 in decoupling and MisLAS.
         augment: augmentations of the images, as in `data.BatchSequence`; `"default"` for the
-            set's own. Without any, and with a frozen BatchNorm, the features are computed once.
+            set's own. Without any, without mixup, and with a frozen BatchNorm, the features are
+            computed once.
+        mixup: alpha of the Beta distribution; the images are mixed. 0, none, by default, whatever
+            `train` has; 1 in GCL.
         batch_size: that of `train` by default.
-        optimizer: a fresh Keras optimizer; SGD(0.01, momentum=0.9) by default.
-        loss: that of `model.compile` by default.
-        weight_decay: torch's, on the head. 0 by default.
+        optimizer: a fresh Keras optimizer, with a schedule or not; SGD(0.01, momentum=0.9) by
+            default. One that has trained before is replaced by a fresh one of its config.
+        loss: a Keras loss or its name, that of `model.compile` by default. The model keeps its own
+            for `evaluate`.
+        weight_decay: torch's, on whatever is trained. 0 by default.
         metrics, verbose, callbacks: of `keras.Model.fit`.
 
     Returns:
         The stage's history.
 
     Raises:
-        ValueError: for an option outside its range, or a `train` that cannot be resampled.
+        ValueError: for an option outside its range, a `train` that cannot be resampled, or a head,
+            a loss or an optimizer that does not suit `learn`.
     """
-    check_model(model)
+    check_model(model, learn, loss)
     batches = check_options(
         train,
         epochs=epochs,
+        learn=learn,
+        lr_factor=lr_factor,
         adversarial=adversarial,
         strength=strength,
         alpha_max=alpha_max,
         weight_divisor=weight_divisor,
+        reinitialize_head=reinitialize_head,
         batch_norm=batch_norm,
         sampler=sampler,
+        images_per_class=images_per_class,
         augment=augment,
+        mixup=mixup,
         batch_size=batch_size,
+        optimizer=optimizer,
     )
     counts = class_counts if class_counts is not None else train.class_counts
     method = AdversarialFeatures(
@@ -184,26 +143,33 @@ def retrain_classifier(
         reinitialize(model.head)
 
     backbone: Any = model.backbone
-    if not augment and batch_norm == "frozen":
+    if not augment and not mixup and batch_norm == "frozen":
         images, labels = train.arrays()
         size = getattr(batches, "batch_size", None)
-        batches = _Features(batches, extract_features(model, images, size), labels)
+        batches = FeatureBatches(batches, extract_features(model, images, size), labels)
         backbone = keras.layers.Identity(name="features")
         backbone.build((None, model.backbone.compute_output_shape(images.shape)[-1]))
     stage = RetrainingModel(
         backbone,
-        model.head,
+        model.head if learn == "classifier" else Scaled(model.head),
         method if adversarial else ERM(),
         batch_norm=batch_norm,
+        learn=learn,
+        lr_factor=lr_factor,
         weight_decay=weight_decay,
     )
-    if optimizer is None:
-        optimizer = keras.optimizers.SGD(0.01, momentum=0.9)
-    if loss is None:
-        loss = model.sample_loss.loss
-    stage.compile(optimizer=optimizer, loss=loss, metrics=list(metrics))
+    stage.compile(
+        optimizer=_fresh(optimizer),
+        loss=model.sample_loss.loss if loss is None else loss,
+        metrics=list(metrics),
+    )
     ramp = [_AlphaRamp(method.alpha, epochs, alpha_max)] if adversarial else []
-    return stage.fit(batches, epochs=epochs, verbose=verbose, callbacks=[*ramp, *callbacks])
+    history = stage.fit(batches, epochs=epochs, verbose=verbose, callbacks=[*ramp, *callbacks])
+    if isinstance(stage.head, Scaled):
+        stage.head.fold()
+    # A loss may scale the logits; the model's are now those of this one.
+    model.logit_scale = getattr(stage, "logit_scale", 1.0)
+    return history
 
 
 def check_options(train: Any, **options: Any) -> Any:
@@ -225,52 +191,16 @@ def check_options(train: Any, **options: Any) -> Any:
                 f"Did you mean {close[0]!r}?" if close else f"the options are {', '.join(known)}."
             )
             raise ValueError(f"There is no option {name!r}. {hint} Received: {name}=")
-    epochs, alpha_max = options.get("epochs", 30), options.get("alpha_max", 1.0)
-    batch_norm = options.get("batch_norm", "frozen")
-    require(isinstance(epochs, int) and epochs >= 1, "epochs", epochs, "a whole number from 1 on")
-    require(0 <= alpha_max <= 1, "alpha_max", alpha_max, "between 0 and 1")
-    require(batch_norm in ("frozen", "update"), "batch_norm", batch_norm, "frozen or update")
-    require(options.get("strength", 1.0) >= 0, "strength", options.get("strength"), "at least 0")
-    divisor = options.get("weight_divisor", 2.0)
-    require(divisor > 0, "weight_divisor", divisor, "positive")
-    if not hasattr(train, "with_options"):
-        raise ValueError(
-            "`train` must be a keras_ccsam.data.BatchSequence, which can be resampled class by "
-            "class; make one of arrays with data.from_arrays(x, y).train. "
-            f"Received: train={type(train).__name__}"
-        )
-    if train.split != "train":
-        raise ValueError(
-            "`train` must be the training part of the data. "
-            f"Received: train of split={train.split!r}"
-        )
-    size = options.get("batch_size")
-    return train.with_options(
-        sampler=options.get("sampler", "class_balanced"),
-        augment=options.get("augment", ()),
-        mixup=0.0,
-        epochs=epochs,
-        **({} if size is None else {"batch_size": size}),
-    )
+    return resampled(train, **options)
 
 
-def check_model(model: Any) -> None:
-    """Raises ValueError for a model that is not a compiled `SharpnessAwareModel`."""
-    if not isinstance(model, SharpnessAwareModel) or model.sample_loss is None:
-        raise ValueError(
-            "Only a compiled SharpnessAwareModel (CCSAM is one) has a head to retrain; make one of "
-            f"a Keras classifier with CCSAM.from_model. Received: model={model!r}"
-        )
-
-
-def extract_features(
-    model: SharpnessAwareModel, images: np.ndarray, batch_size: int | None = None
-) -> np.ndarray:
-    """(N, D) features of images, in inference mode."""
-    inputs = keras.Input(shape=images.shape[1:])
-    extractor = keras.Model(inputs, model.backbone(inputs))
-    features: np.ndarray = extractor.predict(images, batch_size=batch_size or 128, verbose=0)
-    return features
+def _fresh(optimizer: Any) -> Any:
+    """The optimizer, or one of the same config where its slots belong to other variables."""
+    if optimizer is None:
+        return keras.optimizers.SGD(0.01, momentum=0.9)
+    if getattr(optimizer, "built", False):
+        return type(optimizer).from_config(optimizer.get_config())
+    return optimizer
 
 
 def reinitialize(layer: Any) -> None:

@@ -73,12 +73,12 @@ def stateful_train_step(model: Any, data: Any) -> dict[str, Tensor]:
 
 def _decay(model: Any, gradients: list[Tensor], values: list[Tensor], scale: Tensor) -> Any:
     """Adds torch's weight decay: to the gradient, so inside momentum and outside the ascent."""
-    if not model.weight_decay:
-        return gradients
-    return [
-        gradient + ops.cast(model.weight_decay * scale, gradient.dtype) * value
-        for gradient, value in zip(gradients, values, strict=True)
-    ]
+    if model.weight_decay:
+        gradients = [
+            gradient + ops.cast(model.weight_decay * scale, gradient.dtype) * value
+            for gradient, value in zip(gradients, values, strict=True)
+        ]
+    return model.scale_gradients(gradients)
 
 
 def _metrics(

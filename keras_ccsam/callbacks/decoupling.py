@@ -1,0 +1,90 @@
+"""Decoupling without training, from within `fit`: the head is set when stage 1 ends."""
+
+from typing import Any
+
+import keras
+
+from keras_ccsam.training.nearest_class_mean import (
+    check_metric,
+    check_nearest,
+    check_train,
+    nearest_class_mean,
+)
+from keras_ccsam.training.tau_normalization import (
+    check_dense_head,
+    check_not_test,
+    check_tau,
+    choose_tau,
+    tau_normalize,
+)
+
+
+class TauNormalization(keras.callbacks.Callback):
+    """Normalises the classifier's norms when `fit` ends; see `training.tau_normalize`.
+
+    Args:
+        tau: at least 0; or None, to choose it on `validation`.
+        validation: validation images, a `data.BatchSequence` or a tuple of images and labels.
+
+    Raises:
+        ValueError: at construction, unless exactly one of the two is given and in its range; when
+            `fit` begins, for a head that is not a plain `keras.layers.Dense`.
+
+    Attributes:
+        tau: the one in use; None before it has been chosen.
+
+    Example:
+        >>> model.fit(data.train, epochs=200, callbacks=[TauNormalization(validation=held_out)])
+    """
+
+    def __init__(self, tau: float | None = None, validation: Any = None) -> None:
+        super().__init__()
+        if (tau is None) == (validation is None):
+            given = None if validation is None else type(validation).__name__
+            raise ValueError(
+                "Give either `tau` or the `validation` images to choose it on. "
+                f"Received: tau={tau}, validation={given}"
+            )
+        if tau is not None:
+            check_tau(tau)
+        check_not_test(validation)
+        self.tau = self._given = tau
+        self.validation = validation
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Refuses a head that cannot be normalised before it is trained."""
+        check_dense_head(self.model)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Chooses tau where it is not given, and normalises."""
+        tau = choose_tau(self.model, self.validation) if self._given is None else self._given
+        tau_normalize(self.model, tau)
+        self.tau = tau
+
+
+class NearestClassMean(keras.callbacks.Callback):
+    """Sets the classifier to the class means when `fit` ends; see `training.nearest_class_mean`.
+
+    Args:
+        train: the training data, a `data.BatchSequence` or a tuple of images and labels.
+        metric: `"cosine"` by default, or `"euclidean"`.
+        centred: subtract the mean of all training features first. False by default.
+
+    Raises:
+        ValueError: at construction, for another `metric` or data that is not for training; when
+            `fit` begins, for a head that cannot hold the result.
+    """
+
+    def __init__(self, train: Any, metric: str = "cosine", centred: bool = False) -> None:
+        super().__init__()
+        check_metric(metric)
+        check_train(train)
+        self.train, self.metric, self.centred = train, metric, centred
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Refuses a head that cannot hold the class means before it is trained."""
+        check_nearest(self.model, self.metric, self.centred)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Sets the head."""
+        nearest_class_mean(self.model, self.train, self.metric, self.centred)
