@@ -4,3 +4,4 @@ from keras_ccsam.callbacks.classifier_retraining import (
     ClassifierRetraining as ClassifierRetraining,
 )
 from keras_ccsam.callbacks.metrics_log import MetricsLog as MetricsLog
+from keras_ccsam.callbacks.translation_start import StartTranslation as StartTranslation

@@ -250,6 +250,8 @@ def check_options(train: Any, **options: Any) -> Any:
         augment=options.get("augment", ()),
         mixup=0.0,
         epochs=epochs,
+        deferred_sampler=None,
+        deferred_from=0,
         **({} if size is None else {"batch_size": size}),
     )
 
