@@ -98,6 +98,8 @@ class LongTailedData:
         images_per_class: int = 1,
         replica: int = 0,
         replicas: int = 1,
+        deferred_sampler: Sampler | None = None,
+        deferred_from: int = 0,
     ) -> BatchSequence:
         """Batches of one part, ready for `fit`, `evaluate` or a loop of one's own.
 
@@ -118,6 +120,10 @@ class LongTailedData:
             images_per_class: images that `"class_balanced"` takes each time it visits a class.
             replica: which of `replicas` processes this is.
             replicas: processes that share an epoch: each takes every `replicas`-th batch.
+            deferred_sampler: the sampler from epoch `deferred_from` on (deferred re-sampling, and
+                M2m's `"inverse_frequency"`); `None`, the default, keeps `sampler` throughout. A
+                batch stays a function of (seed, epoch, step).
+            deferred_from: the first epoch of `deferred_sampler`, counted from 0.
 
         Raises:
             ValueError: if the part does not exist or an option is not valid.
@@ -134,6 +140,8 @@ class LongTailedData:
             images_per_class=images_per_class,
             replica=replica,
             replicas=replicas,
+            deferred_sampler=deferred_sampler,
+            deferred_from=deferred_from,
         )
         return BatchSequence(self, split, options)
 

@@ -40,6 +40,8 @@ class BatchOptions:
     images_per_class: int = 1
     replica: int = 0
     replicas: int = 1
+    deferred_sampler: Sampler | None = None
+    deferred_from: int = 0
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "images_per_class", "workers", "replicas"):
@@ -57,10 +59,32 @@ class BatchOptions:
         check_seed(self.seed)
         if self.sampler != "default":
             check_sampler(self.sampler, self.epochs)
+        self._check_deferred()
         if not 0 <= self.replica < self.replicas:
             raise ValueError(
                 f"replica must be from 0 to {self.replicas - 1}. Received: replica={self.replica}"
             )
+
+    def _check_deferred(self) -> None:
+        first = self.deferred_from
+        if isinstance(first, bool) or not isinstance(first, int | np.integer) or first < 0:
+            raise ValueError(
+                "deferred_from must be an epoch, an integer of at least 0. "
+                f"Received: deferred_from={first!r}"
+            )
+        if self.deferred_sampler is not None:
+            check_sampler(self.deferred_sampler, self.epochs)
+        elif first:
+            raise ValueError(
+                "deferred_from is the first epoch of deferred_sampler, which must be named. "
+                f"Received: deferred_from={first} without deferred_sampler"
+            )
+
+    def sampler_at(self, epoch: int, default: Sampler) -> Sampler:
+        """The sampler of an epoch; `default` is what `"default"` stands for."""
+        if self.deferred_sampler is not None and epoch >= self.deferred_from:
+            return self.deferred_sampler
+        return default if self.sampler == "default" else self.sampler
 
 
 class BatchSequence(keras.utils.PyDataset):
@@ -99,11 +123,7 @@ class BatchSequence(keras.utils.PyDataset):
         self.options = options
         self._x, self._y = data.split_arrays(split)
         training = split == "train"
-        self._sampler: Sampler
-        if options.sampler == "default":
-            self._sampler = "instance" if training else "sequential"
-        else:
-            self._sampler = options.sampler
+        self._default_sampler: Sampler = "instance" if training else "sequential"
         colour = tuple(self._x.shape[1:]) == (32, 32, 3)
         self._augment = resolve(options.augment, ("crop", "flip") if training and colour else ())
         self._epoch = 0
@@ -250,7 +270,7 @@ class BatchSequence(keras.utils.PyDataset):
         plan = self._plan  # read once: another thread may replace it
         if plan is None or plan[0] != epoch:
             rows = epoch_plan(
-                self._sampler,
+                self.options.sampler_at(epoch, self._default_sampler),
                 self._y,
                 seed=self.options.seed,
                 epoch=epoch,
@@ -262,7 +282,8 @@ class BatchSequence(keras.utils.PyDataset):
         return plan[1]
 
     def __repr__(self) -> str:
+        sampler = self.options.sampler_at(self._epoch, self._default_sampler)
         return (
             f"BatchSequence({self.data.name!r}, {self.split!r}, batches={len(self)}, "
-            f"batch_size={self.batch_size}, sampler={self._sampler!r}, epoch={self._epoch})"
+            f"batch_size={self.batch_size}, sampler={sampler!r}, epoch={self._epoch})"
         )

@@ -8,3 +8,4 @@ from keras_ccsam.training.retraining import retrain_classifier as retrain_classi
 from keras_ccsam.training.retraining_model import RetrainingModel as RetrainingModel
 from keras_ccsam.training.tau_normalization import choose_tau as choose_tau
 from keras_ccsam.training.tau_normalization import tau_normalize as tau_normalize
+from keras_ccsam.training.translation import MajorToMinor as MajorToMinor

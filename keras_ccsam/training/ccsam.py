@@ -23,7 +23,7 @@ class CCSAM(SharpnessAwareModel):
         flat_ratio: lambda. 0.5 by default.
         perturb: `"head"` (the default; no extra pass), `"all"`, or a regular expression.
         weight_decay: torch's; see `SharpnessAwareModel`. 0 by default.
-        **kwargs: of `keras.Model`.
+        **kwargs: of `SharpnessAwareModel`: translation, and those of `keras.Model`.
 
     Raises:
         ValueError: if `class_counts` is missing, holds a count below 1, or does not match the

@@ -13,6 +13,7 @@ from keras_ccsam.sharpness.method import SharpnessMethod
 from keras_ccsam.training import step
 from keras_ccsam.training.sample_loss import SampleLoss, resolve_loss
 from keras_ccsam.training.targets import class_indices, dominant_labels, is_mixed
+from keras_ccsam.training.translation import MajorToMinor
 from keras_ccsam.typing import Tensor
 
 _PROBABILITIES = ("softmax", "sigmoid")
@@ -36,11 +37,13 @@ class SharpnessAwareModel(keras.Model):
             optimizer sees it: torch's weight decay, inside momentum (Keras' own is outside, about
             ten times weaker at momentum 0.9) and outside the ascent. Gradient clipping in the
             optimizer sees the sum. 0 by default.
+        translation: M2m, which replaces samples of rare classes in each training batch; none by
+            default. It is not saved: a loaded model trains without it.
         **kwargs: of `keras.Model`: name, dtype, trainable.
 
     Raises:
         ValueError: if the backbone's features are known not to have the shape (B, D), or
-            `weight_decay` is negative.
+            `weight_decay` is negative, or `translation` does not fit the model.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class SharpnessAwareModel(keras.Model):
         sharpness: SharpnessMethod | None = None,
         *,
         weight_decay: float = 0.0,
+        translation: MajorToMinor | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -68,6 +72,9 @@ class SharpnessAwareModel(keras.Model):
                 f"Received: sharpness={sharpness!r}"
             )
         self.sharpness.build(self)
+        self.translation = translation
+        if translation is not None:
+            translation.build(self)
         input_shape = getattr(backbone, "input_shape", None) if backbone.built else None
         if input_shape is not None:
             self.build(input_shape)
@@ -76,7 +83,8 @@ class SharpnessAwareModel(keras.Model):
         """Builds the backbone and the head.
 
         Raises:
-            ValueError: if the features do not have the shape (B, D).
+            ValueError: if the features do not have the shape (B, D), or the translation's helper
+                does not fit.
         """
         if not self.backbone.built:
             self.backbone.build(input_shape)
@@ -90,6 +98,8 @@ class SharpnessAwareModel(keras.Model):
             )
         if not self.head.built:
             self.head.build(tuple(shape))
+        if self.translation is not None:
+            self.translation.check(self, input_shape)
         self.built = True
 
     @property
@@ -215,7 +225,7 @@ class SharpnessAwareModel(keras.Model):
         return plain_model(self)
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
+        """The constructor's arguments but `translation`, whose helper is not saved."""
         return {
             **super().get_config(),
             "backbone": keras.saving.serialize_keras_object(self.backbone),

@@ -107,6 +107,8 @@ def resampled(train: Any, **options: Any) -> Any:
         augment=options.get("augment", ()),
         mixup=options.get("mixup", 0.0),
         epochs=epochs,
+        deferred_sampler=None,
+        deferred_from=0,
         **({} if size is None else {"batch_size": size}),
     )
 

@@ -23,6 +23,11 @@ def stateless_train_step(model: Any, state: Any, data: Any) -> tuple[dict[str, T
         *zip(model.metrics_variables, metrics_values, strict=True),
         *zip(model.optimizer.variables, optimizer_values, strict=True),
     ]
+    if model.translation is not None:
+        weights = zip(model.trainable_variables, trainable, strict=True)
+        with keras.StatelessScope([*weights, *others]) as drawn:
+            x = model.translation.translate(model, x, y)
+        others = [(variable, drawn.get_current_value(variable)) for variable, _ in others]
     objective = BatchObjective(model, trainable, others, x, y, sample_weight)
     with keras.StatelessScope(others) as outer:
         gradients, evaluation = model.sharpness.gradients(objective)
@@ -57,6 +62,8 @@ def stateful_train_step(model: Any, data: Any) -> dict[str, Tensor]:
     variables = model.trainable_variables
     if not model.optimizer.built:
         model.optimizer.build(variables)
+    if model.translation is not None:
+        x = model.translation.translate(model, x, y)
     values = [variable.value for variable in variables]
     objective = BatchObjective(model, values, (), x, y, sample_weight)
     gradients, evaluation = model.sharpness.gradients(objective)
