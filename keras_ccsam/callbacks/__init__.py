@@ -5,5 +5,8 @@ from keras_ccsam.callbacks.classifier_retraining import (
 )
 from keras_ccsam.callbacks.decoupling import NearestClassMean as NearestClassMean
 from keras_ccsam.callbacks.decoupling import TauNormalization as TauNormalization
+from keras_ccsam.callbacks.deferred_reweighting import (
+    DeferredReweighting as DeferredReweighting,
+)
 from keras_ccsam.callbacks.metrics_log import MetricsLog as MetricsLog
 from keras_ccsam.callbacks.translation_start import StartTranslation as StartTranslation

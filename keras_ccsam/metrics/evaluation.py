@@ -52,6 +52,8 @@ def evaluate(
             "pair of arrays. Received: class_counts=None"
         )
     predictions = np.asarray(ops.convert_to_numpy(model.predict(x, batch_size=500, verbose=0)))
+    # A model trained on cosines (LDAM, GCL) says what makes logits of them.
+    predictions = predictions * getattr(model, "logit_scale", 1.0)
     options.setdefault("from_logits", not _are_probabilities(predictions))
     if tau:
         outputs, _ = checked(y, predictions, options["from_logits"])

@@ -18,7 +18,24 @@ from keras_ccsam.recipes.schema import Recipe
 
 # A table whose meaning hangs on one of its keys: when that changes, what it ruled is dropped,
 # because the radius of one method says nothing about another's.
-_TAGS = {("stage1", "method"): "name", ("groups",): "rule"}
+_TAGS = {
+    ("stage1", "method"): "name",
+    ("stage1", "loss"): "name",
+    ("stage2", "loss"): "name",
+    ("posthoc",): "name",
+    ("groups",): "rule",
+}
+# Tables that may be absent: `--set stage1.average=none` leaves one out.
+_OPTIONAL = (
+    ("model", "spectral_norm"),
+    ("stage1", "reweight"),
+    ("stage1", "resample"),
+    ("stage1", "average"),
+    ("stage1", "translate"),
+    ("stage2", "average"),
+    ("stage2", "loss"),
+    ("posthoc",),
+)
 
 
 def names() -> tuple[str, ...]:
@@ -43,7 +60,8 @@ def load(
             a few keys of one's own, with `base = "<name>"` for the method they change.
         data: a name from `settings()`; by default the recipe's own, else `"digits-lt"`.
         overrides: `"stage1.epochs=20"`: dotted key and a TOML value; bare words are strings.
-            `"stage2=none"` leaves the second stage out; only a method or a file adds one.
+            `"stage2=none"` leaves the second stage out; only a method or a file adds one. `none`
+            leaves out any other table that may be absent too, as in `"stage1.average=none"`.
 
     Raises:
         ValueError: unknown name or key (with the closest match), missing or broken file, a value
@@ -156,6 +174,12 @@ def _override(values: dict[str, Any], chosen: dict[str, Any]) -> dict[str, Any]:
     values = merge(values, chosen)
     if _is_none(values.get("stage2")):
         values.pop("stage2", None)
+    for *above, key in _OPTIONAL:
+        table = values
+        for name in above:
+            table = table.get(name) or {}
+        if key in table and _is_none(table[key]):
+            table.pop(key)
     return values
 
 

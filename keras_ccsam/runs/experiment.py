@@ -4,6 +4,7 @@ import dataclasses
 import os
 import statistics
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ from keras_ccsam.data.sequence import Split
 from keras_ccsam.metrics import Report
 from keras_ccsam.metrics.evaluation import evaluate
 from keras_ccsam.recipes import Recipe
-from keras_ccsam.recipes.schema import Stage2
+from keras_ccsam.recipes.schema_stages import Stage2
 from keras_ccsam.runs import environment, parts
 from keras_ccsam.runs.progress import verbosity
 from keras_ccsam.runs.run_directory import PathLike, RunDirectory, fresh
+from keras_ccsam.runs.stage_callbacks import apply_posthoc, averaging, stage1_callbacks
+from keras_ccsam.runs.translation_helper import check_helper, trained_helper
 from keras_ccsam.training import SharpnessAwareModel, retrain_classifier
 
 
@@ -32,7 +35,7 @@ class RunResult:
         path: the run directory.
         recipe: what was run.
         report: on the test set, after the last epoch of the last stage.
-        stage1_report: on the test set, after stage 1; `report` itself without a second stage.
+        stage1_report: on the test set, after stage 1; `report` itself where nothing follows.
         validation_report: after the last epoch, on the split cut from the training set, if any.
         results: the content of results.json.
     """
@@ -70,24 +73,33 @@ def run(
     directory.check_free()
     source = None if stage1_from is None else _same_stage1(RunDirectory(stage1_from), recipe)
     images = parts.load_data(recipe.data)
+    check_helper(recipe, images.index_sha256)
     batches = parts.train_batches(recipe, images)
     keras.utils.set_random_seed(recipe.seed)
     model = parts.build_model(recipe, images, len(batches))
     directory.create(recipe, environment.describe())
     with directory.recording():
         images.save_indices(directory.indices_file)
+        if recipe.stage1.translate is not None and source is None:
+            helper = trained_helper(recipe, directory, partial(run, progress=progress))
+            keras.utils.set_random_seed(recipe.seed)
+            model = parts.build_model(recipe, images, len(batches), helper)
         seeds = _seed_states(model)
         if source is None:
             _fit_stage1(recipe, images, batches, model, directory, progress)
         else:
             _copy_stage1(source, model, directory)
         reports = {"stage1": _evaluate(recipe, images, model, "test")}
+        tau = None
         if recipe.stage2 is not None:
             # Stage 2 finds the same random state whether stage 1 was trained here or taken over.
             keras.utils.set_random_seed(recipe.seed)
             for variable, state in seeds:
                 variable.assign(state)
             _fit_stage2(recipe, recipe.stage2, batches, model, directory, progress)
+            reports["test"] = _evaluate(recipe, images, model, "test")
+        elif recipe.posthoc is not None:
+            tau = apply_posthoc(recipe, images, model)
             reports["test"] = _evaluate(recipe, images, model, "test")
         else:
             reports["test"] = reports["stage1"]
@@ -96,6 +108,7 @@ def run(
         with atomic.replacing(directory.model_file) as temporary:
             model.export_plain().save(temporary)
         results = _results(recipe, images, model, directory, reports, source)
+        results |= {} if tau is None else {"posthoc_tau": tau}
         directory.write_results(results)
         _plot(directory, images, reports["test"])
     validation = reports.get("validation")
@@ -143,7 +156,11 @@ def _fit_stage1(
         batches,
         epochs=recipe.stage1.epochs,
         validation_data=validation,
-        callbacks=[MetricsLog(directory.path, stage=1), *printing],
+        callbacks=[
+            *stage1_callbacks(recipe, images, batches),
+            MetricsLog(directory.path, stage=1),
+            *printing,
+        ],
         verbose=verbose,
     )
     with atomic.replacing(directory.stage1_file) as temporary:
@@ -168,11 +185,16 @@ def _fit_stage2(
     shown: str,
 ) -> None:
     verbose, printing = verbosity(shown, 2)
+    plain = batches.with_options(mixup=0.0, epochs=stage.epochs, deferred_sampler=None)
     retrain_classifier(
         model,
-        batches.with_options(mixup=0.0, epochs=stage.epochs),
-        **parts.retraining_options(recipe, stage),
-        callbacks=[MetricsLog(directory.path, stage=2), *printing],
+        plain,
+        **parts.retraining_options(recipe, stage, plain),
+        callbacks=[
+            *averaging(stage.average, plain),
+            MetricsLog(directory.path, stage=2),
+            *printing,
+        ],
         verbose=verbose,
     )
 

@@ -6,10 +6,15 @@ from typing import Any
 
 import keras
 
-from keras_ccsam import data, heads, models, schedules, sharpness
+from keras_ccsam import data, heads, models
+from keras_ccsam.callbacks.start import first_epoch
 from keras_ccsam.recipes import Recipe
-from keras_ccsam.recipes.schema import Data, Groups, Method, Model, Stage1, Stage2
-from keras_ccsam.training import SharpnessAwareModel
+from keras_ccsam.recipes.schema import Data, Groups, Model
+from keras_ccsam.recipes.schema_stages import Stage2
+from keras_ccsam.runs.build_loss import build_loss
+from keras_ccsam.runs.build_sharpness import build_sharpness
+from keras_ccsam.runs.learning_rates import stage1_rate, stage2_rate
+from keras_ccsam.training import MajorToMinor, SharpnessAwareModel
 
 
 def load_data(choice: Data) -> data.LongTailedData:
@@ -32,63 +37,77 @@ def train_batches(recipe: Recipe, images: data.LongTailedData) -> data.BatchSequ
     the same shape; a set smaller than one batch keeps it.
     """
     stage = recipe.stage1
+    deferred: dict[str, Any] = {}
+    if stage.resample is not None:
+        deferred = {
+            "deferred_sampler": stage.resample.sampler,
+            "deferred_from": first_epoch(stage.resample.start, stage.epochs),
+        }
     return images.batches(
         "train",
         batch_size=stage.batch_size,
         augment=stage.augment,
         mixup=stage.mixup,
+        sampler=stage.sampler,
+        epochs=stage.epochs,
         seed=recipe.seed,
         drop_remainder=sum(images.class_counts) >= stage.batch_size,
+        **deferred,
     )
 
 
-def build_model(recipe: Recipe, images: data.LongTailedData, steps: int) -> SharpnessAwareModel:
+def build_model(
+    recipe: Recipe, images: data.LongTailedData, steps: int, helper: keras.Model | None = None
+) -> SharpnessAwareModel:
     """Build and compile the model of stage 1.
 
     Args:
         steps: of one epoch, for the learning-rate schedule.
+        helper: the network that guides M2m's translation, where the recipe has one.
     """
     stage = recipe.stage1
+    translation = None
+    if stage.translate is not None and helper is not None:
+        options = stage.translate.model_dump(exclude={"start", "helper"})
+        translation = MajorToMinor(helper, images.class_counts, **options)
     with _precision(stage.precision):
         options = {key: _as_list(value) for key, value in recipe.model.options.items()}
+        backbone = models.build(recipe.model.backbone, images.image_shape, **options)
+        if recipe.model.spectral_norm is not None:
+            iterations = recipe.model.spectral_norm.power_iterations
+            backbone = models.spectrally_normalize(backbone, iterations)
         model = SharpnessAwareModel(
-            models.build(recipe.model.backbone, images.image_shape, **options),
+            backbone,
             head=_head(recipe.model, images.num_classes),
-            sharpness=_sharpness(stage.method, images.class_counts),
+            sharpness=build_sharpness(stage.method, images.class_counts),
             weight_decay=stage.weight_decay,
+            translation=translation,
         )
     model.compile(
         optimizer=keras.optimizers.SGD(
-            learning_rate(stage, steps),
+            stage1_rate(stage, steps),
             momentum=stage.momentum,
             nesterov=stage.nesterov,
             global_clipnorm=stage.clip_norm or None,
         ),
-        loss="sparse_categorical_crossentropy",
+        loss=build_loss(stage.loss, images.class_counts),
         metrics=["accuracy"],
     )
     return model
 
 
-def learning_rate(stage: Stage1, steps: int) -> schedules.WarmupSteps | schedules.WarmupCosine:
-    """Return the schedule of stage 1, for so many steps an epoch.
-
-    The warm-up rises once an epoch, as in the torch codebases. A boundary inside the warm-up takes
-    effect at its end.
-    """
-    warmup = stage.warmup_epochs * steps
-    if stage.decay == "cosine":
-        return schedules.WarmupCosine(stage.lr, warmup, stage.epochs * steps, interval=steps)
-    boundaries: list[int] = []
-    for epoch in stage.boundary_epochs():
-        least = boundaries[-1] + 1 if boundaries else max(warmup, 1)
-        boundaries.append(max(round(epoch * steps), least))
-    return schedules.WarmupSteps(stage.lr, warmup, boundaries, stage.factor, interval=steps)
-
-
-def retraining_options(recipe: Recipe, stage: Stage2) -> dict[str, Any]:
-    """Return the keyword arguments of `training.retrain_classifier`."""
+def retraining_options(
+    recipe: Recipe, stage: Stage2, batches: data.BatchSequence
+) -> dict[str, Any]:
+    """Return the keyword arguments of `training.retrain_classifier` on `batches`."""
+    size = stage.batch_size or recipe.stage1.batch_size
+    rate = stage2_rate(stage, len(batches.with_options(batch_size=size)))
     return {
+        "learn": stage.learn,
+        "lr_factor": stage.lr_factor,
+        "loss": build_loss(stage.loss or recipe.stage1.loss, batches.class_counts),
+        "mixup": stage.mixup,
+        "images_per_class": stage.images_per_class,
         "epochs": stage.epochs,
         "adversarial": stage.adversarial,
         "strength": stage.strength,
@@ -100,8 +119,8 @@ def retraining_options(recipe: Recipe, stage: Stage2) -> dict[str, Any]:
         "batch_norm": stage.batch_norm,
         "sampler": stage.sampler,
         "augment": stage.augment,
-        "batch_size": stage.batch_size or recipe.stage1.batch_size,
-        "optimizer": keras.optimizers.SGD(stage.lr, momentum=stage.momentum),
+        "batch_size": size,
+        "optimizer": keras.optimizers.SGD(rate, momentum=stage.momentum),
         "weight_decay": stage.weight_decay,
     }
 
@@ -121,16 +140,6 @@ def _head(choice: Model, classes: int) -> keras.layers.Layer:
     if choice.head == "cosine":
         return heads.Cosine(classes, scale=choice.scale, name="classifier")
     return keras.layers.Dense(classes, name="classifier")
-
-
-def _sharpness(method: Method, class_counts: tuple[int, ...]) -> sharpness.SharpnessMethod:
-    if method.name == "class_conditional":
-        return sharpness.ClassConditional(
-            class_counts, method.radius_scale, method.flat_ratio, method.perturb
-        )
-    if method.name == "erm":
-        return sharpness.ERM()
-    return sharpness.SAM(method.rho, adaptive=method.name == "asam")
 
 
 @contextmanager

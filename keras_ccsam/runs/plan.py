@@ -5,6 +5,7 @@ import keras
 from keras_ccsam.metrics import group_classes
 from keras_ccsam.recipes import Recipe
 from keras_ccsam.runs import parts, table
+from keras_ccsam.runs.learning_rates import stage1_rate
 
 
 def plan(recipe: Recipe) -> str:
@@ -17,7 +18,7 @@ def plan(recipe: Recipe) -> str:
     batches = parts.train_batches(recipe, images)
     keras.utils.set_random_seed(recipe.seed)
     model = parts.build_model(recipe, images, len(batches))
-    rates = parts.learning_rate(recipe.stage1, len(batches))
+    rates = stage1_rate(recipe.stage1, len(batches))
     first = recipe.stage1
     facts = images.describe()
     lines = [

@@ -1,18 +1,20 @@
 """A classifier whose training step is formed by a sharpness method."""
 
 import inspect
+import random
 from typing import Any
 
 import keras
-import numpy as np
+from keras import ops
 
 from keras_ccsam import backend
 from keras_ccsam.heads import DenseClosedForm, closed_form
 from keras_ccsam.sharpness.erm import ERM
 from keras_ccsam.sharpness.method import SharpnessMethod
 from keras_ccsam.training import step
-from keras_ccsam.training.sample_loss import SampleLoss, resolve_loss
-from keras_ccsam.training.targets import class_indices, dominant_labels, is_mixed
+from keras_ccsam.training.label_check import check_labels
+from keras_ccsam.training.sample_loss import SampleLoss, check_head, resolve_loss
+from keras_ccsam.training.targets import dominant_labels, is_mixed
 from keras_ccsam.training.translation import MajorToMinor
 from keras_ccsam.typing import Tensor
 
@@ -41,9 +43,16 @@ class SharpnessAwareModel(keras.Model):
             default. It is not saved: a loaded model trains without it.
         **kwargs: of `keras.Model`: name, dtype, trainable.
 
+    Attributes:
+        class_weights: (K,) variable, u of `callbacks.DeferredReweighting`; ones, and not used,
+            unless `reweighting` is set.
+        logit_scale: what the outputs are multiplied with before a softmax: the scale of a compiled
+            loss that takes cosines (LDAM, GCL), else 1. `evaluate` and `export_plain` heed it.
+
     Raises:
-        ValueError: if the backbone's features are known not to have the shape (B, D), or
-            `weight_decay` is negative, or `translation` does not fit the model.
+        ValueError: if the backbone's features are known not to have the shape (B, D), the head does
+            not state its `units`, `weight_decay` is negative, or `translation` does not fit the
+            model.
     """
 
     def __init__(
@@ -65,6 +74,19 @@ class SharpnessAwareModel(keras.Model):
         self.head = head
         self.weight_decay = float(weight_decay)
         self.sample_loss: Any = None
+        self.logit_scale = 1.0
+        self.reweighting = False
+        # What callbacks and losses may need must exist before Keras locks the model's state.
+        self.class_weights = self.add_weight(
+            name="class_weights",
+            shape=(self.num_classes,),
+            initializer="ones",
+            trainable=False,
+            autocast=False,
+            dtype=keras.config.floatx(),
+        )
+        # Seeded when a loss that draws is compiled, so that the others leave Keras' seeds alone.
+        self.loss_seeds = keras.random.SeedGenerator(0)
         self.sharpness = sharpness if sharpness is not None else ERM()
         if not isinstance(self.sharpness, SharpnessMethod):
             raise ValueError(
@@ -153,10 +175,27 @@ class SharpnessAwareModel(keras.Model):
             ValueError: if a loss object expects probabilities and gets logits, or the reverse.
         """
         loss = resolve_loss(loss, self.outputs_logits)
+        check_head(loss, self.head)
         if self.built:
             self.sharpness.check(self)
         super().compile(optimizer, loss, *args, **kwargs)
         self.sample_loss = SampleLoss(loss) if loss is not None else None
+        takes_cosines = getattr(loss, "takes_cosines", False)
+        self.logit_scale = float(loss.scale) if takes_cosines else 1.0
+        if hasattr(loss, "noise"):
+            # As SeedGenerator(None) does: `keras.utils.set_random_seed` seeds this generator.
+            self.loss_seeds.state.assign([random.randint(1, int(1e9)), 0])
+
+    def draw_noise(self, outputs: Tensor) -> Tensor | None:
+        """What a loss with randomness draws for one training pass; None for any other loss."""
+        loss = self.sample_loss and self.sample_loss.loss
+        if not hasattr(loss, "noise"):
+            return None
+        return loss.noise(ops.shape(outputs), self.loss_seeds)
+
+    def with_noise(self, outputs: Tensor, noise: Tensor | None) -> Tensor:
+        """The outputs as the training loss sees them."""
+        return outputs if noise is None else self.sample_loss.loss.with_noise(outputs, noise)
 
     def compute_loss(
         self,
@@ -263,43 +302,3 @@ class SharpnessAwareModel(keras.Model):
 
     # JAX hands a step its state; the other backends read and assign variables.
     train_step: Any = step.stateless_train_step if backend.STATELESS else step.stateful_train_step
-
-
-def check_labels(x: Any, y: Any, num_classes: int, loss: SampleLoss | None = None) -> None:
-    """Raises ValueError for labels that cannot be, where they can be seen.
-
-    They must lie in [0, num_classes), and be as the loss takes them: integers for a sparse one,
-    one-hot rows for another cross-entropy.
-    """
-    if y is None and isinstance(x, keras.utils.PyDataset) and len(x) > 0:
-        batch = x[0]
-        y = batch[1] if isinstance(batch, tuple) and len(batch) > 1 else None
-    if y is None:
-        return
-    for labels in [y["labels"], y["second_labels"]] if is_mixed(y) else [y]:
-        if not hasattr(labels, "shape") or len(labels.shape) == 0:
-            continue
-        one_hot = len(labels.shape) == 2 and labels.shape[1] != 1
-        if one_hot and labels.shape[1] != num_classes:
-            raise ValueError(
-                f"One-hot labels must have {num_classes} columns, one a class. "
-                f"Received: labels of shape {tuple(labels.shape)}"
-            )
-        if one_hot and loss is not None and "sparse" in _name(loss.loss):
-            raise ValueError(
-                "A sparse loss takes integer labels; for one-hot rows compile with "
-                "loss='categorical_crossentropy'. "
-                f"Received: labels of shape {tuple(labels.shape)}"
-            )
-        classes = np.asarray(keras.ops.convert_to_numpy(class_indices(labels)))
-        outside = classes[(classes < 0) | (classes >= num_classes)]
-        if outside.size:
-            raise ValueError(
-                f"Labels must lie in [0, {num_classes}), one number a class. "
-                f"Received: label {int(outside[0])}"
-            )
-
-
-def _name(loss: Any) -> str:
-    name: str = getattr(loss, "__name__", None) or type(loss).__name__
-    return name.lower()

@@ -3,11 +3,11 @@
 Every pass runs in one `keras.StatelessScope`: the weights it reads are the values it was given,
 what it writes (BatchNorm statistics, seeds) stays in the scope, and no variable is ever mutated.
 The loss, the regularisers and the loss scale are computed inside it, so that they see the same
-weights.
+weights. A loss that draws noise (GCL) draws once a pass, and all passes of a step draw the same.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 from keras import ops
@@ -17,6 +17,15 @@ from keras_ccsam.sharpness.method import Evaluation, Outputs, at_least_float32
 from keras_ccsam.training.sample_loss import SampleLoss
 from keras_ccsam.training.targets import class_indices
 from keras_ccsam.typing import Tensor
+
+
+class _Pass(NamedTuple):
+    """One pass: the compiled loss, the outputs, the features, and what the loss drew."""
+
+    loss: Tensor
+    predictions: Tensor
+    features: Tensor
+    noise: Tensor | None
 
 
 class BatchObjective:
@@ -57,12 +66,13 @@ class BatchObjective:
 
         def whole(values: list[Tensor]) -> tuple[Tensor, Evaluation]:
             with self._scope(values) as scope:
-                loss, predictions, features = self._forward()
+                found = self._forward()
+                loss = found.loss
                 if term is not None:
-                    extra = term(self._outputs(features, predictions))
+                    extra = term(self._outputs(found))
                     loss = loss + ops.cast(extra, loss.dtype)
                 scaled = self._scaled(loss)
-            return scaled, Evaluation(loss, predictions, self._updates(scope))
+            return scaled, Evaluation(loss, found.predictions, self._updates(scope))
 
         (_, evaluation), gradients = backend.value_and_grad(whole, values)
         return gradients, evaluation
@@ -74,10 +84,10 @@ class BatchObjective:
 
         def two_parts(values: list[Tensor]) -> tuple[tuple[Tensor, Tensor], Evaluation]:
             with self._scope(values) as scope:
-                loss, predictions, features = self._forward()
-                own = ops.cast(part(self._outputs(features, predictions)), loss.dtype)
-                scaled = self._scaled(loss - own), self._scaled(own)
-            return scaled, Evaluation(loss, predictions, self._updates(scope))
+                found = self._forward()
+                own = ops.cast(part(self._outputs(found)), found.loss.dtype)
+                scaled = self._scaled(found.loss - own), self._scaled(own)
+            return scaled, Evaluation(found.loss, found.predictions, self._updates(scope))
 
         (_, evaluation), (rest, own) = backend.value_and_grads(two_parts, values)
         return rest, own, evaluation
@@ -86,19 +96,19 @@ class BatchObjective:
         """(B,) weighted losses at `values`; what the pass writes is dropped."""
         with self._scope(values):
             predictions = self.model(self._x, training=True)
-            return self._losses(predictions)
+            return self._losses(predictions, self.model.draw_noise(predictions))
 
     def reduce(self, sample_losses: Tensor) -> Tensor:
         """The compiled loss's own reduction."""
         return self._sample_loss().reduce(sample_losses, self._sample_weight)
 
-    def _forward(self) -> tuple[Tensor, Tensor, Tensor]:
-        """The compiled loss, the predictions and the features of one pass."""
-        predictions, features = self.model(self._x, training=True, return_features=True)
-        loss = self.model.compute_loss(
-            self._x, self._y, predictions, self._sample_weight, training=True
-        )
-        return loss, predictions, features
+    def _forward(self) -> _Pass:
+        model = self.model
+        predictions, features = model(self._x, training=True, return_features=True)
+        noise = model.draw_noise(predictions)
+        seen = model.with_noise(predictions, noise)
+        loss = model.compute_loss(self._x, self._y, seen, self._sample_weight, training=True)
+        return _Pass(loss, predictions, features, noise)
 
     def _scaled(self, loss: Tensor) -> Tensor:
         optimizer = self.model.optimizer
@@ -112,8 +122,9 @@ class BatchObjective:
         mapping = [*zip(self.variables, values, strict=True), *self._state]
         return keras.StatelessScope(mapping, collect_losses=True)
 
-    def _losses(self, predictions: Tensor) -> Tensor:
-        return self._sample_loss().values(self._y, predictions, self._sample_weight)
+    def _losses(self, predictions: Tensor, noise: Tensor | None) -> Tensor:
+        seen = self.model.with_noise(predictions, noise)
+        return self._sample_loss().values(self._y, seen, self._sample_weight)
 
     def _sample_loss(self) -> SampleLoss:
         loss: SampleLoss | None = self.model.sample_loss
@@ -125,9 +136,9 @@ class BatchObjective:
             )
         return loss
 
-    def _outputs(self, features: Tensor, predictions: Tensor) -> Outputs:
-        model = self.model
-        features = at_least_float32(features)
+    def _outputs(self, found: _Pass) -> Outputs:
+        model, predictions, noise = self.model, found.predictions, found.noise
+        features = at_least_float32(found.features)
         logits = at_least_float32(predictions)
         activation = model.activation
         before = None if activation is None else model.head_logits(features)
@@ -135,15 +146,15 @@ class BatchObjective:
             logits = before
 
         def losses_of_logits(logits: Tensor) -> Tensor:
-            return self._losses(logits if before is None else activation(logits))
+            return self._losses(logits if before is None else activation(logits), noise)
 
         def losses_of_features(features: Tensor) -> Tensor:
-            return self._losses(model.head(features, training=True))
+            return self._losses(model.head(features, training=True), noise)
 
         return Outputs(
             features,
             logits,
-            self._losses(predictions),
+            self._losses(predictions, noise),
             losses_of_logits,
             losses_of_features,
             self.reduce,

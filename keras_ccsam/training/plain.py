@@ -25,7 +25,7 @@ def plain_model(model: Any) -> keras.Model:
         dense = keras.layers.Dense(head.units, use_bias=False, name=head.name)
         kernel = ops.convert_to_numpy(head.kernel)
         norms = np.maximum(np.linalg.norm(kernel, axis=0, keepdims=True), 1e-12)
-        weights = [head.scale * kernel / norms]
+        weights = [model.logit_scale * head.scale * kernel / norms]
     else:
         dense = type(head).from_config(head.get_config())
         weights = head.get_weights()

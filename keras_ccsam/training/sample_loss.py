@@ -63,7 +63,7 @@ def _on_logits(loss: Any) -> Any:
 
 
 def _check(loss: keras.losses.Loss, outputs_logits: bool) -> None:
-    from_logits = loss.get_config().get("from_logits")
+    from_logits = loss.get_config().get("from_logits", getattr(loss, "from_logits", None))
     if from_logits is not None and bool(from_logits) != outputs_logits:
         have, want = ("logits", True) if outputs_logits else ("probabilities", False)
         raise ValueError(
@@ -74,6 +74,27 @@ def _check(loss: keras.losses.Loss, outputs_logits: bool) -> None:
         raise ValueError(
             f"The loss must reduce a batch to a scalar, by one of {_REDUCTIONS}. "
             f"Received: reduction={loss.reduction!r}"
+        )
+
+
+def check_head(loss: Any, head: Any) -> None:
+    """Refuses a loss on cosines, which owns their scale, over a head that gives anything else.
+
+    With a head that scales as well, or with unbounded logits, a margin of 0.5 is another one (of up
+    to 15 logits), and the loss would train without a word.
+
+    Raises:
+        ValueError: if `loss` takes cosines and `head` is no cosine head of scale 1.
+    """
+    if not getattr(loss, "takes_cosines", False):
+        return
+    scale = getattr(head, "scale", None)
+    if scale is None or float(scale) != 1.0:
+        given = "logits" if scale is None else f"cosines times {float(scale):g}"
+        raise ValueError(
+            f"{type(loss).__name__} takes cosines and multiplies them with its own scale "
+            f"({loss.scale:g}): its head must be heads.Cosine(units, scale=1.0), and this one "
+            f"gives {given}. Received: head={type(head).__name__}"
         )
 
 

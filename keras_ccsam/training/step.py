@@ -10,6 +10,7 @@ import keras
 from keras import ops
 
 from keras_ccsam import backend
+from keras_ccsam.training.class_weighting import reweighted
 from keras_ccsam.training.objective import BatchObjective
 from keras_ccsam.typing import Tensor
 
@@ -28,8 +29,9 @@ def stateless_train_step(model: Any, state: Any, data: Any) -> tuple[dict[str, T
         with keras.StatelessScope([*weights, *others]) as drawn:
             x = model.translation.translate(model, x, y)
         others = [(variable, drawn.get_current_value(variable)) for variable, _ in others]
-    objective = BatchObjective(model, trainable, others, x, y, sample_weight)
     with keras.StatelessScope(others) as outer:
+        targets, sample_weights = reweighted(model, y, sample_weight)
+        objective = BatchObjective(model, trainable, others, x, targets, sample_weights)
         gradients, evaluation = model.sharpness.gradients(objective)
         gradients = _decay(model, gradients, trainable, objective.scale)
     trainable, optimizer_values = model.optimizer.stateless_apply(
@@ -65,7 +67,8 @@ def stateful_train_step(model: Any, data: Any) -> dict[str, Tensor]:
     if model.translation is not None:
         x = model.translation.translate(model, x, y)
     values = [variable.value for variable in variables]
-    objective = BatchObjective(model, values, (), x, y, sample_weight)
+    targets, weights = reweighted(model, y, sample_weight)
+    objective = BatchObjective(model, values, (), x, targets, weights)
     gradients, evaluation = model.sharpness.gradients(objective)
     with backend.no_grad():
         gradients = _decay(model, gradients, values, objective.scale)

@@ -9,6 +9,7 @@ from keras_ccsam import data, runs
 from keras_ccsam.recipes import Recipe
 from keras_ccsam.runs import parts
 from keras_ccsam.runs.experiment import milliseconds_per_step
+from keras_ccsam.runs.learning_rates import stage1_rate
 from keras_ccsam.runs.run_directory import RunDirectory, read_json
 
 
@@ -134,7 +135,7 @@ def test_options_reach_the_model(name, small):
 
 
 def rates(recipe, steps, epochs):
-    schedule = parts.learning_rate(recipe.stage1, steps)
+    schedule = stage1_rate(recipe.stage1, steps)
     return [float(keras.ops.convert_to_numpy(schedule(e * steps))) for e in epochs]
 
 

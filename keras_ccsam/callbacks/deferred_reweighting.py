@@ -1,0 +1,82 @@
+"""Deferred re-weighting (DRW): class weights that begin when the learning rate first drops.
+
+    u_c = 1                                       before epoch `start`
+    u_c ~ (1 - beta) / (1 - beta^n_c), sum_c u_c = K    from it on
+    L   = sum_i u_{y_i} l_i / sum_i u_{y_i}
+
+References:
+    Cao et al., Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss, NeurIPS
+    2019.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_ccsam.callbacks.start import check_start, first_epoch
+from keras_ccsam.losses import effective_number_weights
+from keras_ccsam.sharpness.method import require
+from keras_ccsam.training import SharpnessAwareModel
+
+
+class DeferredReweighting(keras.callbacks.Callback):
+    """Weights the classes from an epoch on. Works with any loss and sharpness method.
+
+    Args:
+        class_counts: the number of training images of each class.
+        start: a share of `fit`'s epochs in (0, 1), or an epoch number counted from 0. 0.8 by
+            default: epoch 160 of 200, where the learning rate drops first.
+        beta: of the effective number of samples, 0.9999 by default; 0 weights all classes alike.
+        weights: u_c themselves (K,), in place of those of the effective number.
+
+    Raises:
+        ValueError: at construction, for a `start`, `beta`, count or weight outside its range; when
+            `fit` begins, for a model that is not a `SharpnessAwareModel` or has another number of
+            classes, or a `start` that lies beyond the last epoch.
+
+    Example:
+        >>> drw = DeferredReweighting(data.class_counts)
+        >>> model.compile(optimizer, losses.LDAM(data.class_counts))
+        >>> model.fit(data.train, epochs=200, callbacks=[drw])
+    """
+
+    def __init__(
+        self,
+        class_counts: Sequence[int],
+        start: float = 0.8,
+        beta: float = 0.9999,
+        weights: Sequence[float] | None = None,
+    ) -> None:
+        super().__init__()
+        check_start(start)
+        self.start = start
+        self.weights = effective_number_weights(class_counts, beta)
+        if weights is not None:
+            sound = len(weights) == len(self.weights) and all(w > 0 for w in weights)
+            require(sound, "weights", list(weights), f"{len(self.weights)} positive numbers")
+            self.weights = tuple(float(w) for w in weights)
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Makes the model's step weight classes; checks the start."""
+        model = self.model
+        if not isinstance(model, SharpnessAwareModel) or model.num_classes != len(self.weights):
+            classes = f" with {len(self.weights)} classes" if hasattr(model, "num_classes") else ""
+            raise ValueError(
+                f"DeferredReweighting needs a SharpnessAwareModel (CCSAM is one){classes}. "
+                f"Received: model={model!r}"
+            )
+        self._first = first_epoch(self.start, self.params["epochs"])
+        if not model.reweighting:
+            model.reweighting = True
+            model.make_train_function(force=True)
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Assigns the weights of this epoch: they depend on its number alone."""
+        uniform = np.ones(len(self.weights))
+        self.model.class_weights.assign(self.weights if epoch >= self._first else uniform)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Leaves uniform weights behind: a later `fit` without this callback has none."""
+        self.model.class_weights.assign(np.ones(len(self.weights)))

@@ -1,0 +1,31 @@
+"""When something begins in a run: a share of its epochs, or an epoch number."""
+
+from keras_ccsam.sharpness.method import require
+
+
+def check_start(start: float) -> None:
+    """Refuses what is neither a share of the epochs nor an epoch number.
+
+    Raises:
+        ValueError: if `start` is no float in (0, 1) and no whole number from 0 on.
+    """
+    share = isinstance(start, float) and 0 < start < 1
+    number = isinstance(start, int) and not isinstance(start, bool) and start >= 0
+    require(
+        share or number, "start", start, "a share of the epochs between 0 and 1, or an epoch number"
+    )
+
+
+def first_epoch(start: float, epochs: int) -> int:
+    """The epoch, counted from 0, that `start` means in a run of so many epochs.
+
+    Args:
+        start: a share of the epochs in (0, 1), or an epoch number.
+        epochs: of the run.
+
+    Raises:
+        ValueError: if the run ends before that epoch.
+    """
+    epoch = round(start * epochs) if isinstance(start, float) else start
+    require(epoch < epochs, "start", start, f"an epoch before the end of the {epochs} epochs")
+    return epoch

@@ -1,0 +1,61 @@
+"""Choices of a recipe that exclude each other, refused before anything is trained."""
+
+from typing import Any
+
+from keras_ccsam.recipes.schema_losses import ON_COSINES
+
+
+def check(recipe: Any) -> None:
+    """Refuses a validated recipe whose tables contradict each other.
+
+    Raises:
+        ValueError: one line with the key, its value, and what would be right.
+    """
+    _check_losses(recipe)
+    first, second, posthoc = recipe.stage1, recipe.stage2, recipe.posthoc
+    if first.translate is not None and first.mixup:
+        raise ValueError(
+            "stage1.translate needs hard labels: set stage1.mixup=0. "
+            f"Received: stage1.mixup={first.mixup}"
+        )
+    dense = recipe.model.head == "dense"
+    if second is not None and second.learn != "classifier" and not dense:
+        raise ValueError(
+            "stage2.learn must be 'classifier' with a cosine head, whose logits have one scale. "
+            f"Received: stage2.learn={second.learn!r}"
+        )
+    if second is not None and second.lr_factor != 1.0 and second.learn != "both":
+        raise ValueError(
+            "stage2.lr_factor belongs to stage2.learn='both'; elsewhere change stage2.lr. "
+            f"Received: stage2.lr_factor={second.lr_factor}"
+        )
+    if posthoc is None:
+        return
+    if second is not None:
+        raise ValueError(
+            "posthoc takes the place of a second stage: leave out one of them. "
+            f"Received: posthoc={posthoc.name!r}"
+        )
+    if posthoc.name != "nearest_class_mean" and not dense:
+        raise ValueError(
+            f"posthoc {posthoc.name!r} needs model.head='dense', a linear classifier with a bias. "
+            f"Received: model.head={recipe.model.head!r}"
+        )
+    if getattr(posthoc, "tau", None) == "validation" and not recipe.data.validation_fraction:
+        raise ValueError(
+            "posthoc.tau is chosen on a split cut from the training set: set "
+            "data.validation_fraction, to 0.1 for example. Received: posthoc.tau='validation'"
+        )
+
+
+def _check_losses(recipe: Any) -> None:
+    second = recipe.stage2 and recipe.stage2.loss
+    for key, loss in (("stage1.loss", recipe.stage1.loss), ("stage2.loss", second)):
+        if not loss or loss.name not in ON_COSINES:
+            continue
+        if recipe.model.head != "cosine" or recipe.model.scale != 1.0:
+            raise ValueError(
+                f"{key} {loss.name!r} takes cosines and owns their scale: it needs "
+                "model.head='cosine' and model.scale=1. Received: "
+                f"model.head={recipe.model.head!r}, model.scale={recipe.model.scale:g}"
+            )

@@ -1,0 +1,247 @@
+"""The two stages of a run, and what may be done to a trained model without training."""
+
+import itertools
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Field, field_validator, model_validator
+
+from keras_ccsam.data import SAMPLERS
+from keras_ccsam.recipes.schema_base import Augmentation, Names, Positive, Table
+from keras_ccsam.recipes.schema_losses import CrossEntropy, Loss
+from keras_ccsam.recipes.schema_methods import Erm, Method
+
+AUGMENTATIONS = ("crop", "flip", "cutout")
+TRAINING_SAMPLERS = tuple(name for name in SAMPLERS if name != "sequential")  # of evaluation
+# A share of the epochs, or an epoch number.
+Start: TypeAlias = int | float
+
+
+def _check_start(value: Start) -> Start:
+    if value < 0 or (isinstance(value, float) and not 0 < value < 1):
+        raise ValueError("must be a share of the epochs between 0 and 1, or an epoch from 0 on")
+    return value
+
+
+def _check_sampler(value: str) -> str:
+    if value not in TRAINING_SAMPLERS:
+        raise ValueError(f"must be one of {', '.join(TRAINING_SAMPLERS)}")
+    return value
+
+
+class _Deferred(Table):
+    """What begins during a stage."""
+
+    start: Start = Field(
+        0.8, description="share of the epochs, or an epoch from 0 on (code: 160 of 200)"
+    )
+
+    _start = field_validator("start")(_check_start)
+
+
+class Reweight(_Deferred):
+    """Deferred re-weighting: class weights of the effective number (LDAM-DRW)."""
+
+    beta: float = Field(0.9999, ge=0, lt=1, description="of the effective number (code: 0.9999)")
+
+
+class Resample(_Deferred):
+    """Deferred re-sampling: another sampler from an epoch on."""
+
+    sampler: str = Field("inverse_frequency", description="how batches are drawn from then on")
+
+    _sampler = field_validator("sampler")(_check_sampler)
+
+
+class Average(Table):
+    """Stochastic weight averaging over the end of a stage, at a constant learning rate."""
+
+    start: Start = Field(
+        0.75, description="share of the epochs, or an epoch from 0 on (paper C.1: 75 %)"
+    )
+    lr: float = Field(
+        0.05, gt=0, description="constant rate of the averaged epochs (paper: 'high', not given)"
+    )
+
+    _start = field_validator("start")(_check_start)
+
+
+class Translate(_Deferred):
+    """M2m: frequent classes' images translated into rare classes' (Kim et al., CVPR 2020)."""
+
+    beta: float = Field(0.999, ge=0, lt=1, description="of seed choice and acceptance (code)")
+    gamma: float = Field(0.9, ge=0, le=1, description="confidence to accept (code: 0.9)")
+    strength: float = Field(0.5, ge=0, description="lambda, on the seed class's logit (code: 0.5)")
+    step_size: float = Field(0.1, gt=0, description="of a step; pixels in 0..1 (code: 0.1)")
+    steps: Positive = Field(10, description="of the translation (code: 10)")
+    noise: float = Field(0.5, ge=0, description="norm of the start's noise; pixels in 0..1 (code)")
+    helper: str = Field(
+        "", description="finished run whose network guides; empty: cross-entropy is trained first"
+    )
+
+
+class SpectralNorm(Table):
+    """Kernels of the backbone divided by their largest singular value (appendix C.2)."""
+
+    power_iterations: Positive = Field(5, description="a step (paper C.2: 5)")
+
+
+class Stage(Table):
+    """What both stages check."""
+
+    @field_validator("augment", check_fields=False)
+    @classmethod
+    def _known_augmentations(cls, value: Augmentation) -> Augmentation:
+        if value != "default" and not set(value) <= set(AUGMENTATIONS):
+            raise ValueError(f"must be a list of names of {', '.join(AUGMENTATIONS)}")
+        return value
+
+
+class Stage1(Stage):
+    """Representation learning: the whole network on instance-sampled batches."""
+
+    epochs: Positive = Field(200, description="passes over the training set (paper: 200)")
+    batch_size: Positive = Field(64, description="images (paper: 64, field: 128)")
+    lr: float = Field(0.1, gt=0, description="peak learning rate of SGD (field: 0.1)")
+    momentum: float = Field(0.9, ge=0, lt=1, description="of SGD (field: 0.9)")
+    nesterov: bool = Field(False, description="Nesterov's form of momentum (field: no)")
+    weight_decay: float = Field(
+        2e-4, ge=0, description="torch's: wd * w joins the gradient before momentum (field: 2e-4)"
+    )
+    clip_norm: float = Field(0.0, ge=0, description="bound on the gradient's global norm; 0: none")
+    warmup_epochs: int = Field(5, ge=0, description="epochs of linear warm-up from 0 (field: 5)")
+    decay: Literal["step", "cosine", "constant"] = Field(
+        "step", description="what the rate does after the warm-up (field: step)"
+    )
+    boundaries: Annotated[tuple[int | float, ...], Field(strict=False)] = Field(
+        (0.8, 0.9),
+        description="where a step decay falls: epochs, or below 1 shares of all epochs (paper: "
+        "160 and 180 of 200)",
+    )
+    factor: float = Field(0.1, gt=0, le=1, description="of each step decay (paper: 0.1)")
+    mixup: float = Field(0.0, ge=0, description="alpha of mixup, one lambda a batch; 0: none")
+    augment: Augmentation = Field(
+        "default", description='"default" (crop and flip for colour images) or a list of names'
+    )
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = Field(
+        "float32", description="Keras dtype policy"
+    )
+    sampler: str = Field("instance", description="how batches are drawn (field: instance)")
+    loss: Loss = Field(CrossEntropy.model_validate({}), description="of a sample")
+    method: Method = Field(Erm.model_validate({}), description="how a step's gradient is formed")
+    reweight: Reweight | None = Field(None, description="absent: no class weights")
+    resample: Resample | None = Field(None, description="absent: one sampler throughout")
+    average: Average | None = Field(None, description="absent: the last weights count")
+    translate: Translate | None = Field(None, description="absent: images stay of their class")
+
+    _sampler = field_validator("sampler")(_check_sampler)
+
+    @field_validator("boundaries")
+    @classmethod
+    def _increasing(cls, value: tuple[int | float, ...]) -> tuple[int | float, ...]:
+        shares = [isinstance(x, float) for x in value]
+        if any(shares) and not all(shares):
+            raise ValueError("must be all whole epochs or all shares below 1, not a mixture")
+        if any(x <= 0 or (share and x >= 1) for x, share in zip(value, shares, strict=True)):
+            raise ValueError("must be whole epochs from 1 on, or shares between 0 and 1")
+        if any(b <= a for a, b in itertools.pairwise(value)):
+            raise ValueError("must increase")
+        return value
+
+    @model_validator(mode="after")
+    def _cosine_has_room(self) -> "Stage1":
+        if self.decay == "cosine" and self.warmup_epochs >= self.epochs:
+            raise ValueError(
+                f"must have more epochs ({self.epochs}) than warmup_epochs "
+                f"({self.warmup_epochs}) for a cosine decay"
+            )
+        return self
+
+    def boundary_epochs(self) -> tuple[float, ...]:
+        """Where the step decay falls, in (fractional) epochs; empty without one."""
+        if self.decay != "step":
+            return ()
+        return tuple(x * self.epochs if isinstance(x, float) else float(x) for x in self.boundaries)
+
+
+class Stage2(Stage):
+    """Classifier re-training on class-balanced batches with the backbone frozen."""
+
+    epochs: Positive = Field(30, description="passes over the training set (paper: 30)")
+    learn: Literal["classifier", "scales", "both"] = Field(
+        "classifier",
+        description="the head, a scale a class with the head held (LWS), or both (MiSLAS)",
+    )
+    loss: Loss | None = Field(None, description="of a sample; absent: that of stage 1")
+    adversarial: bool = Field(False, description="train on CC-SAM's adversarial features as well")
+    strength: float = Field(1.0, ge=0, description="length of a class's feature step (code: 1)")
+    radius_weights: bool = Field(
+        True, description="scale that step by the class weight omega (code: yes)"
+    )
+    loss_weights: bool = Field(
+        False,
+        description="weight the adversarial loss by omega too (code: yes, and it collapses)",
+    )
+    alpha_max: float = Field(
+        1.0, ge=0, le=1, description="cap of the adversarial share (code: 1 CIFAR-10, 0.3 -100)"
+    )
+    weight_divisor: float = Field(
+        2.0, gt=0, description="div in omega = log(n_max / n_c + 0.01) / div (code: 2 on CIFAR)"
+    )
+    reinitialize_head: bool = Field(
+        False, description="start from a new head (cRT paper: yes; CC-SAM, MiSLAS, GCL: no)"
+    )
+    batch_norm: Literal["frozen", "update"] = Field(
+        "frozen", description="do BatchNorm statistics follow the balanced batches? (code: update)"
+    )
+    sampler: str = Field(
+        "class_balanced", description="how batches are drawn (field: class-balanced)"
+    )
+    images_per_class: Positive = Field(
+        1, description="of a class-balanced visit (CC-SAM: 1; decoupling, MiSLAS: 4)"
+    )
+    lr: float = Field(0.01, gt=0, description="learning rate of SGD (paper: 0.01)")
+    decay: Literal["constant", "cosine"] = Field(
+        "constant", description="what the rate does (paper: constant; decoupling, MiSLAS: cosine)"
+    )
+    lr_factor: float = Field(
+        1.0, gt=0, description='of the head where learn = "both" (MiSLAS: 0.05 to 0.5)'
+    )
+    momentum: float = Field(0.9, ge=0, lt=1, description="of SGD (paper: 0.9)")
+    weight_decay: float = Field(2e-4, ge=0, description="torch's, as in stage 1 (code: 2e-4)")
+    augment: Names = Field(
+        (), description="names; none: features are computed once (code: crop and flip)"
+    )
+    mixup: float = Field(0.0, ge=0, description="alpha of mixup; 0: none (GCL: 1)")
+    batch_size: int = Field(0, ge=0, description="images; 0: as in stage 1 (paper: 64)")
+    average: Average | None = Field(None, description="absent: the last weights count")
+
+    _sampler = field_validator("sampler")(_check_sampler)
+
+
+class TauNormalization(Table):
+    """The classifier's columns divided by a power of their norms (Kang et al., 2020)."""
+
+    name: Literal["tau_normalization"] = "tau_normalization"
+    tau: float | Literal["validation"] = Field(
+        1.0, description='power; "validation": chosen on the split cut from train (paper)'
+    )
+
+
+class NearestClassMean(Table):
+    """Classes by the nearest mean of their training features (Kang et al., 2020)."""
+
+    name: Literal["nearest_class_mean"] = "nearest_class_mean"
+    metric: Literal["cosine", "euclidean"] = Field("cosine", description="between features")
+    centred: bool = Field(False, description="features less their mean first (paper: option)")
+
+
+class PosthocAdjustment(Table):
+    """Logits less tau log pi, for a model trained with cross-entropy (Menon et al., 2021)."""
+
+    name: Literal["logit_adjustment"] = "logit_adjustment"
+    tau: float = Field(1.0, ge=0, description="of tau log pi (paper: 1)")
+
+
+Posthoc: TypeAlias = Annotated[
+    TauNormalization | NearestClassMean | PosthocAdjustment, Field(discriminator="name")
+]

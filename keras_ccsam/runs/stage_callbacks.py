@@ -1,0 +1,51 @@
+"""From a stage's tables to the callbacks that carry them out."""
+
+import keras
+
+from keras_ccsam import callbacks, training
+from keras_ccsam.data import BatchSequence, LongTailedData
+from keras_ccsam.recipes import Recipe
+from keras_ccsam.recipes.schema_stages import Average
+
+
+def stage1_callbacks(
+    recipe: Recipe, images: LongTailedData, batches: BatchSequence
+) -> list[keras.callbacks.Callback]:
+    """Return the callbacks of stage 1, in the order they must run in."""
+    stage = recipe.stage1
+    found: list[keras.callbacks.Callback] = []
+    if stage.reweight is not None:
+        found.append(
+            callbacks.DeferredReweighting(
+                images.class_counts, start=stage.reweight.start, beta=stage.reweight.beta
+            )
+        )
+    if stage.translate is not None:
+        found.append(callbacks.StartTranslation(stage.translate.start))
+    return found + averaging(stage.average, batches)
+
+
+def averaging(choice: Average | None, batches: BatchSequence) -> list[keras.callbacks.Callback]:
+    """Return the callback of weight averaging, if there is one."""
+    return [] if choice is None else [callbacks.WeightAveraging(batches, start=choice.start)]
+
+
+def apply_posthoc(
+    recipe: Recipe, images: LongTailedData, model: training.SharpnessAwareModel
+) -> float | None:
+    """Change the trained model as the recipe says, without training; return tau if there is one."""
+    choice = recipe.posthoc
+    if choice is None:
+        return None
+    if choice.name == "nearest_class_mean":
+        options = choice.model_dump(exclude={"name"})
+        training.nearest_class_mean(model, images.train, **options)
+        return None
+    if choice.name == "logit_adjustment":
+        training.adjust_bias(model, images.class_counts, choice.tau)
+        return choice.tau
+    tau = choice.tau
+    if tau == "validation":
+        tau = training.choose_tau(model, images.validation)
+    training.tau_normalize(model, tau)
+    return float(tau)

@@ -1,0 +1,158 @@
+"""What every method in the registry keeps, whatever it does to a step."""
+
+import functools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+import keras_ccsam as cc
+from tests.contract.registry import METHODS, Method
+from tests.support import toy_batches
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def build(method, activity=False, dropout=0.0, seed=0):
+    """A small network with BatchNorm, so that a method's side effects would show."""
+    keras.utils.set_random_seed(seed)
+    inputs = keras.Input((6, 6, 2))
+    x = keras.layers.Conv2D(4, 3, kernel_regularizer="l2" if activity else None)(inputs)
+    x = keras.layers.BatchNormalization()(x)
+    x = keras.layers.ReLU()(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    if dropout:
+        x = keras.layers.Dropout(dropout, seed=7)(x)
+    x = keras.layers.Dense(8, activation="tanh")(x)
+    if activity:
+        x = keras.layers.ActivityRegularization(l2=0.1)(x)
+    model = cc.SharpnessAwareModel(keras.Model(inputs, x), method.head(), method.sharpness())
+    model.compile(keras.optimizers.SGD(0.05, momentum=0.9), method.loss(), metrics=["accuracy"])
+    return model
+
+
+def weights(model):
+    parts = [*model.backbone.weights, *model.head.weights]
+    return np.concatenate([ops.convert_to_numpy(w).astype("float64").ravel() for w in parts])
+
+
+def trained(method, epochs=1, sample_weight=None, **options):
+    model = build(method, **options)
+    x, y = toy_batches(40)
+    fit = {"batch_size": 10, "epochs": epochs, "shuffle": False, "verbose": 0}
+    model.fit(x, y, sample_weight=sample_weight, **fit)
+    return model
+
+
+@functools.cache
+def reference(name):
+    return weights(trained(METHODS[name]))
+
+
+def test_nothing_that_the_package_exports_is_missing():
+    methods = {type(m.sharpness()) for m in METHODS.values()}
+    exported = {
+        item
+        for item in vars(cc.sharpness).values()
+        if isinstance(item, type)
+        and issubclass(item, cc.sharpness.SharpnessMethod)
+        and item is not cc.sharpness.SharpnessMethod
+    }
+    assert exported <= methods, f"give the registry an entry for {exported - methods}"
+    own = {type(m.loss()) for m in METHODS.values()}
+    exported = {
+        item
+        for item in vars(cc.losses).values()
+        if isinstance(item, type) and issubclass(item, keras.losses.Loss)
+    }
+    assert exported <= own, f"give the registry an entry for {exported - own}"
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if METHODS[name].limit])
+def test_at_its_limit_it_is_another_method(name):
+    limit, other = METHODS[name].limit
+    tolerance = METHODS[name].tolerance
+    np.testing.assert_allclose(weights(trained(limit)), reference(other), atol=tolerance)
+    if name != "balanced-softmax":  # which *is* logit adjustment with tau = 1
+        assert np.abs(reference(name) - reference(other)).max() > 10 * tolerance
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_saved_and_loaded_it_goes_on_as_if_nothing_had_been(name, tmp_path):
+    model = trained(METHODS[name])
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.sharpness.get_config() == model.sharpness.get_config()
+    assert loaded.sample_loss.loss.get_config() == model.sample_loss.loss.get_config()
+    x, y = toy_batches(20)
+    np.testing.assert_array_equal(model.predict(x, verbose=0), loaded.predict(x, verbose=0))
+    for one in (model, loaded):
+        # Keras does not save the state of a random generator.
+        for variable in one.variables:
+            if variable.path.endswith("seed_generator_state"):
+                variable.assign(np.array([5, 0]))
+        one.train_on_batch(x, y)
+    np.testing.assert_allclose(weights(model), weights(loaded), atol=1e-7)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_weights_and_added_losses_count(name):
+    """Samples of weight 0 leave the gradient of the added losses alone, the plain step's."""
+    nothing = np.zeros(40, "float32")
+    ours = weights(trained(METHODS[name], sample_weight=nothing, activity=True))
+    plain = Method(loss=METHODS[name].loss, head=METHODS[name].head)
+    theirs = weights(trained(plain, sample_weight=nothing, activity=True))
+    untouched = weights(build(METHODS[name], activity=True))
+    assert np.isfinite(ours).all()
+    # SAM's ascent goes along the regularisers: they are all that is left of the loss here.
+    tolerance = 2e-2 if "sam" in name or "gradient" in name or "gauss" in name else 1e-6
+    np.testing.assert_allclose(ours, theirs, atol=tolerance)
+    assert np.abs(ours - untouched).max() > 1e-4
+    some = np.linspace(0.0, 2.0, 40).astype("float32")
+    weighted = weights(trained(METHODS[name], sample_weight=some, activity=True))
+    assert np.abs(weighted - ours).max() > 1e-4
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("name", METHODS)
+def test_it_runs_in_mixed_precision(name, policy):
+    if policy == "mixed_bfloat16" and name not in ("sam", "ccsam", "focal-sam", "gcl-ccsam"):
+        pytest.skip("the types take the same way; float16, which scales the loss, is the hard one")
+    full = reference(name)
+    keras.config.set_dtype_policy(policy)
+    mixed = weights(trained(METHODS[name]))
+    assert np.isfinite(mixed).all()
+    start = weights(build(METHODS[name]))
+    moved = np.linalg.norm(full - start)
+    # The same way to the precision of the type: a radius of scaled gradients would be far off.
+    assert 0.3 * moved < np.linalg.norm(mixed - start) < 3.0 * moved
+
+
+def test_models_saved_here_load_on_the_other_backends(tmp_path):
+    """Saved under this backend, loaded under another: equal outputs, the method intact."""
+    others = [b for b in ("jax", "torch", "tensorflow") if b != keras.backend.backend()]
+    x, _ = toy_batches(8)
+    np.save(tmp_path / "x.npy", x)
+    expected = {}
+    for name, method in METHODS.items():
+        model = build(method)
+        model.save(tmp_path / f"{name}.keras")
+        expected[name] = model.predict(x, verbose=0)
+    np.savez(tmp_path / "expected.npz", **expected)
+    found = []
+    for other in others:
+        code = f"import {other}"
+        environment = {**os.environ, "KERAS_BACKEND": other}
+        if subprocess.run([sys.executable, "-c", code], capture_output=True).returncode:
+            continue
+        command = [sys.executable, "-m", "tests.contract.load", str(tmp_path)]
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-2000:]
+        found.append(other)
+    if not found:
+        pytest.skip("only one backend is installed")

@@ -1,0 +1,97 @@
+"""Every recipe on the digits: it learns, which a model that does nothing does not.
+
+The recipes are a registry: a TOML file added to `recipes/methods` is tested here, both stages.
+Each distinct first stage is trained once.
+"""
+
+import functools
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_ccsam import recipes, training
+from keras_ccsam.metrics.evaluation import evaluate
+from keras_ccsam.runs import parts
+from keras_ccsam.runs.stage_callbacks import apply_posthoc, averaging, stage1_callbacks
+
+SHORT = ("stage1.epochs=8", "model.options.width=8")
+CHANCE = 0.1
+
+
+def load(name):
+    second = recipes.load(name).stage2 is not None
+    return recipes.load(name, overrides=[*SHORT, *(["stage2.epochs=3"] if second else [])])
+
+
+@functools.cache
+def images():
+    return parts.load_data(recipes.load("ce").data)
+
+
+@functools.cache
+def helper():
+    """The plain network that guides M2m."""
+    recipe = recipes.load("ce", overrides=[*SHORT, "stage1.mixup=0"])
+    model, batches = built(recipe)
+    model.fit(batches, epochs=recipe.stage1.epochs, verbose=0)
+    return model.export_plain()
+
+
+def built(recipe):
+    batches = parts.train_batches(recipe, images())
+    keras.utils.set_random_seed(0)
+    guide = helper() if recipe.stage1.translate else None
+    return parts.build_model(recipe, images(), len(batches), guide), batches
+
+
+_trained = {}
+
+
+def after_stage1(recipe):
+    """A model after stage 1; the weights of recipes that share it are computed once."""
+    model, batches = built(recipe)
+    start = overall(model)
+    digest = recipe.stage1_digest()
+    if digest not in _trained:
+        history = model.fit(
+            batches,
+            epochs=recipe.stage1.epochs,
+            callbacks=stage1_callbacks(recipe, images(), batches),
+            verbose=0,
+        )
+        _trained[digest] = (model.get_weights(), history.history["loss"])
+    values, losses = _trained[digest]
+    model.set_weights(values)
+    return model, batches, start, losses
+
+
+def overall(model):
+    return evaluate(model, images().split_arrays("test"), images().class_counts).overall
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_it_learns(name):
+    recipe = load(name)
+    model, batches, start, losses = after_stage1(recipe)
+    first = overall(model)
+    assert first > 4 * CHANCE and first > start + 0.2
+    if recipe.stage1.loss.name == "cross_entropy":
+        assert losses[-1] < 0.8 * losses[0]
+    head = np.concatenate([ops.convert_to_numpy(w).ravel() for w in model.head.weights])
+    if recipe.stage2 is not None:
+        plain = batches.with_options(mixup=0.0, epochs=recipe.stage2.epochs, deferred_sampler=None)
+        training.retrain_classifier(
+            model,
+            plain,
+            **parts.retraining_options(recipe, recipe.stage2, plain),
+            callbacks=averaging(recipe.stage2.average, plain),
+        )
+    elif recipe.posthoc is not None:
+        apply_posthoc(recipe, images(), model)
+    else:
+        return
+    now = np.concatenate([ops.convert_to_numpy(w).ravel() for w in model.head.weights])
+    assert np.abs(now - head).max() > 1e-3
+    assert overall(model) > 4 * CHANCE
