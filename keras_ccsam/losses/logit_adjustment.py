@@ -4,8 +4,8 @@
     post hoc, for a model trained with cross-entropy:  argmax_c  z_c - tau log pi_c
 
 Menon et al., "Long-tail learning via logit adjustment" (arXiv:2007.07314), eqs. 10 and 9;
-Ren et al., "Balanced meta-softmax" (arXiv:2007.10740), which has log n_c: the same loss, as a softmax
-does not see a constant. Predictions of a model trained with either are its plain outputs.
+Ren et al., "Balanced meta-softmax" (arXiv:2007.10740), which has log n_c: the same loss, as a
+softmax does not see a constant. Predictions of a model trained with either are its plain outputs.
 """
 
 import math
