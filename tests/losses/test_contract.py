@@ -1,0 +1,254 @@
+"""What every loss must do: labels of any form, finite gradients, saving, and refusing."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+import keras_ccsam as cc
+from keras_ccsam import backend, losses
+from tests.support import COUNTS, batch_norm_model, toy_batches
+
+LOSSES = {
+    "logit_adjustment": (losses.LogitAdjustment, {"class_counts": [*COUNTS], "tau": 1.5}),
+    "balanced_softmax": (losses.BalancedSoftmax, {"class_counts": [*COUNTS]}),
+    "vector_scaling": (
+        losses.VectorScaling,
+        {"class_counts": [*COUNTS], "gamma": 0.2, "tau": 0.7},
+    ),
+    "focal": (losses.Focal, {"gamma": 0.5}),
+    "class_balanced": (
+        losses.ClassBalanced,
+        {"class_counts": [*COUNTS], "beta": 0.99, "gamma": 0.5},
+    ),
+    "label_aware_smoothing": (
+        losses.LabelAwareSmoothing,
+        {
+            "class_counts": [*COUNTS],
+            "head": 0.4,
+            "tail": 0.1,
+            "shape": "exponential",
+            "power": 3.0,
+        },
+    ),
+    "ldam": (losses.LDAM, {"class_counts": [*COUNTS], "max_margin": 0.3, "scale": 12.0}),
+    "gcl": (
+        losses.GCL,
+        {
+            "class_counts": [*COUNTS],
+            "amplitude": 0.7,
+            "margin": 0.1,
+            "scale": 12.0,
+            "focal": 0.5,
+        },
+    ),
+}
+ALL = pytest.mark.parametrize("name", LOSSES)
+RNG = np.random.default_rng(0)
+LABELS = np.array([0, 1, 2, 3, 4, 4, 0])
+OUTPUTS = RNG.uniform(-1, 1, (7, 5)).astype("float32")
+
+
+def make(which, /, **options):
+    kind, settings = LOSSES[which]
+    return kind(**settings, **options)
+
+
+def value(loss, labels=LABELS, outputs=OUTPUTS):
+    return ops.convert_to_numpy(loss(labels, outputs))
+
+
+@ALL
+def test_labels_of_every_form_and_reductions(name):
+    expected = value(make(name, reduction=None))
+    assert expected.shape == (7,)
+    assert (expected > 0).all()
+    one_hot = np.eye(5)[LABELS]
+    for labels in (
+        LABELS[:, None],
+        LABELS.astype("uint8"),
+        LABELS.astype("float32"),
+        one_hot,
+        one_hot.astype("int64"),
+    ):
+        np.testing.assert_allclose(
+            value(make(name, reduction=None), labels), expected, rtol=1e-6, err_msg=str(labels)
+        )
+    np.testing.assert_allclose(value(make(name)), expected.mean(), rtol=1e-5)
+    np.testing.assert_allclose(value(make(name, reduction="sum")), expected.sum(), rtol=1e-5)
+
+
+@ALL
+def test_a_label_that_is_no_class_is_not_ignored(name):
+    of_others = value(make(name, reduction=None), np.array([0, 1, 2, 3, 4, 5, -1]))
+    assert np.isnan(of_others[5:]).all()
+
+
+@ALL
+@pytest.mark.parametrize("size", [0.0, 1e-4, 1e4])
+def test_gradients_are_finite(name, size):
+    """Right and wrong with certainty, and all alike."""
+    loss = make(name)
+    outputs = size * np.eye(5)[[0, 1, 2, 3, 4, 0, 1]]
+    if loss.takes_cosines:
+        outputs = np.clip(outputs, -1, 1)
+
+    def fn(values):
+        return loss(LABELS, values[0]), ()
+
+    (total, _), (gradient,) = backend.value_and_grad(
+        fn, [ops.convert_to_tensor(outputs.astype("float32"))]
+    )
+    gradient = ops.convert_to_numpy(gradient)
+    assert np.isfinite(float(ops.convert_to_numpy(total)))
+    assert np.isfinite(gradient).all()
+    # The last two are wrong: their labels' outputs must rise.
+    assert (gradient[[5, 6], LABELS[5:]] < 0).all()
+
+
+def test_the_factor_of_gcl_has_no_gradient_of_its_own():
+    """Central differences of CE, times the factor held fixed."""
+    loss, plain = (
+        losses.GCL(COUNTS, margin=0.1, scale=4.0, focal=power, reduction="sum")
+        for power in (2.0, 0.0)
+    )
+
+    def gradient(of):
+        found = backend.value_and_grad(
+            lambda values: (of(LABELS, values[0]), ()), [ops.convert_to_tensor(OUTPUTS)]
+        )
+        return ops.convert_to_numpy(found[1][0])
+
+    plain.reduction = None
+    factor = (1.0 - np.exp(-value(plain))) ** 2
+    plain.reduction = "sum"
+    np.testing.assert_allclose(
+        gradient(loss), factor[:, None] * gradient(plain), rtol=1e-4, atol=1e-6
+    )
+
+
+@ALL
+def test_config_round_trips(name):
+    loss = make(name, reduction="sum", name="mine", dtype="float32")
+    config = loss.get_config()
+    settings = {**LOSSES[name][1], "reduction": "sum", "name": "mine", "dtype": "float32"}
+    assert config == settings
+    again = keras.losses.deserialize(keras.losses.serialize(loss))
+    assert type(again) is type(loss)
+    assert again.get_config() == config
+    assert value(again) == value(loss)
+    assert make(name).name == name
+    assert "dtype" not in make(name).get_config()
+
+
+@ALL
+def test_half_precision_is_widened(name):
+    loss = make(name, dtype="float16")
+    assert loss.dtype == "float32"
+    outputs = OUTPUTS.astype("float16")
+    found = loss(LABELS, outputs)
+    assert keras.backend.standardize_dtype(found.dtype) == "float32"
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(found), value(make(name), outputs=outputs.astype("float32"))
+    )
+
+
+@ALL
+def test_a_saved_model_has_the_same_loss(name, tmp_path):
+    x, y = toy_batches(20)
+    loss = make(name)
+    head = cc.heads.Cosine(5, scale=1.0) if loss.takes_cosines else None
+    model = batch_norm_model(head=head, activity=None)
+    model.compile("sgd", loss)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    assert type(again.loss) is type(loss)
+    assert again.loss.get_config() == loss.get_config()
+    for each in (model, again):
+        regularisers = float(ops.convert_to_numpy(sum(each.losses)))
+        np.testing.assert_allclose(
+            float(ops.convert_to_numpy(each.compute_loss(x, y, each(x), training=False))),
+            value(loss, y, ops.convert_to_numpy(each(x))) + regularisers,
+            rtol=1e-5,
+        )
+    np.testing.assert_allclose(ops.convert_to_numpy(again(x)), ops.convert_to_numpy(model(x)))
+
+
+@pytest.mark.parametrize("name", ["class_balanced", "ldam"])
+def test_training_lowers_the_loss(name):
+    x, y = toy_batches(48)
+    loss = make(name)
+    head = cc.heads.Cosine(5, scale=1.0) if loss.takes_cosines else None
+    model = batch_norm_model(cc.sharpness.SAM(0.05), head=head, activity=None)
+    model.compile(keras.optimizers.SGD(0.05), loss)
+    history = model.fit(x, y, epochs=4, batch_size=24, shuffle=False, verbose=0).history["loss"]
+    assert history[-1] < history[0]
+
+
+def test_which_take_cosines():
+    cosine = {name for name in LOSSES if make(name).takes_cosines}
+    assert cosine == {"ldam", "gcl"}
+    assert all(make(name).scale == 12.0 for name in cosine)
+    assert all(make(name).from_logits for name in LOSSES)
+
+
+@pytest.mark.parametrize(
+    ("labels", "outputs", "words"),
+    [
+        (LABELS, OUTPUTS[:, :4], r"5 classes.*y_pred.shape=\(7, 4\)"),
+        (LABELS, OUTPUTS[:, None], r"y_pred.shape=\(7, 1, 5\)"),
+        (np.eye(5)[LABELS][:, :3], OUTPUTS, r"y_true.shape=\(7, 3\)"),
+        (np.zeros((7, 1, 1)), OUTPUTS, r"y_true.shape=\(7, 1, 1\)"),
+    ],
+)
+def test_shapes_that_do_not_fit(labels, outputs, words):
+    with pytest.raises(ValueError, match=words):
+        make("balanced_softmax")(labels, outputs)
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "words"),
+    [
+        (losses.LogitAdjustment, {"tau": -0.5}, "tau=-0.5"),
+        (losses.LogitAdjustment, {"tau": float("nan")}, "tau=nan"),
+        (losses.VectorScaling, {"tau": -1.0}, "tau=-1.0"),
+        (losses.VectorScaling, {"gamma": -0.1}, "gamma=-0.1"),
+        (losses.ClassBalanced, {"beta": 1.0}, "beta=1.0"),
+        (losses.ClassBalanced, {"beta": -0.1}, "beta=-0.1"),
+        (losses.ClassBalanced, {"gamma": -1.0}, "gamma=-1.0"),
+        (losses.LabelAwareSmoothing, {"head": 1.0}, "head=1.0"),
+        (losses.LabelAwareSmoothing, {"head": -0.1}, "head=-0.1"),
+        (losses.LabelAwareSmoothing, {"head": 0.1, "tail": 0.2}, "at most `head`.*tail=0.2"),
+        (losses.LabelAwareSmoothing, {"tail": -0.1}, "tail=-0.1"),
+        (losses.LabelAwareSmoothing, {"shape": "exp"}, "'exponential'.*shape='exp'"),
+        (losses.LabelAwareSmoothing, {"power": 0.0}, "power=0.0"),
+        (losses.LDAM, {"max_margin": 0.0}, "max_margin=0.0"),
+        (losses.LDAM, {"max_margin": 2.0}, "max_margin=2.0"),
+        (losses.LDAM, {"scale": 0.0}, "scale=0.0"),
+        (losses.GCL, {"scale": -1.0}, "scale=-1.0"),
+        (losses.GCL, {"amplitude": -0.5}, "amplitude=-0.5"),
+        (losses.GCL, {"margin": 2.0}, "margin=2.0"),
+        (losses.GCL, {"focal": -1.0}, "focal=-1.0"),
+        (losses.BalancedSoftmax, {"reduction": "average"}, "reduction=average"),
+    ],
+)
+def test_bad_settings(kind, settings, words):
+    with pytest.raises(ValueError, match=rf"(?s){words}"):
+        kind(COUNTS, **settings)
+
+
+def test_bad_settings_without_counts():
+    with pytest.raises(ValueError, match=r"gamma=-2\.0"):
+        losses.Focal(-2.0)
+    with pytest.raises(ValueError, match=r"beta=1\.0"):
+        losses.effective_number_weights(COUNTS, 1.0)
+
+
+@pytest.mark.parametrize("name", [name for name in LOSSES if name != "focal"])
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [([5], "two classes"), ([5, 0, 3], "class 1 has 0"), ([5, 2.5], "class 1 has 2.5")],
+)
+def test_bad_class_counts(name, counts, words):
+    with pytest.raises(ValueError, match=words):
+        LOSSES[name][0](counts)
