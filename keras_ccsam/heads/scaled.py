@@ -71,9 +71,10 @@ class Scaled(keras.layers.Layer):
 
         The function is the same, and the `Dense` alone has it then.
         """
+        scales = ops.convert_to_tensor(self.scales)
         for variable in DenseClosedForm(self.dense).perturbed_weights:
-            variable.assign(variable * self.scales)
-        self.scales.assign(ops.ones_like(self.scales))
+            variable.assign(variable * scales)
+        self.scales.assign(ops.ones_like(scales))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """(B, K)."""
