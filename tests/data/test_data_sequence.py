@@ -7,6 +7,7 @@ import pytest
 
 import keras_ccsam.data as ccdata
 from keras_ccsam.data.samplers import epoch_plan
+from keras_ccsam.training.retraining import check_options
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +138,11 @@ def test_with_options(data):
         ({"augment": ("blur",)}, "augment='blur'"),
         ({"images_per_class": 0}, "images_per_class=0"),
         ({"replica": 2, "replicas": 2}, "replica=2"),
+        ({"deferred_sampler": "none"}, "sampler='none'"),
+        ({"deferred_sampler": "progressively_balanced"}, "epochs=None"),
+        ({"deferred_sampler": "square_root", "deferred_from": -1}, "deferred_from=-1"),
+        ({"deferred_sampler": "square_root", "deferred_from": 0.8}, "deferred_from=0.8"),
+        ({"deferred_from": 3}, "deferred_from=3 without deferred_sampler"),
     ],
 )
 def test_bad_options(data, options, message):
@@ -154,6 +160,34 @@ def test_progressively_balanced_over_epochs(data):
     train.set_epoch(4)
     counts = np.bincount(np.concatenate([y for _, y in train]))
     assert counts.max() < 2 * counts.min()
+
+
+def test_a_deferred_sampler_takes_over_at_its_epoch(data):
+    deferred = {"deferred_sampler": "inverse_frequency", "deferred_from": 2}
+    train = data.batches(**OPTIONS, **deferred)
+    before = data.batches(**OPTIONS)
+    after = data.batches(**OPTIONS, sampler="inverse_frequency")
+    # In any order: an epoch's batches do not depend on those before.
+    for epoch in (3, 1, 2, 0):
+        expected, other = (before, after) if epoch < 2 else (after, before)
+        for each in (train, expected, other):
+            each.set_epoch(epoch)
+        assert all(same(train[step], expected[step]) for step in range(len(train)))
+        assert not same(train[0], other[0])
+        assert ("inverse_frequency" in repr(train)) == (epoch >= 2)
+    train.set_epoch(5)
+    rare = np.mean(np.concatenate([y["labels"] for _, y in train]) == 3)
+    assert 0.17 < rare < 0.33  # 1 of 4 classes, against 4 % of the images
+    always = data.batches(**OPTIONS, deferred_sampler="inverse_frequency")
+    after.set_epoch(0)
+    assert same(always[0], after[0])
+
+
+def test_a_second_stage_does_not_inherit_the_deferred_sampler(data):
+    train = data.batches(deferred_sampler="inverse_frequency", deferred_from=1)
+    stage2 = check_options(train, sampler="class_balanced")
+    stage2.set_epoch(1)
+    assert "class_balanced" in repr(stage2)
 
 
 def test_replicas_share_an_epoch(data):
