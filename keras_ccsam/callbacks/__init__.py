@@ -4,3 +4,5 @@ from keras_ccsam.callbacks.classifier_retraining import (
     ClassifierRetraining as ClassifierRetraining,
 )
 from keras_ccsam.callbacks.metrics_log import MetricsLog as MetricsLog
+from keras_ccsam.callbacks.weight_averaging import WeightAveraging as WeightAveraging
+from keras_ccsam.callbacks.weight_averaging import averaging_start as averaging_start
