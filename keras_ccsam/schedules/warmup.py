@@ -27,6 +27,7 @@ from typing import Any, Self
 import keras
 from keras import ops
 
+from keras_ccsam.schedules.rates import rate_dtype, whole
 from keras_ccsam.typing import Tensor
 
 
@@ -42,8 +43,8 @@ class _Warmup(keras.optimizers.schedules.LearningRateSchedule):
                 raise ValueError(f"`{key}` must be a rate of at least 0. Received: {key}={rate}")
         self.peak = float(peak)
         self.start = float(start)
-        self.warmup_steps = _whole("warmup_steps", warmup_steps, least=0)
-        self.interval = _whole("interval", interval, least=1)
+        self.warmup_steps = whole("warmup_steps", warmup_steps, least=0)
+        self.interval = whole("interval", interval, least=1)
         self.name = name
 
     def __call__(self, step: Tensor) -> Tensor:
@@ -52,7 +53,7 @@ class _Warmup(keras.optimizers.schedules.LearningRateSchedule):
         after = self._after_warmup(step, held)
         if not self.warmup_steps:
             return after
-        progress = ops.cast(held + self.interval, _dtype()) / self.warmup_steps
+        progress = ops.cast(held + self.interval, rate_dtype()) / self.warmup_steps
         warming = (1.0 - progress) * self.start + progress * self.peak
         return ops.where(held + self.interval < self.warmup_steps, warming, after)
 
@@ -100,7 +101,7 @@ class WarmupSteps(_Warmup):
         name: str = "warmup_steps",
     ) -> None:
         super().__init__(peak, warmup_steps, start, interval, name)
-        self.boundaries = [_whole("boundaries", value, least=1) for value in boundaries]
+        self.boundaries = [whole("boundaries", value, least=1) for value in boundaries]
         if any(b <= a for a, b in zip(self.boundaries, self.boundaries[1:], strict=False)):
             raise ValueError(f"`boundaries` must increase. Received: boundaries={boundaries}")
         if self.boundaries and self.boundaries[0] < self.warmup_steps:
@@ -135,7 +136,7 @@ class WarmupSteps(_Warmup):
             start: Rate that the warm-up departs from.
             per_epoch: Change the rate once an epoch, as torch codebases do, or at every step.
         """
-        steps = _whole("steps_per_epoch", steps_per_epoch, least=1)
+        steps = whole("steps_per_epoch", steps_per_epoch, least=1)
         return cls(
             peak,
             round(warmup * steps),
@@ -147,9 +148,9 @@ class WarmupSteps(_Warmup):
 
     def _after_warmup(self, step: Tensor, held: Tensor) -> Tensor:
         rates = [self.peak * self.factor**n for n in range(len(self.boundaries) + 1)]
-        rate = ops.convert_to_tensor(rates[0], _dtype())
+        rate = ops.convert_to_tensor(rates[0], rate_dtype())
         for boundary, value in zip(self.boundaries, rates[1:], strict=True):
-            rate = ops.where(step >= boundary, ops.convert_to_tensor(value, _dtype()), rate)
+            rate = ops.where(step >= boundary, ops.convert_to_tensor(value, rate_dtype()), rate)
         return rate
 
     def get_config(self) -> dict[str, Any]:
@@ -185,7 +186,7 @@ class WarmupCosine(_Warmup):
         name: str = "warmup_cosine",
     ) -> None:
         super().__init__(peak, warmup_steps, start, interval, name)
-        self.total_steps = _whole("total_steps", total_steps, least=1)
+        self.total_steps = whole("total_steps", total_steps, least=1)
         if self.total_steps <= self.warmup_steps:
             raise ValueError(
                 f"`total_steps` must be more than the warm-up's {self.warmup_steps} steps. "
@@ -218,7 +219,7 @@ class WarmupCosine(_Warmup):
             start: Rate that the warm-up departs from.
             per_epoch: Change the rate once an epoch, as torch codebases do, or at every step.
         """
-        steps = _whole("steps_per_epoch", steps_per_epoch, least=1)
+        steps = whole("steps_per_epoch", steps_per_epoch, least=1)
         return cls(
             peak,
             round(warmup * steps),
@@ -230,23 +231,10 @@ class WarmupCosine(_Warmup):
 
     def _after_warmup(self, step: Tensor, held: Tensor) -> Tensor:
         length = self.total_steps - self.warmup_steps
-        passed = ops.cast(ops.clip(held - self.warmup_steps, 0, length), _dtype())
+        passed = ops.cast(ops.clip(held - self.warmup_steps, 0, length), rate_dtype())
         # cos^2 keeps its relative precision near the end, where (1 + cos) / 2 cancels.
         share = ops.square(ops.cos(passed / length * (math.pi / 2)))
         return self.end + (self.peak - self.end) * share
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "total_steps": self.total_steps, "end": self.end}
-
-
-def _dtype() -> str:
-    """Rates span five decades: half precision is not enough, whatever the default float is."""
-    return "float64" if keras.config.floatx() == "float64" else "float32"
-
-
-def _whole(name: str, value: float, least: int) -> int:
-    if isinstance(value, bool) or not float(value).is_integer() or value < least:
-        raise ValueError(
-            f"`{name}` must be a whole number of at least {least}. Received: {name}={value}"
-        )
-    return int(value)
