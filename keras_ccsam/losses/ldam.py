@@ -28,7 +28,7 @@ class LDAM(CosineLoss):
 
     Args:
         class_counts: n_c, the number of training images of each class.
-        max_margin: m_max, of the rarest class, in (0, 2): cosines span 2. 0.5 by default.
+        max_margin: m_max, of the rarest class, in [0, 2): cosines span 2. 0.5 by default.
         scale: s, above 0. 30 by default.
         reduction, name, dtype: of `keras.losses.Loss`.
 
@@ -47,7 +47,7 @@ class LDAM(CosineLoss):
         dtype: Any = None,
     ) -> None:
         super().__init__(class_counts, scale, reduction, name, dtype)
-        require(0.0 < max_margin < 2.0, "max_margin", max_margin, "in (0, 2)")
+        require(0.0 <= max_margin < 2.0, "max_margin", max_margin, "in [0, 2)")
         self.max_margin = float(max_margin)
         least = min(self.class_counts)
         self.margins = tuple(self.max_margin * (least / n) ** 0.25 for n in self.class_counts)

@@ -165,11 +165,10 @@ def _override(values: dict[str, Any], chosen: dict[str, Any]) -> dict[str, Any]:
             received = f"stage2.{key}={value}"
         else:
             received = f"stage2={second}"
-        two = [name for name in names() if "stage2" in _builtin("methods", name)]
         raise ValueError(
             f"the recipe {values['name']!r} has no second stage, and an override cannot add one: "
-            f"take one that has ({', '.join(two)}), or write [stage2] into a TOML file of your "
-            f"own. Received: {received}"
+            "take one that has, such as 'crt' or 'ccsam', or write [stage2] into a TOML file of "
+            f"your own. Received: {received}"
         )
     values = merge(values, chosen)
     if _is_none(values.get("stage2")):

@@ -1,12 +1,12 @@
 """From a recipe's stages to their learning-rate schedules."""
 
-import keras
+from typing import Any, TypeAlias
 
 from keras_ccsam import schedules
 from keras_ccsam.callbacks.start import first_epoch
 from keras_ccsam.recipes.schema_stages import Average, Stage1, Stage2
 
-Schedule = keras.optimizers.schedules.LearningRateSchedule
+Schedule: TypeAlias = Any  # a keras.optimizers.schedules.LearningRateSchedule
 
 
 def stage1_rate(stage: Stage1, steps: int) -> Schedule:
@@ -34,7 +34,7 @@ def stage2_rate(stage: Stage2, steps: int) -> Schedule | float:
         return _averaged(schedule, stage.average, stage.epochs, steps)
     if stage.average is None:
         return stage.lr
-    constant = schedules.WarmupSteps(stage.lr, 0, (), interval=steps)
+    constant = schedules.WarmupSteps(stage.lr, 0, (), 1.0, interval=steps)
     return _averaged(constant, stage.average, stage.epochs, steps)
 
 

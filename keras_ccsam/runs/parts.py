@@ -37,22 +37,18 @@ def train_batches(recipe: Recipe, images: data.LongTailedData) -> data.BatchSequ
     the same shape; a set smaller than one batch keeps it.
     """
     stage = recipe.stage1
-    deferred: dict[str, Any] = {}
+    sampling: dict[str, Any] = {"sampler": stage.sampler, "epochs": stage.epochs}
     if stage.resample is not None:
-        deferred = {
-            "deferred_sampler": stage.resample.sampler,
-            "deferred_from": first_epoch(stage.resample.start, stage.epochs),
-        }
+        sampling["deferred_sampler"] = stage.resample.sampler
+        sampling["deferred_from"] = first_epoch(stage.resample.start, stage.epochs)
     return images.batches(
         "train",
         batch_size=stage.batch_size,
         augment=stage.augment,
         mixup=stage.mixup,
-        sampler=stage.sampler,
-        epochs=stage.epochs,
         seed=recipe.seed,
         drop_remainder=sum(images.class_counts) >= stage.batch_size,
-        **deferred,
+        **sampling,
     )
 
 

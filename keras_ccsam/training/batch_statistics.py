@@ -17,7 +17,7 @@ import numpy as np
 from keras import ops
 
 from keras_ccsam import backend
-from keras_ccsam.training.retraining import RetrainingModel
+from keras_ccsam.training.retraining_model import RetrainingModel
 from keras_ccsam.typing import Tensor
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_ccsam.training.model import check_labels
+from keras_ccsam.training.label_check import check_labels
 from keras_ccsam.training.targets import class_indices
 from keras_ccsam.typing import Tensor
 

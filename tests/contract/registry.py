@@ -40,6 +40,8 @@ class Method:
         head: makes the head.
         limit: the method at its limit, and the name of the entry that it then equals.
         tolerance: of that equality, on weights after a few steps.
+        along_regularisers: how far regularisers alone may take its weights from the plain step's:
+            a method that perturbs along the whole loss steps along them too. None: anywhere.
     """
 
     sharpness: Callable[[], Any] = ERM
@@ -47,6 +49,7 @@ class Method:
     head: Callable[[], Any] = lambda: keras.layers.Dense(5, name="classifier")
     limit: "tuple[Method, str] | None" = None
     tolerance: float = 1e-6
+    along_regularisers: float | None = 1e-6
 
 
 def cosine(scale: float = 1.0) -> Callable[[], Any]:
@@ -64,9 +67,12 @@ def equals(other: str, *, tolerance: float = 1e-6, **parts: Any) -> dict[str, An
 METHODS = {
     "erm": Method(),
     "cosine": Method(head=cosine(30.0)),
-    "sam": Method(lambda: SAM(0.05), **equals("erm", sharpness=lambda: SAM(0.0))),
+    "sam": Method(
+        lambda: SAM(0.05), along_regularisers=2e-2, **equals("erm", sharpness=lambda: SAM(0.0))
+    ),
     "asam": Method(
         lambda: SAM(0.5, adaptive=True),
+        along_regularisers=2e-2,
         **equals("erm", sharpness=lambda: SAM(0.0, adaptive=True)),
     ),
     "ccsam": Method(
@@ -90,16 +96,19 @@ METHODS = {
     ),
     "gradient-norm": Method(
         lambda: GradientNorm(0.05, 0.8),
+        along_regularisers=2e-2,
         **equals("sam", sharpness=lambda: GradientNorm(0.05, 1.0), tolerance=1e-5),
     ),
     "gradient-norm-published": Method(
         lambda: GradientNorm(0.05, 0.8, variant="published"),
+        along_regularisers=None,
         **equals(
             "sam", sharpness=lambda: GradientNorm(0.05, 1.0, variant="published"), tolerance=1e-5
         ),
     ),
     "gaussian": Method(
         lambda: GaussianPerturbation(0.1),
+        along_regularisers=2e-2,
         **equals("erm", sharpness=lambda: GaussianPerturbation(0.0)),
     ),
     "imbsam": Method(
@@ -157,7 +166,9 @@ METHODS = {
             tolerance=1e-5,
         ),
     ),
-    "ldam-sam": on_cosines(lambda: losses.LDAM(COUNTS), lambda: SAM(0.05)),
+    "ldam-sam": on_cosines(
+        lambda: losses.LDAM(COUNTS), lambda: SAM(0.05), along_regularisers=2e-2
+    ),
     "ldam-ccsam": on_cosines(
         lambda: losses.LDAM(COUNTS),
         lambda: ClassConditional(COUNTS, 0.5),

@@ -32,7 +32,11 @@ def build(method, activity=False, dropout=0.0, seed=0):
     if activity:
         x = keras.layers.ActivityRegularization(l2=0.1)(x)
     model = cc.SharpnessAwareModel(keras.Model(inputs, x), method.head(), method.sharpness())
-    model.compile(keras.optimizers.SGD(0.05, momentum=0.9), method.loss(), metrics=["accuracy"])
+    optimizer = keras.optimizers.SGD(0.05, momentum=0.9)
+    if keras.config.dtype_policy().name == "mixed_float16":
+        # Keras' first scale overflows on large gradients, and skips the few steps that a test has.
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=256.0)
+    model.compile(optimizer, method.loss(), metrics=["accuracy"])
     return model
 
 
@@ -109,9 +113,8 @@ def test_weights_and_added_losses_count(name):
     theirs = weights(trained(plain, sample_weight=nothing, activity=True))
     untouched = weights(build(METHODS[name], activity=True))
     assert np.isfinite(ours).all()
-    # SAM's ascent goes along the regularisers: they are all that is left of the loss here.
-    tolerance = 2e-2 if "sam" in name or "gradient" in name or "gauss" in name else 1e-6
-    np.testing.assert_allclose(ours, theirs, atol=tolerance)
+    if METHODS[name].along_regularisers is not None:
+        np.testing.assert_allclose(ours, theirs, atol=METHODS[name].along_regularisers)
     assert np.abs(ours - untouched).max() > 1e-4
     some = np.linspace(0.0, 2.0, 40).astype("float32")
     weighted = weights(trained(METHODS[name], sample_weight=some, activity=True))
@@ -130,7 +133,7 @@ def test_it_runs_in_mixed_precision(name, policy):
     start = weights(build(METHODS[name]))
     moved = np.linalg.norm(full - start)
     # The same way to the precision of the type: a radius of scaled gradients would be far off.
-    assert 0.3 * moved < np.linalg.norm(mixed - start) < 3.0 * moved
+    assert np.linalg.norm(mixed - full) < 0.2 * moved
 
 
 def test_models_saved_here_load_on_the_other_backends(tmp_path):
