@@ -6,6 +6,7 @@ Importing this package registers every layer, loss, metric and schedule for `ker
 from keras_ccsam import callbacks as callbacks
 from keras_ccsam import data as data
 from keras_ccsam import heads as heads
+from keras_ccsam import layers as layers
 from keras_ccsam import losses as losses
 from keras_ccsam import metrics as metrics
 from keras_ccsam import models as models

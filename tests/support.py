@@ -113,6 +113,17 @@ def batch_norm_model(
     return cc.SharpnessAwareModel(backbone, head, sharpness, **kwargs)
 
 
+def batch_norm_inputs(model: Any, x: np.ndarray) -> np.ndarray:
+    """What the BatchNorm of `batch_norm_model` is given, by explicit loops in float64."""
+    conv = model.backbone.get_layer("conv")
+    kernel, bias = (np.asarray(weight, "float64") for weight in conv.get_weights())
+    outputs = np.zeros((len(x), 4, 4, kernel.shape[3])) + bias
+    for i, j in np.ndindex(4, 4):
+        patch = np.asarray(x[:, i : i + 3, j : j + 3], "float64")
+        outputs[:, i, j] += np.einsum("bhwc,hwcd->bd", patch, kernel)
+    return outputs
+
+
 def toy_batches(samples: int = 60, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Learnable images of five long-tailed classes."""
     rng = np.random.default_rng(seed)

@@ -14,7 +14,7 @@ COMMAND_LINE = ROOT / "cli"
 LEVELS = (
     {"typing", "atomic"},
     {"backend"},
-    {"heads"},
+    {"heads", "layers"},
     {"sharpness"},
     {"training"},
     {"data", "models", "losses", "metrics", "schedules"},

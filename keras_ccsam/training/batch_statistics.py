@@ -81,8 +81,8 @@ class _Statistics(keras.Model):
     """Puts out a batch's statistics, each as one row, so that `predict` stacks them."""
 
     def __init__(self, network: Any) -> None:
-        # Without autocast: the network casts its own inputs and reads full-precision weights.
-        super().__init__(name="batch_statistics", autocast=False)
+        # The network casts its own inputs and weights.
+        super().__init__(name="batch_statistics", dtype=keras.config.floatx(), autocast=False)
         self.network = network
         self.built = True
 

@@ -254,7 +254,8 @@ class SharpnessAwareModel(keras.Model):
         """A functional Keras model of stock layers that loads where this package is not installed.
 
         It shares the backbone's layers and copies the head's weights. A `heads.Cosine` becomes
-        unit-normalised features and a `Dense` with normalised columns.
+        unit-normalised features and a `Dense` with normalised columns. A backbone with
+        `layers.SpectralNormalization` is copied, with the normalised kernels in stock layers.
 
         Raises:
             ValueError: if the backbone is not a functional or sequential model.

@@ -11,22 +11,11 @@ from keras_ccsam.training.batch_statistics import (
     batch_statistics,
     recompute_batch_statistics,
 )
-from tests.support import batch_norm_model, toy_batches
+from tests.support import batch_norm_inputs, batch_norm_model, toy_batches
 
 
 def as_numpy(variables):
     return [np.array(ops.convert_to_numpy(v.value)) for v in variables]
-
-
-def conv_output(model, x):
-    """What BatchNorm sees, by explicit loops in float64."""
-    kernel, bias = (w.astype("float64") for w in model.backbone.get_layer("conv").get_weights())
-    out = np.zeros((len(x), 4, 4, kernel.shape[3])) + bias
-    for i in range(4):
-        for j in range(4):
-            patch = x[:, i : i + 3, j : j + 3].astype("float64")
-            out[:, i, j] += np.einsum("bhwc,hwcd->bd", patch, kernel)
-    return out
 
 
 @pytest.fixture
@@ -44,7 +33,7 @@ def test_one_batch_and_nothing_is_written(model):
     pairs = batch_statistics(model, ops.convert_to_tensor(x))
     norm = model.backbone.get_layer("norm")
     assert pairs[0][0] is norm.moving_mean and pairs[1][0] is norm.moving_variance
-    seen = conv_output(model, x)
+    seen = batch_norm_inputs(model, x)
     for (_, value), expected in zip(
         pairs, (seen.mean((0, 1, 2)), seen.var((0, 1, 2))), strict=True
     ):
@@ -62,7 +51,7 @@ def test_at_other_weights(model):
         model, ops.convert_to_tensor(x), [*state, (conv.kernel, 2.0 * conv.kernel.value)]
     )
     conv.kernel.assign(2.0 * conv.kernel.value)
-    expected = conv_output(model, x).var((0, 1, 2))
+    expected = batch_norm_inputs(model, x).var((0, 1, 2))
     np.testing.assert_allclose(ops.convert_to_numpy(pairs[1][1]), expected, rtol=2e-5)
 
 
@@ -77,7 +66,7 @@ def test_recomputed_statistics_are_plain_means_over_batches(model):
     sizes = [len(batches[step][0]) for step in range(len(batches))]
     assert sizes[-1] < sizes[0], "the last batch must count as much as a full one"
     batches.set_epoch(0)
-    seen = [conv_output(model, batches[step][0]) for step in range(len(batches))]
+    seen = [batch_norm_inputs(model, batches[step][0]) for step in range(len(batches))]
     means = np.mean([s.mean((0, 1, 2)) for s in seen], axis=0)
     variances = np.mean([s.var((0, 1, 2)) for s in seen], axis=0)
     np.testing.assert_allclose(as_numpy([norm.moving_mean])[0], means, rtol=2e-5, atol=2e-6)
