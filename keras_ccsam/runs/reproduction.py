@@ -129,7 +129,7 @@ class Reproduction:
         parts = [f"{self.table.title} ({self.table.source}).", self.table.note]
         parts += [_SCALES[self.scale], self._numbers(), self._best()]
         if self.overrides:
-            parts.append(f"Changed in every recipe: {', '.join(self.overrides)}.")
+            parts.append(f"Changed: {', '.join(self.overrides)}.")
         for reason, rows in self.missing.items():
             parts.append(f"Missing: {', '.join(rows)}: {reason}")
         return " ".join(part for part in parts if part)
