@@ -63,28 +63,69 @@ def runtime_options(function: F) -> F:
 
 def recipe_options(function: F) -> F:
     """Add what changes a recipe: the fields of `Choices` but for the seed."""
-    options = (
+    return _apply(
+        function,
         click.option(
             "--data", "dataset", metavar="NAME", help="Dataset, see ccsam data list. [digits-lt]"
         ),
-        click.option(
-            "--data-path", metavar="PATH", help="Local file or folder of it; else a download."
-        ),
+        _DATA_PATH,
         click.option(
             "--imbalance-ratio",
             type=float,
             metavar="R",
             help="Images of the largest class over those of the smallest.",
         ),
-        click.option("--epochs", type=int, metavar="N", help="Epochs of stage 1."),
-        click.option(
-            "--set",
-            "settings",
-            multiple=True,
-            metavar="KEY=VALUE",
-            help="Change any value of the recipe, as in stage2.epochs=10; may be repeated.",
-        ),
+        _EPOCHS,
+        _SETTINGS,
     )
+
+
+def change_options(function: F) -> F:
+    """Add what changes recipes whose data is settled: `recipe_options` without name and ratio."""
+    return _apply(function, _DATA_PATH, _EPOCHS, _SETTINGS)
+
+
+def seeds_option(function: F) -> F:
+    """Add `--seeds`, for `parse_seeds` to read."""
+    return click.option(
+        "--seeds",
+        default="1",
+        metavar="N|A,B,...",
+        show_default=True,
+        help="How many seeds, from 0 on; or the seeds themselves, as in 0,7,42.",
+    )(function)
+
+
+def parse_seeds(text: str) -> int | tuple[int, ...]:
+    """Read `--seeds`: `3` is how many, `0,7,42` are the seeds.
+
+    Raises:
+        ValueError: It is neither, there is none, or one comes twice.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    usable = all(part.isdecimal() for part in parts) and len(set(map(int, parts))) == len(parts)
+    if not usable or parts == ["0"]:
+        raise ValueError(
+            "--seeds must be how many seeds, at least 1, or different seeds separated by commas, "
+            f"as in 0,7,42. Received: --seeds={text}"
+        )
+    return int(parts[0]) if len(parts) == 1 else tuple(map(int, parts))
+
+
+_DATA_PATH = click.option(
+    "--data-path", metavar="PATH", help="Local file or folder of it; else a download."
+)
+_EPOCHS = click.option("--epochs", type=int, metavar="N", help="Epochs of stage 1.")
+_SETTINGS = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change any value of the recipe, as in stage2.epochs=10; may be repeated.",
+)
+
+
+def _apply(function: F, *options: Callable[[F], F]) -> F:
     for option in reversed(options):
         function = option(function)
     return function

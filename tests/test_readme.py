@@ -7,9 +7,8 @@ from pathlib import Path
 import click
 import keras
 import pytest
-from keras_ccsam_cli.commands.compare import parse_seeds
 from keras_ccsam_cli.main import COMMANDS, cli
-from keras_ccsam_cli.options import Choices
+from keras_ccsam_cli.options import Choices, parse_seeds
 
 from keras_ccsam import recipes
 

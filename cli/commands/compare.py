@@ -8,20 +8,14 @@ import click
 
 from ..console import say
 from ..errors import debug_option
-from ..options import Choices, recipe_options, runtime_options
+from ..options import Choices, parse_seeds, recipe_options, runtime_options, seeds_option
 from ..runtime import prepare
 
 
 @click.command()
 @click.argument("recipe_names", nargs=-1, required=True, metavar="RECIPE...")
 @recipe_options
-@click.option(
-    "--seeds",
-    default="1",
-    metavar="N|A,B,...",
-    show_default=True,
-    help="How many seeds, from 0 on; or the seeds themselves, as in 0,7,42.",
-)
+@seeds_option
 @runtime_options
 @click.option(
     "--out",
@@ -60,19 +54,3 @@ def command(
     say(comparison.table())
     say()
     say(f"The runs are in {comparison.path}")
-
-
-def parse_seeds(text: str) -> int | tuple[int, ...]:
-    """Read `--seeds`: `3` is how many, `0,7,42` are the seeds.
-
-    Raises:
-        ValueError: It is neither, there is none, or one comes twice.
-    """
-    parts = [part.strip() for part in text.split(",")]
-    usable = all(part.isdecimal() for part in parts) and len(set(map(int, parts))) == len(parts)
-    if not usable or parts == ["0"]:
-        raise ValueError(
-            "--seeds must be how many seeds, at least 1, or different seeds separated by commas, "
-            f"as in 0,7,42. Received: --seeds={text}"
-        )
-    return int(parts[0]) if len(parts) == 1 else tuple(map(int, parts))

@@ -34,7 +34,8 @@ def compare(
 
     Recipes whose first stages are the same (`Recipe.stage1_digest`) share it: cRT continues the
     cross-entropy run of the same seed. The numbers are those of separate runs. In a folder that a
-    comparison was interrupted in, finished runs are kept and the others trained.
+    comparison was interrupted in, finished runs are kept and the others trained; any finished run
+    in it lends its first stage.
 
     Args:
         recipes: on the same data, with different names.
@@ -50,17 +51,17 @@ def compare(
             has been written then.
     """
     verbosity(progress, 1)
-    seeds = _checked_seeds(seeds)
+    seeds = checked_seeds(seeds)
     _check_recipes(recipes)
     folder = Path(fresh(f"compare-{recipes[0].setting}") if out is None else out)
-    planned = [(override(r, f"seed={seed}"), seed) for seed in seeds for r in recipes]
-    _check_folder(folder, planned)
-    _check_models(recipes)
+    check_folder(folder, recipes, seeds)
+    check_models(recipes)
+    planned = seeded(recipes, seeds)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / _STATE, {"kind": "comparison", "status": "running"})
-    trained: dict[str, Path] = {}
+    trained = first_stages(folder)
     for number, (recipe, seed) in enumerate(planned, start=1):
-        directory = RunDirectory(_path(folder, recipe, seed))
+        directory = RunDirectory(run_path(folder, recipe, seed))
         if directory.status() != "complete":
             _set_aside(directory.path)
             if progress != "none":
@@ -81,24 +82,61 @@ def compare(
 
 
 def _collect(folder: Path, recipes: Sequence[Recipe], seeds: tuple[int, ...]) -> Comparison:
-    rows = tuple(
-        Row(
-            recipe.name,
-            recipe.description,
-            override(recipe, "seed=0").digest(),
-            tuple(RunDirectory(_path(folder, recipe, seed)).results() for seed in seeds),
-        )
-        for recipe in recipes
-    )
+    rows = tuple(row(folder, recipe, seeds) for recipe in recipes)
     first = rows[0].results[0]
     return Comparison(folder, first["data"], tuple(first["class_counts"]), seeds, rows)
 
 
-def _path(folder: Path, recipe: Recipe, seed: int) -> Path:
+def row(folder: Path, recipe: Recipe, seeds: Sequence[int]) -> Row:
+    """Return a recipe's row, read from its runs in a comparison's folder.
+
+    Raises:
+        ValueError: a run is not there, or not finished.
+    """
+    return Row(
+        recipe.name,
+        recipe.description,
+        override(recipe, "seed=0").digest(),
+        tuple(RunDirectory(run_path(folder, recipe, seed)).results() for seed in seeds),
+    )
+
+
+def run_path(folder: Path, recipe: Recipe, seed: int) -> Path:
+    """Return where a comparison keeps the run of a recipe and seed."""
     return folder / f"{recipe.name}-seed{seed}"
 
 
-def _checked_seeds(seeds: Sequence[int] | int) -> tuple[int, ...]:
+def seeded(recipes: Sequence[Recipe], seeds: Sequence[int]) -> list[tuple[Recipe, int]]:
+    """Return every run of a comparison, in the order they are trained in."""
+    return [(override(recipe, f"seed={seed}"), seed) for seed in seeds for recipe in recipes]
+
+
+def first_stages(folder: Path) -> dict[str, Path]:
+    """Return the runs of a comparison's folder that can lend their first stage, by its digest.
+
+    Every finished run of this backend can, also of an earlier comparison in the same folder. Those
+    that trained their first stage themselves go first.
+    """
+    found = []
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        directory = RunDirectory(path)
+        if directory.status() != "complete" or not directory.stage1_file.is_file():
+            continue
+        results = directory.results()
+        if results.get("backend") == keras.backend.backend() and "stage1_digest" in results:
+            found.append((results.get("stage1_from") is not None, results["stage1_digest"], path))
+    lending: dict[str, Path] = {}
+    for _, digest, path in sorted(found):
+        lending.setdefault(digest, path)
+    return lending
+
+
+def checked_seeds(seeds: Sequence[int] | int) -> tuple[int, ...]:
+    """Return the seeds that `seeds` stands for.
+
+    Raises:
+        ValueError: there is none, one comes twice, or one is negative.
+    """
     chosen = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
     if not chosen or len(set(chosen)) < len(chosen) or min(chosen) < 0:
         raise ValueError(
@@ -124,21 +162,29 @@ def _check_recipes(recipes: Sequence[Recipe]) -> None:
             )
 
 
-def _check_models(recipes: Sequence[Recipe]) -> None:
-    """Build each model once: the last recipe's mistake must not show after hours of the others."""
+def check_models(recipes: Sequence[Recipe]) -> None:
+    """Build each model once: the last recipe's mistake must not show after hours of the others.
+
+    Raises:
+        ValueError: the data cannot be had, or a model cannot be built.
+    """
     images = parts.load_data(recipes[0].data)
     for recipe in recipes:
         parts.build_model(recipe, images, len(parts.train_batches(recipe, images)))
 
 
-def _check_folder(folder: Path, planned: Sequence[tuple[Recipe, int]]) -> None:
-    """Accept a free folder, or one of the same comparison."""
+def check_folder(folder: Path, recipes: Sequence[Recipe], seeds: Sequence[int]) -> None:
+    """Accept a free folder, or one of the same comparison.
+
+    Raises:
+        ValueError: the folder holds anything else, or runs of other recipes or of another backend.
+    """
     state = folder / _STATE
     if not (state.is_file() and read_json(state).get("kind") == "comparison"):
         require_free(folder)
         return
-    for recipe, seed in planned:
-        directory = RunDirectory(_path(folder, recipe, seed))
+    for recipe, seed in seeded(recipes, seeds):
+        directory = RunDirectory(run_path(folder, recipe, seed))
         if directory.status() == "absent":
             continue
         if directory.recipe().digest() != recipe.digest():
@@ -150,7 +196,7 @@ def _check_folder(folder: Path, planned: Sequence[tuple[Recipe, int]]) -> None:
         if backend != keras.backend.backend():
             raise ValueError(
                 f"the folder's runs were trained with {backend}, and times cannot be compared "
-                f"across backends; continue with {backend}. "
+                f"across backends; continue with {backend}, or name another folder. "
                 f"Received: backend={keras.backend.backend()!r}"
             )
 

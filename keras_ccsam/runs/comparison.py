@@ -8,7 +8,7 @@ from typing import Any
 
 from keras_ccsam.runs import table
 
-_GROUPS = ("many", "medium", "few")
+GROUPS = ("many", "medium", "few")
 # Columns on the validation split, with their names in a report.
 _VALIDATION = {"validation": "overall", "validation_balanced": "balanced"}
 
@@ -70,7 +70,7 @@ class Comparison:
     def groups(self) -> tuple[str, ...]:
         """The groups of classes that the data has."""
         present = self.rows[0].results[0]["test"]["groups"]
-        return tuple(name for name in _GROUPS if name in present)
+        return tuple(name for name in GROUPS if name in present)
 
     @property
     def has_validation(self) -> bool:
@@ -139,14 +139,15 @@ class Comparison:
                     "recipe": row.recipe,
                     "description": row.description,
                     "digest": row.digest,
-                    **{column: _summary(row.values(column)) for column in columns},
+                    **{column: summary(row.values(column)) for column in columns},
                 }
                 for row in self.rows
             ],
         }
 
 
-def _summary(values: Sequence[float | None]) -> dict[str, Any]:
+def summary(values: Sequence[float | None]) -> dict[str, Any]:
+    """Return the values with their mean and sample deviation; None where a value is missing."""
     numbers = [value for value in values if value is not None]
     whole = bool(numbers) and len(numbers) == len(values)
     return {

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from keras_ccsam_cli import runtime
-from keras_ccsam_cli.commands.compare import parse_seeds
 from keras_ccsam_cli.main import cli
+from keras_ccsam_cli.options import parse_seeds
 
 Refused = Callable[..., str]
 
@@ -139,6 +139,28 @@ CASES: dict[str, tuple[tuple[str, ...], str, str]] = {
     "no seeds": (("compare", "ce", "--seeds", "0"), "--seeds=0", "at least 1"),
     "the same seed twice": (("compare", "ce", "--seeds", "1,1"), "--seeds=1,1", "different"),
     "the same recipe twice": (("compare", "ce", "ce"), "['ce', 'ce']", "a name of its own"),
+    "unknown table": (("reproduce", "tabel1"), "'tabel1'", "'table1'"),
+    "unknown scale": (("reproduce", "table1", "--scale", "smal"), "scale='smal'", "'small'"),
+    "a table into a folder with anything else": (
+        ("reproduce", "table1", "--scale", "tiny", "--out", "taken"),
+        "'taken'",
+        "name another",
+    ),
+    "the same in a dry run of a table": (
+        ("reproduce", "table1", "--dry-run", "--out", "taken"),
+        "'taken'",
+        "name another",
+    ),
+    "a table's data that is nowhere": (
+        ("reproduce", "table1", "--data-path", "absent"),
+        "absent",
+        "cifar-10-batches-py",
+    ),
+    "unknown key for a table": (
+        ("reproduce", "table1", "--set", "stage1.epocs=3"),
+        "stage1.epocs",
+        "'stage1.epochs'",
+    ),
     "not a run": (("evaluate", "taken"), "'taken'", "not a run directory"),
     "a run that is not there": (("evaluate", "absent"), "'absent'", "not a run directory"),
     "unknown part": (("evaluate", "taken", "--split", "dev"), "'dev'", "'validation'"),

@@ -118,6 +118,80 @@ def test_compare_prints_mean_and_deviation(tmp_path: Path) -> None:
     assert table["seeds"] == [0, 1]
 
 
+def test_reproduce_without_a_table_lists_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from keras_ccsam.recipes import tables
+
+    monkeypatch.chdir(tmp_path)
+    lines = ccsam("reproduce").stdout.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == list(tables.names())
+    assert "CC-SAM appendix, Table 1" in ccsam("reproduce").stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_of_a_table_loads_and_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = ccsam("reproduce", "table1", "--seeds", "0,4", "--epochs", "3", "--dry-run").stdout
+    assert list(tmp_path.iterdir()) == []
+    assert "seeds     0, 4" in text
+    assert "runs      16, of which 0 are finished" in text
+    assert "stage 1   8 to train" in text
+    for word in ("81.14", "cifar100-lt-small-50", "3 + 30", "crt-continued", "reproduce-small"):
+        assert word in text
+
+
+# Two data sets as the digits: ratios 20 and 40, halved.
+TOY = """
+title = "Toy"
+source = "Nobody"
+[[rows]]
+label = "CE"
+recipe = "ce"
+data = "cifar10-lt"
+imbalance_ratio = 20
+published = 77.25
+[[rows]]
+label = "CE, longer tail"
+recipe = "ce"
+data = "cifar10-lt"
+imbalance_ratio = 40
+"""
+
+
+def test_reproduce_prints_both_numbers_and_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from keras_ccsam.recipes import tables
+    from keras_ccsam.runs import parts
+
+    def load(choice, real=parts.load_data):  # type: ignore[no-untyped-def]
+        if choice.imbalance_ratio == 20:
+            raise ValueError("The download failed. Received: name='toy'")
+        return real(choice)
+
+    monkeypatch.setattr(tables, "load", lambda name: tables.Table.from_toml(TOY))
+    monkeypatch.setattr(parts, "load_data", load)
+    arguments = ["reproduce", "toy", "--scale", "tiny", "--epochs", "1", "--out", str(tmp_path)]
+    arguments += ["--set", "stage1.warmup_epochs=0", "--set", "model.options.width=4"]
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("ccsam: error: 1 of 2 rows are missing")
+    assert len(result.stderr.splitlines()) == 1
+    assert "Missing: CE, longer tail (cifar10-lt 40): The download failed." in result.stdout
+    ours = json.loads((tmp_path / "toy.json").read_text())["rows"][0]["ours"]["mean"]
+    row = next(line for line in result.stdout.splitlines() if line.startswith("CE  "))
+    assert row.split()[:6] == ["CE", "cifar10-lt", "20", "digits-lt-10", "77.25", f"{ours:.2f}"]
+    # The reason is gone: only what was missing is trained.
+    monkeypatch.undo()
+    monkeypatch.setattr(tables, "load", lambda name: tables.Table.from_toml(TOY))
+    again = ccsam(*arguments)
+    assert [text.count("ce, seed 0") for text in (result.stdout, again.stdout)] == [1, 1]
+    assert "Missing" not in again.stdout
+
+
 def test_recipes_list_names_them_all() -> None:
     from keras_ccsam import recipes
 

@@ -69,6 +69,7 @@ def test_no_command_prints_the_help() -> None:
         (["wibble"], "Choose from train,"),
         (["doctor", "--bakend", "jax"], "Did you mean '--backend'?"),
         (["compare", "ce", "--seeds", "many"], "--seeds=many"),
+        (["reproduce", "table1", "--seeds", "many"], "--seeds=many"),
         (["data", "describe"], "Missing argument"),
     ],
 )

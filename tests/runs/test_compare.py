@@ -172,3 +172,16 @@ def test_a_model_that_cannot_be_built_stops_a_comparison_first(small, tmp_path):
 
 def test_markdown():
     assert table.markdown(["a", "b"], [["x", "1"]]) == "| a | b |\n| --- | ---: |\n| x | 1 |"
+
+
+def test_any_finished_run_in_the_folder_lends_its_first_stage(compared, small, tmp_path):
+    _, comparison = compared
+    out = tmp_path / "out"
+    shutil.copytree(comparison.path, out)
+    # Not the one that is only there in part, nor the one whose weights are gone.
+    write_json(RunDirectory(out / "ce-seed3").state_file, {"kind": "run", "status": "failed"})
+    RunDirectory(out / "crt-seed3").stage1_file.unlink()
+    again = runs.compare([small("crt-continued")], seeds=[3], out=out, progress="none")
+    taken = again.rows[0].results[0]["stage1_from"]
+    assert taken.replace("\\", "/") == "../ccsam-stage2-seed3"
+    assert again.rows[0].results[0]["stage1"] == comparison.rows[0].results[0]["stage1"]

@@ -1,0 +1,121 @@
+"""The tables and figures of the CC-SAM paper's appendix, as rows that can be trained.
+
+Each is a TOML file in `tables` beside this module: adding a file adds a name.
+"""
+
+import difflib
+from importlib import resources
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from keras_ccsam.recipes import toml
+
+
+class _Closed(BaseModel):
+    """An unknown key is an error, and a value never changes after validation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Row(_Closed):
+    """One number of a table and what has to be trained for it."""
+
+    label: str = Field(min_length=1, description="the row's name in the source")
+    recipe: str = Field(description="method, as `ccsam recipes list` prints them")
+    data: Literal["cifar10-lt", "cifar100-lt"] = Field(description="dataset")
+    imbalance_ratio: float = Field(ge=1, description="largest class count over smallest, no unit")
+    overrides: Annotated[tuple[str, ...], Field(strict=False)] = Field(
+        (), description="changes to the recipe, as key=value"
+    )
+    published: float | None = Field(None, gt=0, description="percent, or hours in a table of time")
+    over: str = Field("", description="label of the row on the same data that this one adds to")
+
+    @property
+    def place(self) -> str:
+        """The published data: `cifar10-lt 100`."""
+        return f"{self.data} {self.imbalance_ratio:g}"
+
+
+class Table(_Closed):
+    """A table or figure: its rows in their order."""
+
+    title: str = Field(min_length=1, description="one line")
+    source: str = Field(min_length=1, description="where the published numbers stand")
+    note: str = Field("", description="what a reader should know before comparing")
+    measure: Literal["accuracy", "time"] = Field(
+        "accuracy", description="test accuracy, or the time of a training step over another row's"
+    )
+    published_best: str = Field("", description="label of the row that the source calls best")
+    rows: Annotated[tuple[Row, ...], Field(strict=False, min_length=1)]
+
+    @model_validator(mode="after")
+    def _rows_fit_together(self) -> "Table":
+        rows = [(row.label, row.place) for row in self.rows]
+        for row in self.rows:
+            if rows.count((row.label, row.place)) > 1:
+                raise ValueError(
+                    f"rows on the same data need different labels. Received: label={row.label!r}"
+                )
+            if row.over and ((row.over, row.place) not in rows or row.over == row.label):
+                raise ValueError(
+                    f"over must be the label of another row on {row.place}. "
+                    f"Received: over={row.over!r}"
+                )
+        if self.published_best and self.published_best not in (label for label, _ in rows):
+            raise ValueError(
+                f"published_best must be the label of a row. "
+                f"Received: published_best={self.published_best!r}"
+            )
+        return self
+
+    @classmethod
+    def from_toml(cls, text: str, source: str = "table") -> "Table":
+        """Read a table.
+
+        Raises:
+            ValueError: `text` is no TOML, or no valid table; one line with the key and its value.
+        """
+        values = toml.parse(text, source)
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise ValueError(f"{source}: {_explain(error.errors()[0])}") from None
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of the tables and figures."""
+    files = resources.files(__package__).joinpath("tables").iterdir()
+    return tuple(sorted(f.name.removesuffix(".toml") for f in files if f.name.endswith(".toml")))
+
+
+def load(name: str) -> Table:
+    """Read a table of the package.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    if name not in names():
+        close = difflib.get_close_matches(name, names(), n=1, cutoff=0.5)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise ValueError(
+            f"unknown table {name!r}{hint} (known: {', '.join(names())}). Received: table={name!r}"
+        )
+    file = resources.files(__package__).joinpath("tables", f"{name}.toml")
+    return Table.from_toml(file.read_text(encoding="utf-8"), f"tables/{name}.toml")
+
+
+def _explain(problem: Any) -> str:
+    key = ".".join(map(str, problem["loc"]))
+    if problem["type"] == "value_error" and not key:
+        return str(problem["msg"]).removeprefix("Value error, ")
+    if problem["type"] == "missing":
+        return f"the table lacks {key!r}. Received: keys={sorted(problem['input'])}"
+    if problem["type"] == "extra_forbidden":
+        known = Row.model_fields if key.startswith("rows.") else Table.model_fields
+        return (
+            f"unknown key {key!r} (known here: {', '.join(known)}). "
+            f"Received: {key}={problem['input']!r}"
+        )
+    reason = problem["msg"].replace("Input should be", "must be")
+    return f"{key} {reason}. Received: {key}={problem['input']!r}"
