@@ -1,5 +1,7 @@
 """When something begins in a run: a share of its epochs, or an epoch number."""
 
+import math
+
 from keras_ccsam.sharpness.method import require
 
 
@@ -20,12 +22,15 @@ def first_epoch(start: float, epochs: int) -> int:
     """The epoch, counted from 0, that `start` means in a run of so many epochs.
 
     Args:
-        start: a share of the epochs in (0, 1), or an epoch number.
+        start: a share of the epochs in (0, 1), rounded down, or an epoch number.
         epochs: of the run.
 
     Raises:
-        ValueError: if the run ends before that epoch.
+        ValueError: as `check_start`, or if the run ends before that epoch.
     """
-    epoch = round(start * epochs) if isinstance(start, float) else start
-    require(epoch < epochs, "start", start, f"an epoch before the end of the {epochs} epochs")
-    return epoch
+    check_start(start)
+    if isinstance(start, float):
+        # The product of a share such as 0.29 and 100 is a little less than its 29.
+        return min(math.floor(start * epochs + 1e-9), epochs - 1)
+    require(start < epochs, "start", start, f"an epoch before the end of the {epochs} epochs")
+    return start

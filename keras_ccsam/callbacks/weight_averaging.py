@@ -14,13 +14,13 @@ References:
     CVPR 2023 (appendix C.1: the last quarter of each stage, at a high constant rate).
 """
 
-import math
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from keras_ccsam.callbacks.start import check_start, first_epoch
 from keras_ccsam.training.batch_statistics import batch_norms, recompute_batch_statistics
 
 
@@ -54,7 +54,7 @@ class WeightAveraging(keras.callbacks.Callback):
 
         >>> epochs, steps = 200, len(data.train)
         >>> decay = WarmupSteps.from_epochs(steps, peak=0.1)
-        >>> first = averaging_start(0.75, epochs)
+        >>> first = first_epoch(0.75, epochs)
         >>> rate = ConstantTail(decay, start_step=first * steps, value=0.05)
         >>> model.compile(keras.optimizers.SGD(rate, momentum=0.9), loss=...)
         >>> model.fit(data.train, epochs=epochs, callbacks=[WeightAveraging(data.train, first)])
@@ -64,7 +64,7 @@ class WeightAveraging(keras.callbacks.Callback):
         self, train: Any, start: float | int = 0.75, recompute_batch_norm: bool = True
     ) -> None:
         super().__init__()
-        _check_start(start)
+        check_start(start)
         if recompute_batch_norm and not isinstance(train, keras.utils.PyDataset):
             raise ValueError(
                 "`train` must be the training data, a data.BatchSequence, so that BatchNorm can "
@@ -84,7 +84,7 @@ class WeightAveraging(keras.callbacks.Callback):
         Raises:
             ValueError: if `fit` has no such epoch.
         """
-        self._first = averaging_start(self.start, int(self.params["epochs"]))
+        self._first = first_epoch(self.start, int(self.params["epochs"]))
         if self.recompute_batch_norm and self.model.built:
             batch_norms(self.model)
 
@@ -122,35 +122,3 @@ class WeightAveraging(keras.callbacks.Callback):
         batches = self.train.with_options()
         batches.set_epoch(self._last)
         return batches
-
-
-def averaging_start(start: float | int, epochs: int) -> int:
-    """The first averaged epoch, counted from 0.
-
-    Args:
-        start: a share of the epochs (rounded down), in (0, 1), or an epoch.
-        epochs: of `fit`.
-
-    Raises:
-        ValueError: for a share outside (0, 1), or an epoch that `fit` does not reach.
-    """
-    _check_start(start)
-    if isinstance(start, float):
-        # The product of a share such as 0.29 and 100 is a little less than its 29.
-        return min(math.floor(start * epochs + 1e-9), epochs - 1)
-    if start >= epochs:
-        raise ValueError(
-            f"`start` must be an epoch of fit, which has epochs={epochs} (0 to {epochs - 1}). "
-            f"Received: start={start}"
-        )
-    return int(start)
-
-
-def _check_start(start: object) -> None:
-    share = isinstance(start, float) and 0 < start < 1
-    epoch = isinstance(start, int) and not isinstance(start, bool) and start >= 0
-    if not (share or epoch):
-        raise ValueError(
-            "`start` must be a share of the epochs, a float in (0, 1), or an epoch, an integer "
-            f"from 0 on. Received: start={start!r}"
-        )

@@ -74,12 +74,12 @@ CASES: dict[str, tuple[tuple[str, ...], str, str]] = {
     "second stage of a recipe without one": (
         ("train", "ce", "--set", "stage2.epochs=3"),
         "'ce' has no second stage",
-        "crt, crt-continued)",
+        "such as 'crt' or 'ccsam'",
     ),
     "the same for a comparison": (
         ("compare", "ce", "sam", "--set", "stage2.epochs=3"),
         "'ce' has no second stage",
-        "crt, crt-continued)",
+        "such as 'crt' or 'ccsam'",
     ),
     "pattern that is none": (
         ("train", "--set", "stage1.method.perturb=("),

@@ -166,9 +166,7 @@ METHODS = {
             tolerance=1e-5,
         ),
     ),
-    "ldam-sam": on_cosines(
-        lambda: losses.LDAM(COUNTS), lambda: SAM(0.05), along_regularisers=2e-2
-    ),
+    "ldam-sam": on_cosines(lambda: losses.LDAM(COUNTS), lambda: SAM(0.05), along_regularisers=2e-2),
     "ldam-ccsam": on_cosines(
         lambda: losses.LDAM(COUNTS),
         lambda: ClassConditional(COUNTS, 0.5),
