@@ -144,7 +144,7 @@ def test_a_start_that_is_neither_share_nor_epoch(data, start):
 def test_a_start_that_fit_does_not_reach(data):
     model = compiled()
     before = as_numpy(model.trainable_variables)
-    with pytest.raises(ValueError, match="end of the 3 epochs.*start=3"):
+    with pytest.raises(ValueError, match=r"end of the 3 epochs.*start=3"):
         model.fit(data.train, epochs=3, verbose=0, callbacks=[WeightAveraging(data.train, 3)])
     for old, new in zip(before, as_numpy(model.trainable_variables), strict=True):
         np.testing.assert_array_equal(old, new)
