@@ -7,7 +7,7 @@ from keras import ops
 
 import keras_ccsam as cc
 from keras_ccsam import backend, losses
-from tests.support import COUNTS, batch_norm_model, toy_batches
+from tests.support import COUNTS
 
 LOSSES = {
     "logit_adjustment": (losses.LogitAdjustment, {"class_counts": [*COUNTS], "tau": 1.5}),
@@ -46,12 +46,23 @@ LOSSES = {
 ALL = pytest.mark.parametrize("name", LOSSES)
 RNG = np.random.default_rng(0)
 LABELS = np.array([0, 1, 2, 3, 4, 4, 0])
+FEATURES = RNG.normal(size=(7, 4)).astype("float32")
 OUTPUTS = RNG.uniform(-1, 1, (7, 5)).astype("float32")
 
 
 def make(which, /, **options):
     kind, settings = LOSSES[which]
     return kind(**settings, **options)
+
+
+def small_model(loss, sharpness=None):
+    """A linear classifier, on cosines where the loss takes them; the same at every call."""
+    keras.utils.set_random_seed(0)
+    head = cc.heads.Cosine(5, scale=1.0) if loss.takes_cosines else keras.layers.Dense(5)
+    backbone = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4)])
+    model = cc.SharpnessAwareModel(backbone, head, sharpness)
+    model.compile("sgd", loss)
+    return model
 
 
 def value(loss, labels=LABELS, outputs=OUTPUTS):
@@ -85,16 +96,15 @@ def test_a_label_that_is_no_class_is_not_ignored(name):
 
 
 @ALL
-@pytest.mark.parametrize("size", [0.0, 1e-4, 1e4])
-def test_gradients_are_finite(name, size):
+def test_gradients_are_finite(name):
     """Right and wrong with certainty, and all alike."""
     loss = make(name)
-    outputs = size * np.eye(5)[[0, 1, 2, 3, 4, 0, 1]]
-    if loss.takes_cosines:
-        outputs = np.clip(outputs, -1, 1)
+    labels = np.array([0, 1, 2, 3, 4, 4, 0])
+    outputs = 1e4 * np.eye(5)[[0, 1, 2, 0, 0, 0, 1]]
+    outputs[2:4] = [[0.0] * 5, [1e-4] * 5]
 
     def fn(values):
-        return loss(LABELS, values[0]), ()
+        return loss(labels, values[0]), ()
 
     (total, _), (gradient,) = backend.value_and_grad(
         fn, [ops.convert_to_tensor(outputs.astype("float32"))]
@@ -102,8 +112,8 @@ def test_gradients_are_finite(name, size):
     gradient = ops.convert_to_numpy(gradient)
     assert np.isfinite(float(ops.convert_to_numpy(total)))
     assert np.isfinite(gradient).all()
-    # The last two are wrong: their labels' outputs must rise.
-    assert (gradient[[5, 6], LABELS[5:]] < 0).all()
+    # Those of the last five are wrong or undecided: their labels' outputs must rise.
+    assert (gradient[np.arange(2, 7), labels[2:]] < 0).all()
 
 
 def test_the_factor_of_gcl_has_no_gradient_of_its_own():
@@ -155,33 +165,25 @@ def test_half_precision_is_widened(name):
 
 @ALL
 def test_a_saved_model_has_the_same_loss(name, tmp_path):
-    x, y = toy_batches(20)
     loss = make(name)
-    head = cc.heads.Cosine(5, scale=1.0) if loss.takes_cosines else None
-    model = batch_norm_model(head=head, activity=None)
-    model.compile("sgd", loss)
+    model = small_model(loss)
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
     assert type(again.loss) is type(loss)
     assert again.loss.get_config() == loss.get_config()
-    for each in (model, again):
-        regularisers = float(ops.convert_to_numpy(sum(each.losses)))
-        np.testing.assert_allclose(
-            float(ops.convert_to_numpy(each.compute_loss(x, y, each(x), training=False))),
-            value(loss, y, ops.convert_to_numpy(each(x))) + regularisers,
-            rtol=1e-5,
-        )
-    np.testing.assert_allclose(ops.convert_to_numpy(again(x)), ops.convert_to_numpy(model(x)))
+    before, after = (
+        ops.convert_to_numpy(each.compute_loss(FEATURES, LABELS, each(FEATURES)))
+        for each in (model, again)
+    )
+    assert before == after == value(loss, outputs=model(FEATURES))
 
 
-@pytest.mark.parametrize("name", ["class_balanced", "ldam"])
-def test_training_lowers_the_loss(name):
-    x, y = toy_batches(48)
-    loss = make(name)
-    head = cc.heads.Cosine(5, scale=1.0) if loss.takes_cosines else None
-    model = batch_norm_model(cc.sharpness.SAM(0.05), head=head, activity=None)
-    model.compile(keras.optimizers.SGD(0.05), loss)
-    history = model.fit(x, y, epochs=4, batch_size=24, shuffle=False, verbose=0).history["loss"]
+def test_training_by_class_lowers_the_loss():
+    loss = make("ldam")
+    model = small_model(loss, cc.sharpness.ClassConditional(COUNTS, 0.01))
+    history = model.fit(FEATURES, LABELS, epochs=5, batch_size=7, verbose=0).history["loss"]
+    clean = value(loss, outputs=small_model(loss)(FEATURES))
+    assert clean < history[0] < 1.1 * clean  # the reported loss holds that of perturbed weights
     assert history[-1] < history[0]
 
 
