@@ -39,8 +39,9 @@ class BeforeFolding(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         head = self.model.head
-        self.scales = ops.convert_to_numpy(head.scales)
-        self.dense = head.dense.get_weights()
+        scaled = isinstance(head, cc.heads.Scaled)
+        self.scales = ops.convert_to_numpy(head.scales) if scaled else None
+        self.dense = (head.dense if scaled else head).get_weights()
 
 
 def softmax(z):
@@ -125,6 +126,21 @@ def test_a_softmax_head_is_scaled_before_its_activation(data):
         )
     for a, b in zip(weights(with_softmax), weights(plain), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-4)
+
+
+def test_adversarial_features_see_the_scaled_head(data):
+    """Scales of 1 change nothing in the first step; other ones do in the second."""
+    seen = []
+    for learn, steps in [("classifier", 1), ("both", 1), ("classifier", 2), ("both", 2)]:
+        model = model_with()
+        retrain_classifier(
+            model, data.train, learn=learn, epochs=steps, strength=5.0,
+            optimizer=keras.optimizers.SGD(0.4), callbacks=[last := BeforeFolding()],
+            **{**WHOLE, "adversarial": True},
+        )  # fmt: skip
+        seen.append(last.dense[0])
+    np.testing.assert_allclose(seen[0], seen[1], atol=1e-5)
+    assert np.abs(seen[2] - seen[3]).max() > 1e-3
 
 
 def test_mixup_mixes_the_images(data):
