@@ -113,10 +113,15 @@ class Reproduction:
         base = self.base(row)
         return None if base is None else _less(self.published(row), self.published(base))
 
-    def best(self) -> ReproducedRow | None:
-        """Return the row of the highest mean accuracy among those with a result."""
-        done = [row for row in self.rows if row.result is not None]
-        return max(done, key=lambda row: summary(self.ours(row))["mean"], default=None)
+    def best(self) -> tuple[str, ...]:
+        """Return the label of the row of the highest mean accuracy, or of several that share it."""
+        means = {
+            row.source.label: summary(self.ours(row))["mean"]
+            for row in self.rows
+            if row.result is not None
+        }
+        highest = max(means.values(), default=None)
+        return tuple(label for label, mean in means.items() if mean == highest)
 
     def cells(self) -> tuple[list[str], list[list[str]]]:
         """Return header and rows as text; columns that no row could fill are left out."""
@@ -144,7 +149,6 @@ class Reproduction:
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON types; accuracies in percent, `ms_per_step` in milliseconds."""
-        best = self.best() if self.table.published_best else None
         return {
             "kind": "reproduction",
             "table": self.name,
@@ -157,7 +161,7 @@ class Reproduction:
             "overrides": list(self.overrides),
             "complete": not self.missing,
             "published_best": self.table.published_best or None,
-            "best": best.source.label if best else None,
+            "best": list(self.best()) if self.table.published_best else None,
             "rows": [self._row_dict(row) for row in self.rows],
         }
 
@@ -232,9 +236,9 @@ class Reproduction:
 
     def _best(self) -> str:
         published, best = self.table.published_best, self.best()
-        if not published or best is None:
+        if not published or not best:
             return ""
-        return f"Best here: {best.source.label}; published as best: {published}."
+        return f"Best here: {', '.join(best)}; published as best: {published}."
 
 
 def _scaled(row: ReproducedRow, column: str, scale: float = 1.0) -> list[float | None]:

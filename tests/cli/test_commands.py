@@ -161,6 +161,7 @@ imbalance_ratio = 40
 """
 
 
+@pytest.mark.slow
 def test_reproduce_prints_both_numbers_and_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

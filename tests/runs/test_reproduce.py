@@ -299,5 +299,7 @@ def test_the_best_row_is_named():
     numbers = [result((0.5, 1.0), (0.9, 1.0)), result((0.6, 1.0), (0.7, 1.0)), None, None]
     found = made(text, *numbers)
     assert "Best here: cRT; published as best: CE." in found.caption()
-    assert (found.to_dict()["best"], found.to_dict()["published_best"]) == ("cRT", "CE")
+    assert (found.to_dict()["best"], found.to_dict()["published_best"]) == (["cRT"], "CE")
+    numbers[1] = result((0.9, 1.0), (0.5, 1.0))
+    assert "Best here: cRT, cRT + both; published" in made(text, *numbers).caption()
     assert "Best here" not in made(text, None, None, None, None).caption()
