@@ -231,7 +231,8 @@ class MajorToMinor:
             )
             with keras.StatelessScope(state):
                 away = ops.sum(ops.cast(_logits(model, x), x.dtype) * sources, axis=1)
-            return ops.sum(towards + self.strength * away), None
+            # Only its direction counts; in units of the range, it does not underflow in float16.
+            return self._pixels(ops.sum(towards + self.strength * away)), None
 
         def step(_: Tensor, x: Tensor) -> Tensor:
             _, (gradient,) = backend.value_and_grad(loss, [x])
@@ -242,7 +243,7 @@ class MajorToMinor:
         probabilities = ops.softmax(helper_logits(x), axis=-1)
         return x, ops.take_along_axis(probabilities, target[:, None], axis=1)[:, 0]
 
-    def _pixels(self, length: float) -> float:
+    def _pixels(self, length: Any) -> Any:
         low, high = self.pixel_range
         return length * (high - low)
 

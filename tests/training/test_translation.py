@@ -180,6 +180,19 @@ def test_seeds_are_more_frequent_and_drawn_by_the_odds():
         assert (np.abs(share - expected) <= 4 * deviation).all(), (k, share, expected)
 
 
+def test_a_faint_gradient_is_a_whole_step_in_half_precision():
+    keras.config.set_dtype_policy("mixed_float16")
+    model, translation = linear_model(beta=0.0, gamma=0.0, noise=0.0, steps=1)
+    for network in (translation.helper, model.backbone):
+        kernel = network.layers[-1].kernel
+        kernel.assign(kernel.value * 1e-6)
+    x, y = np.full((60, PIXELS), 128, "uint8"), np.repeat([0, 3], 30).astype("int32")
+    length = np.linalg.norm(translated(model, x, y) - 128.0, axis=1)
+    assert not length[y == 0].any()
+    np.testing.assert_allclose(length[length > 0], 25.5, rtol=1e-4)
+    assert (length > 0).sum() > 20
+
+
 def test_odds_at_the_ends_of_beta():
     target = ops.convert_to_tensor(np.array([0, 1, 3], "int32"))
     odds = ops.convert_to_numpy(linear_model(beta=0.0)[1].seed_odds(target))
