@@ -141,14 +141,15 @@ def test_sample_weights_mixup_and_reduction(name, reduction):
             lambda: SAM(0.3, adaptive=True),
             2.0,
         ),
+        (lambda: ImbSAM(COUNTS, 0.3, 0), ERM, 1.0),
         (lambda: FocalSAM(COUNTS, 0.3, 0.0, 1.0), lambda: SAM(0.3), 1.0),
     ],
-    ids=["gnp", "imbsam", "focal-sam"],
+    ids=["gnp", "imbsam", "imbsam-plain", "focal-sam"],
 )
-def test_where_they_are_sam(method, limit, factor):
+def test_limits(method, limit, factor):
     """The model has no regularisers: SAM has them in its ascent, the last two have not.
 
-    Where they are the plain step, they are so bit for bit: tests/training/test_step.py.
+    Where the others are the plain step, they are so bit for bit: tests/training/test_step.py.
     """
     v = vector("sam_all_weights")
     x, y = v["inputs"].astype("float32"), v["labels"].astype("int32")
