@@ -66,13 +66,14 @@ class BatchObjective:
 
         def whole(values: list[Tensor]) -> tuple[Tensor, Evaluation]:
             with self._scope(values) as scope:
+                before = self._side(scope)
                 found = self._forward()
                 loss = found.loss
                 if term is not None:
                     extra = term(self._outputs(found))
                     loss = loss + ops.cast(extra, loss.dtype)
                 scaled = self._scaled(loss)
-            return scaled, Evaluation(loss, found.predictions, self._updates(scope))
+            return scaled, Evaluation(loss, found.predictions, self._changed(scope, before))
 
         (_, evaluation), gradients = backend.value_and_grad(whole, values)
         return gradients, evaluation
@@ -84,10 +85,12 @@ class BatchObjective:
 
         def two_parts(values: list[Tensor]) -> tuple[tuple[Tensor, Tensor], Evaluation]:
             with self._scope(values) as scope:
+                before = self._side(scope)
                 found = self._forward()
                 own = ops.cast(part(self._outputs(found)), found.loss.dtype)
                 scaled = self._scaled(found.loss - own), self._scaled(own)
-            return scaled, Evaluation(found.loss, found.predictions, self._updates(scope))
+            changed = self._changed(scope, before)
+            return scaled, Evaluation(found.loss, found.predictions, changed)
 
         (_, evaluation), (rest, own) = backend.value_and_grads(two_parts, values)
         return rest, own, evaluation
@@ -114,9 +117,15 @@ class BatchObjective:
         optimizer = self.model.optimizer
         return loss if optimizer is None else optimizer.scale_loss(loss)
 
-    def _updates(self, scope: Any) -> list[Tensor | None]:
+    def _side(self, scope: Any) -> list[Tensor | None]:
+        """What the scope holds for the variables that are not trained."""
         side = [*self.model.non_trainable_variables, *self.model.metrics_variables]
         return [scope.get_current_value(variable) for variable in side]
+
+    def _changed(self, scope: Any, before: list[Tensor | None]) -> list[Tensor | None]:
+        """What was written since: on JAX the scope starts with the values it was given."""
+        after = self._side(scope)
+        return [None if new is old else new for new, old in zip(after, before, strict=True)]
 
     def _scope(self, values: Sequence[Tensor]) -> Any:
         mapping = [*zip(self.variables, values, strict=True), *self._state]

@@ -11,7 +11,7 @@ import keras_ccsam as cc
 from keras_ccsam.sharpness import ERM, SAM, FocalSAM, GaussianPerturbation, GradientNorm, ImbSAM
 from tests.sharpness import reference as ref
 from tests.support import float_type, step_gradients, vector
-from tests.training.test_vectors import PRECISIONS, close, two_layers
+from tests.training.test_vectors import close, two_layers
 
 COUNTS = (30, 12, 9, 8, 5, 3)
 SHARES = (1.0 - np.array(COUNTS) / 67.0) ** 2.0 * 0.7  # gamma 2, strength 0.7
@@ -83,11 +83,14 @@ def test_the_reference_is_sams_vector_and_the_difference_quotient():
         np.testing.assert_allclose(g, v[f"grad_{key}"], rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
 @pytest.mark.parametrize("name", METHODS)
-def test_the_papers_formula(name, dtype, tolerance):
-    with float_type(dtype):
-        check(name, tolerance)
+def test_the_papers_formula(name):
+    """In float64, but on torch, where Keras computes in float32."""
+    if keras.backend.backend() == "torch":
+        check(name)
+    else:
+        with float_type("float64"):
+            check(name, 1e-10)
 
 
 @pytest.mark.parametrize("name", ["gnp-published", "focal-sam"])
@@ -133,7 +136,6 @@ def test_sample_weights_mixup_and_reduction(name, reduction):
     ("method", "limit", "factor"),
     [
         (lambda: GradientNorm(0.3, 1.0), lambda: SAM(0.3), 1.0),
-        (lambda: GradientNorm(0.3, 0.0), ERM, 1.0),
         (
             lambda: ImbSAM(COUNTS, 0.3, 31, 2.0, adaptive=True),
             lambda: SAM(0.3, adaptive=True),
@@ -141,12 +143,14 @@ def test_sample_weights_mixup_and_reduction(name, reduction):
         ),
         (lambda: ImbSAM(COUNTS, 0.3, 0), ERM, 1.0),
         (lambda: FocalSAM(COUNTS, 0.3, 0.0, 1.0), lambda: SAM(0.3), 1.0),
-        (lambda: FocalSAM(COUNTS, 0.3, 3.0, 0.0), ERM, 1.0),
     ],
-    ids=["gnp-1", "gnp-0", "imbsam-all", "imbsam-none", "focal-all", "focal-none"],
+    ids=["gnp", "imbsam", "imbsam-plain", "focal-sam"],
 )
 def test_limits(method, limit, factor):
-    """The model has no regularisers: SAM has them in its ascent, the other two have not."""
+    """The model has no regularisers: SAM has them in its ascent, the last two have not.
+
+    Where the others are the plain step, they are so bit for bit: tests/training/test_step.py.
+    """
     v = vector("sam_all_weights")
     x, y = v["inputs"].astype("float32"), v["labels"].astype("int32")
     ours, loss = step_gradients(two_layers(v, method()), x, y)

@@ -171,7 +171,10 @@ def not_adaptive(monkeypatch):
 
 
 def seed_not_kept(monkeypatch):
-    monkeypatch.setattr(keras.random.SeedGenerator, "next", lambda self, ordered=True: self.state)
+    def same(self, ordered=True):
+        return ops.convert_to_tensor(self.state)
+
+    monkeypatch.setattr(keras.random.SeedGenerator, "next", same)
 
 
 def noise_everywhere(monkeypatch):
