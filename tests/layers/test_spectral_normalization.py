@@ -41,10 +41,8 @@ def warm(layer, inputs, passes=20):
     ("inner", "shape", "columns"),
     [
         (keras.layers.Dense(5), (2, 7), (-1,)),
-        (keras.layers.Conv2D(4, 3), (1, 4, 4, 3), (-1,)),
         (keras.layers.DepthwiseConv2D(3, depth_multiplier=2), (1, 4, 4, 3), (-2, -1)),
         (keras.layers.Conv2DTranspose(4, 3), (1, 4, 4, 3), (-2,)),
-        (keras.layers.EinsumDense("abc,cd->abd", (None, 6)), (2, 3, 4), (-1,)),
     ],
     ids=lambda value: getattr(value, "name", ""),
 )
