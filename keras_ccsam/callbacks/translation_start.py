@@ -16,7 +16,7 @@ class StartTranslation(keras.callbacks.Callback):
 
     Args:
         start: the first epoch that translates: a whole number counted from 0, or a share of all
-            epochs in (0, 1), rounded to an epoch. 0.8 by default: epoch 160 of 200, the paper's.
+            epochs in (0, 1), rounded down. 0.8 by default: epoch 160 of 200, the paper's.
 
     Raises:
         ValueError: for another `start`; when `fit` begins, for a model without a translation, or a

@@ -340,7 +340,7 @@ def test_the_callback_goes_by_the_epoch_alone():
         for epoch in reversed(range(epochs)):
             callback.on_epoch_begin(epoch)
             seen.append(float(translation.active.value))
-    assert seen == [1, 0, 0, 0, 0, 1, 0, 0, 1, 1, 0, 0, 1, 1]
+    assert seen == [1, 0, 0, 0, 0, 1, 1, 0, 1, 1, 0, 0, 1, 1]
 
 
 @pytest.mark.parametrize("start", [-1, 1.0, 0.0, 2.5, True, "0.8"])
