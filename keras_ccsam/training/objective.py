@@ -14,7 +14,9 @@ from keras import ops
 
 from keras_ccsam import backend
 from keras_ccsam.sharpness.method import Evaluation, Outputs, at_least_float32
+from keras_ccsam.training.batch_statistics import clean_pass_with_statistics
 from keras_ccsam.training.sample_loss import SampleLoss
+from keras_ccsam.training.samples import BatchSamples
 from keras_ccsam.training.targets import class_indices
 from keras_ccsam.typing import Tensor
 
@@ -45,58 +47,85 @@ class BatchObjective:
         self.labels = None if y is None else class_indices(y)
         self.replay = backend.replay_rng()
         self._state = list(state)
-        self._x, self._y, self._sample_weight = x, y, sample_weight
+        self.x, self.y, self.sample_weight = x, y, sample_weight
         with keras.StatelessScope(self._state):
             one = ops.ones((), keras.config.floatx())
             self.scale = model.optimizer.scale_loss(one) if model.optimizer is not None else one
 
     def gradient(
-        self, values: Sequence[Tensor], term: Callable[[Outputs], Tensor] | None = None
+        self,
+        values: Sequence[Tensor],
+        term: Callable[[Outputs], Tensor] | None = None,
+        state: Sequence[tuple[keras.Variable, Tensor]] = (),
     ) -> tuple[list[Tensor], Evaluation]:
         """The gradient of the scaled loss plus `term`, and what the pass left behind."""
 
         def loss_and_evaluation(values: list[Tensor]) -> tuple[Tensor, Evaluation]:
             model = self.model
-            with self._scope(values) as scope:
-                predictions, features = model(self._x, training=True, return_features=True)
+            with self.scope(values, state) as scope:
+                predictions, features = model(self.x, training=True, return_features=True)
                 loss = model.compute_loss(
-                    self._x, self._y, predictions, self._sample_weight, training=True
+                    self.x, self.y, predictions, self.sample_weight, training=True
                 )
                 if term is not None:
                     extra = term(self._outputs(features, predictions))
                     loss = loss + ops.cast(extra, loss.dtype)
                 scaled = model.optimizer.scale_loss(loss) if model.optimizer is not None else loss
-            side = [*model.non_trainable_variables, *model.metrics_variables]
-            updates = [scope.get_current_value(variable) for variable in side]
-            return scaled, Evaluation(loss, predictions, updates)
+            return scaled, Evaluation(loss, predictions, self.updates(scope))
 
         (_, evaluation), gradients = backend.value_and_grad(loss_and_evaluation, values)
         return gradients, evaluation
 
+    def gradient_and_statistics(
+        self,
+        layers: Sequence[keras.layers.BatchNormalization],
+        term: Callable[[Outputs], Tensor],
+    ) -> tuple[list[Tensor], Evaluation, list[tuple[keras.Variable, Tensor]]]:
+        """`gradient` at the step's values, and the batch statistics that `layers` used."""
+        return clean_pass_with_statistics(self, layers, term)
+
+    def samples(self, state: Sequence[tuple[keras.Variable, Tensor]] = ()) -> BatchSamples:
+        """The batch sample by sample, which is the batch where no layer couples samples.
+
+        Args:
+            state: BatchNorm's moving statistics with the values to normalise by. Without them the
+                network runs as in training, with them as in inference.
+        """
+        return BatchSamples(self, state)
+
     def sample_losses(self, values: Sequence[Tensor]) -> Tensor:
         """(B,) weighted losses at `values`; what the pass writes is dropped."""
-        with self._scope(values):
-            predictions = self.model(self._x, training=True)
+        with self.scope(values):
+            predictions = self.model(self.x, training=True)
             return self._losses(predictions)
 
     def reduce(self, sample_losses: Tensor) -> Tensor:
         """The compiled loss's own reduction."""
-        return self._sample_loss().reduce(sample_losses, self._sample_weight)
+        return self.sample_loss().reduce(sample_losses, self.sample_weight)
 
-    def _scope(self, values: Sequence[Tensor]) -> Any:
-        mapping = [*zip(self.variables, values, strict=True), *self._state]
+    def scope(
+        self, values: Sequence[Tensor], state: Sequence[tuple[keras.Variable, Tensor]] = ()
+    ) -> Any:
+        """Where the trainable variables are `values`, and those of `state` are what it says."""
+        mapping = [*zip(self.variables, values, strict=True), *self._state, *state]
         return keras.StatelessScope(mapping, collect_losses=True)
 
-    def _losses(self, predictions: Tensor) -> Tensor:
-        return self._sample_loss().values(self._y, predictions, self._sample_weight)
+    def updates(self, scope: Any) -> list[Tensor | None]:
+        """What a pass in this scope wrote, as an `Evaluation` has it."""
+        side = [*self.model.non_trainable_variables, *self.model.metrics_variables]
+        return [scope.get_current_value(variable) for variable in side]
 
-    def _sample_loss(self) -> SampleLoss:
+    def _losses(self, predictions: Tensor) -> Tensor:
+        return self.sample_loss().values(self.y, predictions, self.sample_weight)
+
+    def sample_loss(self) -> SampleLoss:
+        """The compiled loss before its reduction."""
         loss: SampleLoss | None = self.model.sample_loss
-        if loss is None or self._y is None:
+        if loss is None or self.y is None:
             raise ValueError(
                 f"{type(self.model.sharpness).__name__} perturbs by class: it needs labels, and a "
                 f"loss in `compile`. Received: loss={loss and loss.loss}, "
-                f"labels={'given' if self._y is not None else None}"
+                f"labels={'given' if self.y is not None else None}"
             )
         return loss
 
