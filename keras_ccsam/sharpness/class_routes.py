@@ -9,7 +9,7 @@ sample i:
 
 Both passes are vectorised over the samples, `chunk` at a time, with static shapes; the sum of all
 T_c is the clean gradient, so no third pass is needed. Beside the weights, memory holds T, one row
-of k scalars for each class of the batch, and a few times chunk x k scalars.
+of k scalars for each class (at most B rows), and a few times chunk x k scalars.
 """
 
 from collections.abc import Callable, Sequence
@@ -137,17 +137,23 @@ def routed_passes(
     norm = norm_of_total / (ops.maximum(members, 1.0) * ops.cast(scale, real))
     step = length(weight_norm, norm, ops.arange(num_classes, dtype="int32"))
     step = step / ops.where(norm_of_total > 0, norm_of_total, ops.ones_like(norm_of_total))
-    steps = ops.take(step, labels)
+    # From classes to rows of T: an absent class adds 0 to a row that is not its own.
+    step = ops.segment_sum(ops.where(present, step, ops.zeros_like(step)), slot_of_class, height)
+
+    own_sums = [*[ops.sum(total, axis=0) for total in totals], *rest]
+    # T gives way to each class's own weights.
+    for position, weight in enumerate(weights):
+        total = totals[position]
+        shape = (-1,) + (1,) * len(weight.shape)
+        length_of_row = ops.reshape(ops.cast(step, total.dtype), shape)
+        totals[position] = weight[None] + length_of_row * total
 
     everything = [*perturbed, *untouched]
     stacked = [True] * count + [False] * len(untouched)
 
     def second_pass(at: Any, total: Tensor, *sums: Tensor) -> tuple[Any, ...]:
-        slot, step = ops.take(slots, at.index), ops.take(steps, at.index)
-        moved = [
-            w[None] + ops.take(t, slot, axis=0) * _along_first(ops.cast(step, t.dtype), t)
-            for w, t in zip(weights, totals, strict=True)
-        ]
+        slot = ops.take(slots, at.index)
+        moved = [ops.take(total, slot, axis=0) for total in totals]
         own = [*moved, *[values[i] for i in untouched]]
         (_, (loss, _)), grads = run(everything, own, stacked, at)
         return (
@@ -158,7 +164,6 @@ def routed_passes(
     flat_loss, *flat = rows.run(
         second_pass, ops.zeros((), real), *[ops.zeros_like(values[i]) for i in everything]
     )
-    own_sums = [*[ops.sum(total, axis=0) for total in totals], *rest]
     return Routes(
         clean_loss,
         flat_loss,
@@ -230,10 +235,6 @@ def _row_norms(tensors: Sequence[Tensor]) -> Tensor:
         square = ops.square(at_least_float32(tensor))
         squares.append(ops.sum(square, axis=tuple(range(1, len(tensor.shape)))))
     return ops.sqrt(sum(squares))
-
-
-def _along_first(vector: Tensor, like: Tensor) -> Tensor:
-    return ops.reshape(vector, (-1,) + (1,) * (len(like.shape) - 1))
 
 
 def _ordered(

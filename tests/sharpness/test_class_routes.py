@@ -47,7 +47,7 @@ def batch_mean(x):
 
 
 def reversed_batch(x):
-    return perceptron(x)[::-1]
+    return perceptron(x)[::-1, :]
 
 
 def batch_softmax(x):
