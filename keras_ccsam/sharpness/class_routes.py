@@ -7,6 +7,14 @@ sample i:
              T_c = sum_{i in B_c} G_i        eps_c = length_c T_c / ||T_c||,   g_c = T_c / |B_c|
     pass 2   sum_i grad l_i(w + eps_{y_i})   every sample with weights of its own, gathered by class
 
+A Dense layer that sees one row a sample does not even need that. With a_j and d_j its inputs and
+output gradients in pass 1, T_c = sum_{j in B_c} a_j d_j^T is never built (heads/closed_form.py):
+
+    ||T_c||^2 = sum_{i,j in B_c} (a_i a_j) (d_i d_j)
+    a'_i eps  = length_c / ||T_c||  sum_{j in B_c} (a'_i a_j) d_j          added to its output
+
+and its gradients are sums of the inputs' and output gradients' outer products.
+
 Both passes are vectorised over the samples, `chunk` at a time, with static shapes; the sum of all
 T_c is the clean gradient, so no third pass is needed. Beside the weights, memory holds T, one row
 of k scalars for each class (at most B rows), and a few times chunk x k scalars.
@@ -72,9 +80,14 @@ def routed_passes(
         clean: whether the clean gradient is wanted of the weights that are not perturbed, too.
     """
     values = [ops.stop_gradient(ops.convert_to_tensor(value)) for value in values]
-    weights = [values[i] for i in perturbed]
-    weight_norm = global_norm(weights)
+    weight_norm = global_norm([values[i] for i in perturbed])
     real = weight_norm.dtype
+    taps = samples.taps
+    kernels = [tap.kernel for tap in taps]
+    own_positions = [i for i in perturbed if i not in kernels]
+    untouched = [i for i in range(len(values)) if i not in {*perturbed, *kernels}]
+    weights = [values[i] for i in own_positions]
+    count = len(weights)
     rows = _Rows(labels, _chunk_size(labels, weights, chunk))
 
     present = ops.sum(ops.one_hot(labels, num_classes, dtype="int32"), axis=0) > 0
@@ -83,42 +96,59 @@ def routed_passes(
     slots = ops.take(slot_of_class, labels)
     height = min(num_classes, rows.batch) if isinstance(rows.batch, int) else num_classes
 
-    def losses(positions: Sequence[int]) -> Callable[..., Any]:
-        """The masked, scaled loss of a sample at the values of these positions."""
+    def run(
+        positions: Sequence[int],
+        own: list[Tensor],
+        stacked: Sequence[bool],
+        at: _Chunk,
+        rest: dict[str, Tensor],
+        shift: Callable[[int, Tensor, Tensor], Tensor],
+    ) -> tuple[Tensor, Tensor, list[Tensor], list[Tensor], list[Tensor]]:
+        """Losses, predictions, the taps' inputs and output gradients, and the other gradients."""
 
-        def loss(own: list[Tensor], sample: Any) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        def loss(own: list[Tensor], sample: Any) -> tuple[Tensor, tuple[Tensor, Tensor, Any]]:
             full = list(values)
-            for i, value in zip(positions, own, strict=True):
+            for i, value in zip(positions, own[: len(positions)], strict=True):
                 full[i] = value
-            value, prediction = samples.loss(full, sample["data"])
+            zeros = own[len(positions) :]
+            shifts = [
+                lambda inputs, n=n, zero=zero: shift(n, inputs, sample) + zero[None]
+                for n, zero in enumerate(zeros)
+            ]
+            value, prediction, inputs = samples.loss(full, sample["data"], shifts)
             value = ops.where(sample["valid"], value, ops.zeros_like(value))
-            return value * ops.cast(scale, value.dtype), (value, prediction)
+            return value * ops.cast(scale, value.dtype), (value, prediction, inputs)
 
-        return loss
-
-    def run(positions: Sequence[int], own: list[Tensor], stacked: Sequence[bool], at: Any) -> Any:
         sample = {"data": rows.take(samples.data, at.index), "valid": at.valid}
-        loss = losses(positions)
-        return backend.sample_gradients(loss, own, stacked, sample, convolutions)
+        sample |= rows.take(rest, at.index)
+        # The gradient at a zero that is added to a layer's output is the output's.
+        zeros = [ops.zeros((rows.size, tap.units), real) for tap in taps]
+        (_, (losses, predictions, inputs)), grads = backend.sample_gradients(
+            loss, [*own, *zeros], [*stacked, *[True] * len(taps)], sample, convolutions
+        )
+        mask = ops.cast(at.valid, real)[:, None]
+        inputs = [mask * value for value in inputs]
+        total = ops.cast(ops.sum(losses), real)
+        wide = mask * ops.cast(predictions, real)
+        return total, wide, inputs, list(grads[len(own) :]), list(grads[: len(own)])
 
-    untouched = [i for i in range(len(values)) if i not in set(perturbed)]
     others = untouched if clean else []
-    positions = [*perturbed, *others]
-    count = len(perturbed)
+    positions = [*own_positions, *others]
 
-    def first_pass(at: Any, total: Tensor, predictions: Tensor, *sums: Tensor) -> tuple[Any, ...]:
+    def first_pass(at: _Chunk, total: Tensor, predictions: Tensor, *sums: Tensor) -> Any:
         own = [values[i] for i in positions]
-        (_, (loss, prediction)), grads = run(positions, own, [False] * len(own), at)
-        wide = ops.cast(prediction, real) * ops.cast(at.valid, real)[:, None]
+        loss, wide, inputs, deltas, grads = run(
+            positions, own, [False] * len(own), at, {}, lambda n, x, sample: 0.0
+        )
         slot = ops.take(slots, at.index)
+        places = [*[slot] * count, *[None] * len(others), *[at.index] * 2 * len(taps)]
         return (
-            total + ops.cast(ops.sum(loss), real),
+            total + loss,
             backend.add_rows(predictions, at.index, wide),
             *[
-                backend.add_rows(t, slot, g)
-                for t, g in zip(sums[:count], grads[:count], strict=True)
+                s + ops.sum(g, axis=0) if place is None else backend.add_rows(s, place, g)
+                for s, g, place in zip(sums, [*grads, *inputs, *deltas], places, strict=True)
             ],
-            *[s + ops.sum(g, axis=0) for s, g in zip(sums[count:], grads[count:], strict=True)],
         )
 
     clean_loss, predictions, *sums = rows.run(
@@ -127,20 +157,31 @@ def routed_passes(
         ops.zeros((rows.batch, *samples.prediction_shape), real),
         *[ops.zeros((height, *w.shape), w.dtype) for w in weights],
         *[ops.zeros_like(values[i]) for i in others],
+        *[ops.zeros((rows.batch, values[tap.kernel].shape[0]), real) for tap in taps],
+        *[ops.zeros((rows.batch, tap.units), real) for tap in taps],
     )
-    totals, rest = sums[:count], sums[count:]
+    totals, rest = sums[:count], sums[count : count + len(others)]
+    inputs, deltas = sums[count + len(others) :][: len(taps)], sums[len(sums) - len(taps) :]
 
+    same = ops.cast(ops.equal(labels[:, None], labels[None, :]), real)
+    squares = _row_squares(totals, ops.zeros((height,), real))
+    for n, tap in enumerate(taps):
+        if tap.kernel in perturbed:
+            products = _gram(inputs[n]) * _gram(deltas[n]) * same
+            squares = squares + ops.segment_sum(ops.sum(products, axis=1), slots, height)
     # Radii are not invariant to the loss scale, nor to sums in place of means.
-    norm_of_total = ops.take(_row_norms(totals), slot_of_class, axis=0)
+    norm_of_total = ops.take(ops.sqrt(ops.maximum(squares, 0.0)), slot_of_class, axis=0)
     norm_of_total = ops.where(present, norm_of_total, ops.zeros_like(norm_of_total))
     members = ops.sum(ops.one_hot(labels, num_classes, dtype=real), axis=0)
     norm = norm_of_total / (ops.maximum(members, 1.0) * ops.cast(scale, real))
     step = length(weight_norm, norm, ops.arange(num_classes, dtype="int32"))
     step = step / ops.where(norm_of_total > 0, norm_of_total, ops.ones_like(norm_of_total))
+    along = {"along": same * ops.take(step, labels)[:, None]}
     # From classes to rows of T: an absent class adds 0 to a row that is not its own.
     step = ops.segment_sum(ops.where(present, step, ops.zeros_like(step)), slot_of_class, height)
 
-    own_sums = [*[ops.sum(total, axis=0) for total in totals], *rest]
+    clean_sums = [*[ops.sum(total, axis=0) for total in totals], *rest]
+    clean_sums += [ops.matmul(ops.transpose(a), d) for a, d in zip(inputs, deltas, strict=True)]
     # T gives way to each class's own weights.
     for position, weight in enumerate(weights):
         total = totals[position]
@@ -148,27 +189,34 @@ def routed_passes(
         length_of_row = ops.reshape(ops.cast(step, total.dtype), shape)
         totals[position] = weight[None] + length_of_row * total
 
-    everything = [*perturbed, *untouched]
+    everything = [*own_positions, *untouched]
     stacked = [True] * count + [False] * len(untouched)
 
-    def second_pass(at: Any, total: Tensor, *sums: Tensor) -> tuple[Any, ...]:
+    def shift(n: int, x: Tensor, sample: Any) -> Tensor:
+        if kernels[n] not in perturbed:
+            return 0.0
+        products = ops.matmul(x, ops.transpose(inputs[n])) * sample["along"][None]
+        return ops.matmul(products, deltas[n])
+
+    def second_pass(at: _Chunk, total: Tensor, *sums: Tensor) -> tuple[Any, ...]:
         slot = ops.take(slots, at.index)
-        moved = [ops.take(total, slot, axis=0) for total in totals]
-        own = [*moved, *[values[i] for i in untouched]]
-        (_, (loss, _)), grads = run(everything, own, stacked, at)
-        return (
-            total + ops.cast(ops.sum(loss), real),
-            *[s + ops.sum(g, axis=0) for s, g in zip(sums, grads, strict=True)],
-        )
+        own = [ops.take(total, slot, axis=0) for total in totals]
+        own += [values[i] for i in untouched]
+        loss, _, xs, ds, grads = run(everything, own, stacked, at, along, shift)
+        grads = [ops.sum(grad, axis=0) for grad in grads]
+        grads += [ops.matmul(ops.transpose(x), d) for x, d in zip(xs, ds, strict=True)]
+        return (total + loss, *[s + g for s, g in zip(sums, grads, strict=True)])
 
     flat_loss, *flat = rows.run(
-        second_pass, ops.zeros((), real), *[ops.zeros_like(values[i]) for i in everything]
+        second_pass,
+        ops.zeros((), real),
+        *[ops.zeros_like(values[i]) for i in [*everything, *kernels]],
     )
     return Routes(
         clean_loss,
         flat_loss,
-        _ordered(values, positions, own_sums),
-        _ordered(values, everything, flat),
+        _ordered(values, [*positions, *kernels], clean_sums),
+        _ordered(values, [*everything, *kernels], flat),
         predictions,
     )
 
@@ -186,14 +234,14 @@ class _Rows:
     def __init__(self, labels: Tensor, size: int) -> None:
         static = labels.shape[0]
         self.batch: Any = static if static is not None else ops.shape(labels)[0]
-        self._size = size
+        self.size = min(size, self.batch) if isinstance(self.batch, int) else size
 
     def run(self, body: Callable[..., tuple[Any, ...]], *start: Tensor) -> tuple[Any, ...]:
         """Folds `body` over the chunks. A batch that is one chunk needs no loop."""
-        if isinstance(self.batch, int) and self.batch <= self._size:
+        if isinstance(self.batch, int) and self.batch == self.size:
             index = ops.arange(self.batch, dtype="int32")
             return body(_Chunk(index, ops.ones_like(index, dtype="bool")), *start)
-        size = self._size
+        size = self.size
 
         def step(begin: Tensor, *carry: Tensor) -> tuple[Any, ...]:
             index = begin + ops.arange(size, dtype="int32")
@@ -212,7 +260,7 @@ class _Rows:
 def _chunk_size(labels: Tensor, weights: Sequence[Tensor], chunk: int | None) -> int:
     if chunk is None:
         size = sum(_size(weight) for weight in weights)
-        chunk = max(1, _CHUNK_SCALARS // size)
+        chunk = max(1, _CHUNK_SCALARS // max(1, size))
     batch = labels.shape[0]
     if batch is None:
         return chunk
@@ -228,13 +276,16 @@ def _size(tensor: Tensor) -> int:
     return size
 
 
-def _row_norms(tensors: Sequence[Tensor]) -> Tensor:
-    """The norm of each row, all tensors together, in at least float32."""
-    squares = []
+def _row_squares(tensors: Sequence[Tensor], start: Tensor) -> Tensor:
+    """The squared norm of each row, all tensors together, in at least float32."""
     for tensor in tensors:
         square = ops.square(at_least_float32(tensor))
-        squares.append(ops.sum(square, axis=tuple(range(1, len(tensor.shape)))))
-    return ops.sqrt(sum(squares))
+        start = start + ops.sum(square, axis=tuple(range(1, len(tensor.shape))))
+    return start
+
+
+def _gram(rows: Tensor) -> Tensor:
+    return ops.matmul(rows, ops.transpose(rows))
 
 
 def _ordered(

@@ -56,6 +56,18 @@ class Outputs(NamedTuple):
     reduce: Callable[[Tensor], Tensor]
 
 
+class Tap(NamedTuple):
+    """A Dense layer that sees one row a sample, once: its kernel needs no copy a sample.
+
+    Attributes:
+        kernel: the position of its kernel (D, U) among the trainable variables.
+        units: U.
+    """
+
+    kernel: int
+    units: int
+
+
 class Samples(Protocol):
     """One batch as samples that do not see each other."""
 
@@ -64,8 +76,20 @@ class Samples(Protocol):
     prediction_shape: tuple[int, ...]
     """Of one sample."""
 
-    def loss(self, values: Sequence[Tensor], sample: Any) -> tuple[Tensor, Tensor]:
-        """The loss of one row of `data` at `values`, a scalar, and its prediction."""
+    taps: Sequence[Tap]
+    """The Dense layers whose inputs `loss` gives and whose outputs it shifts."""
+
+    def loss(
+        self,
+        values: Sequence[Tensor],
+        sample: Any,
+        shifts: Sequence[Callable[[Tensor], Tensor]],
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """One row of `data` at `values`: its loss, its prediction, and the taps' inputs (D,).
+
+        `shifts` has, for each tap, what is added to its output (1, U) before the activation, as a
+        function of its input (1, D).
+        """
         ...
 
     def evaluate(self, predictions: Tensor) -> tuple[list[Tensor], Evaluation]:
