@@ -1,6 +1,6 @@
 """The one folder that imports a framework.
 
-Each module here gives the same seven names for its framework; the configured Keras backend decides
+Each module here gives the same nine names for its framework; the configured Keras backend decides
 which module is used. The contract, stated once:
 
 `value_and_grad(fn, values) -> ((loss, aux), grads)`
@@ -10,6 +10,16 @@ which module is used. The contract, stated once:
 `value_and_grads(fn, values) -> ((losses, aux), grads)`
     The same for a `fn` that gives a tuple of scalar losses: one forward pass, and one list of
     gradients for each loss.
+`sample_gradients(fn, values, own, samples, convolutions) -> ((losses, aux), grads)`
+    `fn` maps a list of tensors and one sample to `(scalar loss, aux)`. `samples` is a structure of
+    tensors whose first axis counts n samples; the values at which `own` is true have such an axis
+    too, the others are shared by all samples. All results have it, the gradients of shared values
+    included. `convolutions` says whether `fn` convolves: compilers for CPUs are slow at many
+    small convolutions at once, so there the samples go one after the other. On PyTorch `fn` may
+    draw nothing at random.
+`add_rows(total, index, rows) -> total`
+    `total` with `rows[i]` added to its row `index[i]`, repeated rows included. The argument may be
+    overwritten; nothing is differentiated.
 `replay_rng() -> rewind`
     Remembers the state of any random generator that Keras variables do not hold; calling
     `rewind()` before a later pass makes that pass draw what the pass after `replay_rng()` drew.
@@ -27,26 +37,32 @@ import keras
 
 if keras.backend.backend() == "jax":
     from keras_ccsam.backend.jax import STATELESS as STATELESS
+    from keras_ccsam.backend.jax import add_rows as add_rows
     from keras_ccsam.backend.jax import all_reduce as all_reduce
     from keras_ccsam.backend.jax import no_grad as no_grad
     from keras_ccsam.backend.jax import replay_rng as replay_rng
     from keras_ccsam.backend.jax import replica_count as replica_count
+    from keras_ccsam.backend.jax import sample_gradients as sample_gradients
     from keras_ccsam.backend.jax import value_and_grad as value_and_grad
     from keras_ccsam.backend.jax import value_and_grads as value_and_grads
 elif keras.backend.backend() == "torch":
     from keras_ccsam.backend.torch import STATELESS as STATELESS
+    from keras_ccsam.backend.torch import add_rows as add_rows
     from keras_ccsam.backend.torch import all_reduce as all_reduce
     from keras_ccsam.backend.torch import no_grad as no_grad
     from keras_ccsam.backend.torch import replay_rng as replay_rng
     from keras_ccsam.backend.torch import replica_count as replica_count
+    from keras_ccsam.backend.torch import sample_gradients as sample_gradients
     from keras_ccsam.backend.torch import value_and_grad as value_and_grad
     from keras_ccsam.backend.torch import value_and_grads as value_and_grads
 elif keras.backend.backend() == "tensorflow":
     from keras_ccsam.backend.tensorflow import STATELESS as STATELESS
+    from keras_ccsam.backend.tensorflow import add_rows as add_rows
     from keras_ccsam.backend.tensorflow import all_reduce as all_reduce
     from keras_ccsam.backend.tensorflow import no_grad as no_grad
     from keras_ccsam.backend.tensorflow import replay_rng as replay_rng
     from keras_ccsam.backend.tensorflow import replica_count as replica_count
+    from keras_ccsam.backend.tensorflow import sample_gradients as sample_gradients
     from keras_ccsam.backend.tensorflow import value_and_grad as value_and_grad
     from keras_ccsam.backend.tensorflow import value_and_grads as value_and_grads
 else:

@@ -38,6 +38,38 @@ def value_and_grads(
     return (losses, jax.lax.stop_gradient(aux)), grads
 
 
+def sample_gradients(
+    fn: Callable[[list[Tensor], Any], tuple[Tensor, Any]],
+    values: Sequence[Tensor],
+    own: Sequence[bool],
+    samples: Any,
+    convolutions: bool,
+) -> tuple[tuple[Tensor, Any], list[Tensor]]:
+    """The losses, auxiliary results and gradients of single samples."""
+    single = jax.value_and_grad(fn, has_aux=True)
+    values = list(values)
+    if not (convolutions and jax.default_backend() == "cpu"):
+        axes = [0 if each else None for each in own]
+        stacked: Any = jax.vmap(single, in_axes=(axes, 0))(values, samples)
+        return stacked
+
+    # XLA for CPUs takes about a thousand times as long for convolutions with a kernel a sample.
+    def one(row: Any) -> Any:
+        mine, sample = row
+        rest = iter(mine)
+        mixed = [next(rest) if each else v for v, each in zip(values, own, strict=True)]
+        return single(mixed, sample)
+
+    rows = [value for value, each in zip(values, own, strict=True) if each]
+    mapped: Any = jax.lax.map(one, (rows, samples))
+    return mapped
+
+
+def add_rows(total: Tensor, index: Tensor, rows: Tensor) -> Tensor:
+    """`total` with `rows` added to the rows that `index` names."""
+    return total.at[index].add(rows)
+
+
 def replay_rng() -> Callable[[], None]:
     """Nothing to remember: every seed is a Keras variable."""
     return lambda: None

@@ -44,6 +44,38 @@ def _stop_gradient(aux: Any) -> Any:
     return tf.nest.map_structure(lambda t: t if t is None else tf.stop_gradient(t), aux)
 
 
+def sample_gradients(
+    fn: Callable[[list[Tensor], Any], tuple[Tensor, Any]],
+    values: Sequence[Tensor],
+    own: Sequence[bool],
+    samples: Any,
+    convolutions: bool,
+) -> tuple[tuple[Tensor, Any], list[Tensor]]:
+    """The losses, auxiliary results and gradients of single samples."""
+
+    def one(row: Any) -> Any:
+        mine, sample = row
+        rest = iter(mine)
+        mixed = [next(rest) if each else v for v, each in zip(values, own, strict=True)]
+        (loss, aux), grads = value_and_grad(lambda ws: fn(ws, sample), mixed)
+        return loss, aux, grads
+
+    rows = [value for value, each in zip(values, own, strict=True) if each]
+    if convolutions:
+        # `vectorized_map` runs convolutions with a kernel a sample in a loop for each of them.
+        first = tf.nest.map_structure(lambda t: t[0], (rows, samples))
+        kinds = tf.nest.map_structure(lambda t: t.dtype, one(first))
+        losses, aux, grads = tf.map_fn(one, (rows, samples), fn_output_signature=kinds)
+    else:
+        losses, aux, grads = tf.vectorized_map(one, (rows, samples))
+    return (losses, aux), list(grads)
+
+
+def add_rows(total: Tensor, index: Tensor, rows: Tensor) -> Tensor:
+    """`total` with `rows` added to the rows that `index` names."""
+    return tf.tensor_scatter_nd_add(total, index[:, None], rows)
+
+
 def replay_rng() -> Callable[[], None]:
     """Nothing to remember: every seed is a Keras variable."""
     return lambda: None

@@ -6,6 +6,8 @@ from typing import Any
 
 import keras
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.overrides import TorchFunctionMode
 
 from keras_ccsam.typing import Tensor
 
@@ -32,10 +34,13 @@ def value_and_grads(
     with torch.enable_grad():
         leaves = [value.detach().requires_grad_(True) for value in values]
         losses, aux = fn(leaves)
+        unused: tuple[Tensor | None, ...] = (None,) * len(leaves)
         grads = [
             torch.autograd.grad(
                 loss, leaves, allow_unused=True, retain_graph=index < len(losses) - 1
             )
+            if loss.requires_grad
+            else unused
             for index, loss in enumerate(losses)
         ]
     filled = [
@@ -52,6 +57,48 @@ def value_and_grads(
 def _detach(value: Any) -> Any:
     # BatchNorm's new statistics come with the whole pass's graph attached.
     return value.detach() if isinstance(value, torch.Tensor) else value
+
+
+class _AnyLayout(TorchFunctionMode):
+    """Lets Keras' convolutions run below vmap, which cannot say whether NHWC is in memory order.
+
+    Keras asks only in order to rearrange the memory for speed.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func is torch.Tensor.is_contiguous and "memory_format" in kwargs:
+            return True
+        return func(*args, **kwargs)
+
+
+def sample_gradients(
+    fn: Callable[[list[Tensor], Any], tuple[Tensor, Any]],
+    values: Sequence[Tensor],
+    own: Sequence[bool],
+    samples: Any,
+    convolutions: bool,
+) -> tuple[tuple[Tensor, Any], list[Tensor]]:
+    """The losses, auxiliary results and gradients of single samples."""
+
+    def loss_and_aux(values: list[Tensor], sample: Any) -> tuple[Tensor, tuple[Tensor, Any]]:
+        # Of the attention kernels only the plain one is vectorised over samples.
+        with _AnyLayout(), sdpa_kernel(SDPBackend.MATH):
+            loss, aux = fn(values, sample)
+        return loss, (loss, aux)
+
+    single = torch.func.grad(loss_and_aux, has_aux=True)
+    axes = [0 if each else None for each in own]
+    detached = [value.detach() for value in values]
+    grads, (losses, aux) = torch.func.vmap(single, in_dims=(axes, 0))(detached, samples)
+    return (losses, aux), list(grads)
+
+
+def add_rows(total: Tensor, index: Tensor, rows: Tensor) -> Tensor:
+    """`total`, in place, with `rows` added to the rows that `index` names."""
+    return total.index_add_(0, index, rows)
 
 
 def replay_rng() -> Callable[[], None]:

@@ -49,6 +49,9 @@ class Cosine(keras.layers.Layer):
         ValueError: if `units` is below 2 or `scale` is not positive.
     """
 
+    # Each sample's logits are its own: see training/independence.py.
+    samples_independent = True
+
     def __init__(
         self,
         units: int,

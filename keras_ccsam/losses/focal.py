@@ -31,6 +31,8 @@ class Focal(LogitLoss):
         ValueError: if `gamma` is negative.
     """
 
+    samples_independent = True
+
     def __init__(
         self,
         gamma: float = 2.0,

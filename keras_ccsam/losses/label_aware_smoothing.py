@@ -46,6 +46,8 @@ class LabelAwareSmoothing(ClassCountLoss):
             count is not a whole number of at least 1.
     """
 
+    samples_independent = True
+
     def __init__(
         self,
         class_counts: Sequence[int],

@@ -37,6 +37,8 @@ class LDAM(CosineLoss):
             number of at least 1.
     """
 
+    samples_independent = True
+
     def __init__(
         self,
         class_counts: Sequence[int],

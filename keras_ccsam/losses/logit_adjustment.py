@@ -35,6 +35,8 @@ class LogitAdjustment(ClassCountLoss):
         ValueError: if `tau` is negative, or a class count is not a whole number of at least 1.
     """
 
+    samples_independent = True
+
     def __init__(
         self,
         class_counts: Sequence[int],
@@ -67,6 +69,8 @@ class BalancedSoftmax(LogitAdjustment):
     Raises:
         ValueError: if a class count is not a whole number of at least 1.
     """
+
+    samples_independent = True
 
     def __init__(
         self,

@@ -33,6 +33,8 @@ class VectorScaling(ClassCountLoss):
             least 1.
     """
 
+    samples_independent = True
+
     def __init__(
         self,
         class_counts: Sequence[int],

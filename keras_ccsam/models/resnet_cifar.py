@@ -10,8 +10,14 @@ train (LDAM-DRW and its successors), where Keras' defaults differ:
   channels in front as behind;
 * BatchNorm: momentum 0.9, epsilon 1e-5; convolutions: He-normal, no bias.
 
+With `normalization_layers="group"` GroupNorm (8 groups) stands in each BatchNorm's place. No sample
+then sees another one, and CC-SAM of all weights costs two passes.
+
 Every part is a stock Keras layer or operation: a saved model loads without this package.
 """
+
+from collections.abc import Callable
+from typing import Literal
 
 import keras
 from keras import layers, ops
@@ -20,6 +26,8 @@ from keras_ccsam.models.normalization import Normalization, normalization_layer
 from keras_ccsam.typing import Tensor
 
 WIDTHS = (16, 32, 64)
+GROUPS = 8
+NormalizationLayers = Literal["batch", "group"]
 
 
 def resnet_cifar(
@@ -27,6 +35,7 @@ def resnet_cifar(
     input_shape: tuple[int | None, int | None, int] = (32, 32, 3),
     normalization: Normalization = "cifar",
     name: str | None = None,
+    normalization_layers: NormalizationLayers = "batch",
 ) -> keras.Model:
     """Builds a CIFAR ResNet from images (B, height, width, channels) to features (B, 64).
 
@@ -37,17 +46,23 @@ def resnet_cifar(
             `"unit"`, a pair `(mean, std)` in units of 0..1, or None; see
             `keras_ccsam.models.normalization`.
         name: Name of the model, `resnet<depth>` by default.
+        normalization_layers: `"batch"` (default) or `"group"`: what follows each convolution.
 
     Returns:
         A functional `keras.Model`; its layers are named `stem_*`, `stage1_block1_*`, ...
 
     Raises:
-        ValueError: A depth that is not 6n + 2, or an input shape that is not (height, width,
-            channels).
+        ValueError: A depth that is not 6n + 2, an input shape that is not (height, width,
+            channels), or unknown `normalization_layers`.
     """
     if depth < 8 or (depth - 2) % 6:
         raise ValueError(
             f"`depth` must be 6n + 2, such as 20, 32, 44 or 56. Received: depth={depth}"
+        )
+    if normalization_layers not in ("batch", "group"):
+        raise ValueError(
+            "`normalization_layers` must be 'batch' or 'group'. "
+            f"Received: normalization_layers={normalization_layers!r}"
         )
     shape = tuple(input_shape)
     if len(shape) != 3 or shape[2] is None:
@@ -59,21 +74,24 @@ def resnet_cifar(
     normalize = normalization_layer(normalization, shape[2])
     x = images if normalize is None else normalize(images)
     x = _convolution(x, WIDTHS[0], 1, "stem_conv")
-    x = layers.ReLU(name="stem_relu")(_batch_norm(x, "stem_bn"))
+    norm = _batch_norm if normalization_layers == "batch" else _group_norm
+    x = layers.ReLU(name="stem_relu")(norm(x, "stem", ""))
     for stage, width in enumerate(WIDTHS, start=1):
         for block in range(1, (depth - 2) // 6 + 1):
             stride = 2 if stage > 1 and block == 1 else 1
-            x = _basic_block(x, width, stride, f"stage{stage}_block{block}")
+            x = _basic_block(x, width, stride, norm, f"stage{stage}_block{block}")
     x = layers.GlobalAveragePooling2D(data_format="channels_last", name="features")(x)
     return keras.Model(images, x, name=name or f"resnet{depth}")
 
 
-def _basic_block(x: Tensor, width: int, stride: int, name: str) -> Tensor:
+def _basic_block(
+    x: Tensor, width: int, stride: int, norm: Callable[[Tensor, str, str], Tensor], name: str
+) -> Tensor:
     """Two 3x3 convolutions and the shortcut around them."""
     shortcut = x if stride == 1 else _option_a(x, width)
     x = _convolution(x, width, stride, f"{name}_conv1")
-    x = layers.ReLU(name=f"{name}_relu1")(_batch_norm(x, f"{name}_bn1"))
-    x = _batch_norm(_convolution(x, width, 1, f"{name}_conv2"), f"{name}_bn2")
+    x = layers.ReLU(name=f"{name}_relu1")(norm(x, name, "1"))
+    x = norm(_convolution(x, width, 1, f"{name}_conv2"), name, "2")
     x = layers.Add(name=f"{name}_add")([x, shortcut])
     return layers.ReLU(name=f"{name}_relu2")(x)
 
@@ -102,59 +120,70 @@ def _convolution(x: Tensor, width: int, stride: int, name: str) -> Tensor:
     )(x)
 
 
-def _batch_norm(x: Tensor, name: str) -> Tensor:
+def _batch_norm(x: Tensor, part: str, number: str) -> Tensor:
+    name = f"{part}_bn{number}"
     return layers.BatchNormalization(axis=-1, momentum=0.9, epsilon=1e-5, name=name)(x)
+
+
+def _group_norm(x: Tensor, part: str, number: str) -> Tensor:
+    return layers.GroupNormalization(GROUPS, axis=-1, epsilon=1e-5, name=f"{part}_gn{number}")(x)
 
 
 def ResNet8(
     input_shape: tuple[int | None, int | None, int] = (32, 32, 3),
     normalization: Normalization = "cifar",
     name: str | None = None,
+    normalization_layers: NormalizationLayers = "batch",
 ) -> keras.Model:
     """ResNet-8, one block a stage: for tests and small images. See `resnet_cifar`."""
-    return resnet_cifar(8, input_shape, normalization, name)
+    return resnet_cifar(8, input_shape, normalization, name, normalization_layers)
 
 
 def ResNet14(
     input_shape: tuple[int | None, int | None, int] = (32, 32, 3),
     normalization: Normalization = "cifar",
     name: str | None = None,
+    normalization_layers: NormalizationLayers = "batch",
 ) -> keras.Model:
     """ResNet-14, two blocks a stage. See `resnet_cifar`."""
-    return resnet_cifar(14, input_shape, normalization, name)
+    return resnet_cifar(14, input_shape, normalization, name, normalization_layers)
 
 
 def ResNet20(
     input_shape: tuple[int | None, int | None, int] = (32, 32, 3),
     normalization: Normalization = "cifar",
     name: str | None = None,
+    normalization_layers: NormalizationLayers = "batch",
 ) -> keras.Model:
     """ResNet-20, three blocks a stage, 269,072 parameters. See `resnet_cifar`."""
-    return resnet_cifar(20, input_shape, normalization, name)
+    return resnet_cifar(20, input_shape, normalization, name, normalization_layers)
 
 
 def ResNet32(
     input_shape: tuple[int | None, int | None, int] = (32, 32, 3),
     normalization: Normalization = "cifar",
     name: str | None = None,
+    normalization_layers: NormalizationLayers = "batch",
 ) -> keras.Model:
     """ResNet-32, five blocks a stage: the network of CIFAR-LT papers. See `resnet_cifar`."""
-    return resnet_cifar(32, input_shape, normalization, name)
+    return resnet_cifar(32, input_shape, normalization, name, normalization_layers)
 
 
 def ResNet44(
     input_shape: tuple[int | None, int | None, int] = (32, 32, 3),
     normalization: Normalization = "cifar",
     name: str | None = None,
+    normalization_layers: NormalizationLayers = "batch",
 ) -> keras.Model:
     """ResNet-44, seven blocks a stage. See `resnet_cifar`."""
-    return resnet_cifar(44, input_shape, normalization, name)
+    return resnet_cifar(44, input_shape, normalization, name, normalization_layers)
 
 
 def ResNet56(
     input_shape: tuple[int | None, int | None, int] = (32, 32, 3),
     normalization: Normalization = "cifar",
     name: str | None = None,
+    normalization_layers: NormalizationLayers = "batch",
 ) -> keras.Model:
     """ResNet-56, nine blocks a stage. See `resnet_cifar`."""
-    return resnet_cifar(56, input_shape, normalization, name)
+    return resnet_cifar(56, input_shape, normalization, name, normalization_layers)

@@ -12,7 +12,9 @@ from keras_ccsam.sharpness.imbsam import ImbSAM as ImbSAM
 from keras_ccsam.sharpness.method import Evaluation as Evaluation
 from keras_ccsam.sharpness.method import Objective as Objective
 from keras_ccsam.sharpness.method import Outputs as Outputs
+from keras_ccsam.sharpness.method import Samples as Samples
 from keras_ccsam.sharpness.method import SharpnessMethod as SharpnessMethod
+from keras_ccsam.sharpness.method import Tap as Tap
 from keras_ccsam.sharpness.method import ascend as ascend
 from keras_ccsam.sharpness.method import global_norm as global_norm
 from keras_ccsam.sharpness.method import hyper_parameter as hyper_parameter

@@ -56,6 +56,47 @@ class Outputs(NamedTuple):
     reduce: Callable[[Tensor], Tensor]
 
 
+class Tap(NamedTuple):
+    """A Dense layer that sees one row a sample, once: its kernel needs no copy a sample.
+
+    Attributes:
+        kernel: the position of its kernel (D, U) among the trainable variables.
+        units: U.
+    """
+
+    kernel: int
+    units: int
+
+
+class Samples(Protocol):
+    """One batch as samples that do not see each other."""
+
+    data: Any
+    """The batch: a structure of tensors whose first axis counts the samples."""
+    prediction_shape: tuple[int, ...]
+    """Of one sample."""
+
+    taps: Sequence[Tap]
+    """The Dense layers whose inputs `loss` gives and whose outputs it shifts."""
+
+    def loss(
+        self,
+        values: Sequence[Tensor],
+        sample: Any,
+        shifts: Sequence[Callable[[Tensor], Tensor]],
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """One row of `data` at `values`: its loss, its prediction, and the taps' inputs (D,).
+
+        `shifts` has, for each tap, what is added to its output (1, U) before the activation, as a
+        function of its input (1, D).
+        """
+        ...
+
+    def evaluate(self, predictions: Tensor) -> tuple[list[Tensor], Evaluation]:
+        """The batch's loss at these predictions; the (scaled) gradient of its regularisers."""
+        ...
+
+
 class Objective(Protocol):
     """One batch's loss as a pure function of the trainable variables' values."""
 
@@ -85,6 +126,22 @@ class Objective(Protocol):
 
     def sample_losses(self, values: Sequence[Tensor]) -> Tensor:
         """(B,) sample losses at `values`, with the randomness of the clean pass."""
+        ...
+
+    def gradient_and_statistics(
+        self, layers: Sequence[Any], term: Callable[[Outputs], Tensor]
+    ) -> tuple[list[Tensor], Evaluation, list[tuple[keras.Variable, Tensor]]]:
+        """`gradient` at `values`, and what its BatchNorm layers normalised by.
+
+        That is, each layer's moving statistics with the batch's own values.
+        """
+        ...
+
+    def samples(self, state: Sequence[tuple[keras.Variable, Tensor]] = ()) -> Samples:
+        """The batch sample by sample, BatchNorm normalising by `state`.
+
+        It is the batch only where no other layer couples samples: `model.sample_coupling()`.
+        """
         ...
 
     def reduce(self, sample_losses: Tensor) -> Tensor:

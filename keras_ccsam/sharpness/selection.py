@@ -50,3 +50,11 @@ def positions(
             f"Received: perturb={perturb!r}"
         )
     return chosen
+
+
+def scalars(variable: keras.Variable) -> int:
+    """How many numbers a variable holds."""
+    size = 1
+    for dimension in variable.shape:
+        size *= dimension
+    return size

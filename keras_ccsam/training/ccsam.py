@@ -22,6 +22,9 @@ class CCSAM(SharpnessAwareModel):
         radius_scale: r; see `sharpness.ClassConditional`. 0.01 by default.
         flat_ratio: lambda. 0.5 by default.
         perturb: `"head"` (the default; no extra pass), `"all"`, or a regular expression.
+        batch_norm: with all weights, `"literal"` (the default) or `"clean"`; see
+            `sharpness.ClassConditional`.
+        chunk: with all weights, samples at a time; see `sharpness.ClassConditional`.
         weight_decay: torch's; see `SharpnessAwareModel`. 0 by default.
         **kwargs: of `SharpnessAwareModel`: translation, and those of `keras.Model`.
 
@@ -45,6 +48,8 @@ class CCSAM(SharpnessAwareModel):
         radius_scale: float = 1e-2,
         flat_ratio: float = 0.5,
         perturb: str = "head",
+        batch_norm: str = "literal",
+        chunk: int | None = None,
         weight_decay: float = 0.0,
         **kwargs: Any,
     ) -> None:
@@ -53,7 +58,9 @@ class CCSAM(SharpnessAwareModel):
                 "`class_counts` must be the number of training images of each class, for "
                 "example numpy.bincount(y_train). Received: class_counts=None"
             )
-        method = ClassConditional(class_counts, radius_scale, flat_ratio, perturb)
+        method = ClassConditional(
+            class_counts, radius_scale, flat_ratio, perturb, batch_norm, chunk
+        )
         if num_classes is not None and num_classes != len(method.class_counts):
             raise ValueError(
                 f"`class_counts` must have num_classes={num_classes} entries, one a class. "
@@ -74,7 +81,8 @@ class CCSAM(SharpnessAwareModel):
         Args:
             model: a built functional or sequential classifier that ends in a `Dense` layer.
             class_counts: the number of training images of each class.
-            **kwargs: of `CCSAM`: radius_scale, flat_ratio, perturb, weight_decay, name.
+            **kwargs: of `CCSAM`: radius_scale, flat_ratio, perturb, batch_norm, chunk,
+                weight_decay, name.
 
         Raises:
             ValueError: if the model cannot be split, with the reason.

@@ -12,6 +12,7 @@ from keras_ccsam.heads import DenseClosedForm, closed_form
 from keras_ccsam.sharpness.erm import ERM
 from keras_ccsam.sharpness.method import SharpnessMethod
 from keras_ccsam.training import step
+from keras_ccsam.training.independence import Coupling, coupling
 from keras_ccsam.training.label_check import check_labels
 from keras_ccsam.training.sample_loss import SampleLoss, check_head, resolve_loss
 from keras_ccsam.training.targets import dominant_labels, is_mixed
@@ -150,6 +151,19 @@ class SharpnessAwareModel(keras.Model):
         """A Dense head's outputs before its activation; None where they cannot be had."""
         form = closed_form(self.head)
         return form.logits(features) if isinstance(form, DenseClosedForm) else None
+
+    def sample_coupling(self) -> Coupling:
+        """Whether the samples of a training batch see each other, and how.
+
+        Where they do not, CC-SAM of all weights costs two passes; where they do, two a class.
+        `reason` says which part is to blame.
+        """
+        kind = type(self)
+        for name in ("__call__", "call", "compute_loss"):
+            if getattr(kind, name) is not getattr(SharpnessAwareModel, name):
+                return Coupling(f"{kind.__name__} has a {name} of its own", (), False)
+        loss = self.sample_loss and self.sample_loss.loss
+        return coupling(self.backbone, self.head, loss)
 
     def call(self, inputs: Any, training: bool | None = None, return_features: bool = False) -> Any:
         """The head's outputs (B, K); with `return_features`, also the features (B, D)."""

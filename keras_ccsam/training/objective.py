@@ -14,7 +14,9 @@ from keras import ops
 
 from keras_ccsam import backend
 from keras_ccsam.sharpness.method import Evaluation, Outputs, at_least_float32
+from keras_ccsam.training.clean_pass import clean_pass_with_statistics
 from keras_ccsam.training.sample_loss import SampleLoss
+from keras_ccsam.training.samples import BatchSamples
 from keras_ccsam.training.targets import class_indices
 from keras_ccsam.typing import Tensor
 
@@ -54,26 +56,29 @@ class BatchObjective:
         self.labels = None if y is None else class_indices(y)
         self.replay = backend.replay_rng()
         self._state = list(state)
-        self._x, self._y, self._sample_weight = x, y, sample_weight
+        self.x, self.y, self.sample_weight = x, y, sample_weight
         with keras.StatelessScope(self._state):
             one = ops.ones((), keras.config.floatx())
-            self.scale = self._scaled(one)
+            self.scale = self.scaled(one)
 
     def gradient(
-        self, values: Sequence[Tensor], term: Callable[[Outputs], Tensor] | None = None
+        self,
+        values: Sequence[Tensor],
+        term: Callable[[Outputs], Tensor] | None = None,
+        state: Sequence[tuple[keras.Variable, Tensor]] = (),
     ) -> tuple[list[Tensor], Evaluation]:
         """The gradient of the scaled loss plus `term`, and what the pass left behind."""
 
         def whole(values: list[Tensor]) -> tuple[Tensor, Evaluation]:
-            with self._scope(values) as scope:
-                before = self._side(scope)
+            with self.scope(values, state) as scope:
+                before = self.side(scope)
                 found = self._forward()
                 loss = found.loss
                 if term is not None:
                     extra = term(self._outputs(found))
                     loss = loss + ops.cast(extra, loss.dtype)
-                scaled = self._scaled(loss)
-            return scaled, Evaluation(loss, found.predictions, self._changed(scope, before))
+                scaled = self.scaled(loss)
+            return scaled, Evaluation(loss, found.predictions, self.changed(scope, before))
 
         (_, evaluation), gradients = backend.value_and_grad(whole, values)
         return gradients, evaluation
@@ -84,64 +89,89 @@ class BatchObjective:
         """The gradients of the scaled loss less `part` and of `part`, from one pass."""
 
         def two_parts(values: list[Tensor]) -> tuple[tuple[Tensor, Tensor], Evaluation]:
-            with self._scope(values) as scope:
-                before = self._side(scope)
+            with self.scope(values) as scope:
+                before = self.side(scope)
                 found = self._forward()
                 own = ops.cast(part(self._outputs(found)), found.loss.dtype)
-                scaled = self._scaled(found.loss - own), self._scaled(own)
-            changed = self._changed(scope, before)
+                scaled = self.scaled(found.loss - own), self.scaled(own)
+            changed = self.changed(scope, before)
             return scaled, Evaluation(found.loss, found.predictions, changed)
 
         (_, evaluation), (rest, own) = backend.value_and_grads(two_parts, values)
         return rest, own, evaluation
 
+    def gradient_and_statistics(
+        self,
+        layers: Sequence[keras.layers.BatchNormalization],
+        term: Callable[[Outputs], Tensor],
+    ) -> tuple[list[Tensor], Evaluation, list[tuple[keras.Variable, Tensor]]]:
+        """`gradient` at the step's values, and the batch statistics that `layers` used."""
+        return clean_pass_with_statistics(self, layers, term)
+
+    def samples(self, state: Sequence[tuple[keras.Variable, Tensor]] = ()) -> BatchSamples:
+        """The batch sample by sample, which is the batch where no layer couples samples.
+
+        Args:
+            state: BatchNorm's moving statistics with the values to normalise by. Without them the
+                network runs as in training, with them as in inference.
+        """
+        return BatchSamples(self, state)
+
     def sample_losses(self, values: Sequence[Tensor]) -> Tensor:
         """(B,) weighted losses at `values`; what the pass writes is dropped."""
-        with self._scope(values):
-            predictions = self.model(self._x, training=True)
+        with self.scope(values):
+            predictions = self.model(self.x, training=True)
             return self._losses(predictions, self.model.draw_noise(predictions))
 
     def reduce(self, sample_losses: Tensor) -> Tensor:
         """The compiled loss's own reduction."""
-        return self._sample_loss().reduce(sample_losses, self._sample_weight)
+        return self.sample_loss().reduce(sample_losses, self.sample_weight)
 
-    def _forward(self) -> _Pass:
-        model = self.model
-        predictions, features = model(self._x, training=True, return_features=True)
-        noise = model.draw_noise(predictions)
-        seen = model.with_noise(predictions, noise)
-        loss = model.compute_loss(self._x, self._y, seen, self._sample_weight, training=True)
-        return _Pass(loss, predictions, features, noise)
+    def scope(
+        self, values: Sequence[Tensor], state: Sequence[tuple[keras.Variable, Tensor]] = ()
+    ) -> Any:
+        """Where the trainable variables are `values`, and those of `state` are what it says."""
+        mapping = [*zip(self.variables, values, strict=True), *self._state, *state]
+        return keras.StatelessScope(mapping, collect_losses=True)
 
-    def _scaled(self, loss: Tensor) -> Tensor:
-        optimizer = self.model.optimizer
-        return loss if optimizer is None else optimizer.scale_loss(loss)
-
-    def _side(self, scope: Any) -> list[Tensor | None]:
+    def side(self, scope: Any) -> list[Tensor | None]:
         """What the scope holds for the variables that are not trained."""
         side = [*self.model.non_trainable_variables, *self.model.metrics_variables]
         return [scope.get_current_value(variable) for variable in side]
 
-    def _changed(self, scope: Any, before: list[Tensor | None]) -> list[Tensor | None]:
-        """What was written since: on JAX the scope starts with the values it was given."""
-        after = self._side(scope)
+    def changed(self, scope: Any, before: list[Tensor | None]) -> list[Tensor | None]:
+        """What was written since, as an `Evaluation` has it.
+
+        On JAX the scope starts with the values it was given.
+        """
+        after = self.side(scope)
         return [None if new is old else new for new, old in zip(after, before, strict=True)]
 
-    def _scope(self, values: Sequence[Tensor]) -> Any:
-        mapping = [*zip(self.variables, values, strict=True), *self._state]
-        return keras.StatelessScope(mapping, collect_losses=True)
+    def scaled(self, loss: Tensor) -> Tensor:
+        """The loss times the scale of mixed precision."""
+        optimizer = self.model.optimizer
+        return loss if optimizer is None else optimizer.scale_loss(loss)
+
+    def _forward(self) -> _Pass:
+        model = self.model
+        predictions, features = model(self.x, training=True, return_features=True)
+        noise = model.draw_noise(predictions)
+        seen = model.with_noise(predictions, noise)
+        loss = model.compute_loss(self.x, self.y, seen, self.sample_weight, training=True)
+        return _Pass(loss, predictions, features, noise)
 
     def _losses(self, predictions: Tensor, noise: Tensor | None) -> Tensor:
         seen = self.model.with_noise(predictions, noise)
-        return self._sample_loss().values(self._y, seen, self._sample_weight)
+        return self.sample_loss().values(self.y, seen, self.sample_weight)
 
-    def _sample_loss(self) -> SampleLoss:
+    def sample_loss(self) -> SampleLoss:
+        """The compiled loss before its reduction."""
         loss: SampleLoss | None = self.model.sample_loss
-        if loss is None or self._y is None:
+        if loss is None or self.y is None:
             raise ValueError(
                 f"{type(self.model.sharpness).__name__} perturbs by class: it needs labels, and a "
                 f"loss in `compile`. Received: loss={loss and loss.loss}, "
-                f"labels={'given' if self._y is not None else None}"
+                f"labels={'given' if self.y is not None else None}"
             )
         return loss
 

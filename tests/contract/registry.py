@@ -42,6 +42,7 @@ class Method:
         tolerance: of that equality, on weights after a few steps.
         along_regularisers: how far regularisers alone may take its weights from the plain step's:
             a method that perturbs along the whole loss steps along them too. None: anywhere.
+        activity: whether the network may have an activity regulariser.
     """
 
     sharpness: Callable[[], Any] = ERM
@@ -50,6 +51,7 @@ class Method:
     limit: "tuple[Method, str] | None" = None
     tolerance: float = 1e-6
     along_regularisers: float | None = 1e-6
+    activity: bool = True
 
 
 def cosine(scale: float = 1.0) -> Callable[[], Any]:
@@ -85,6 +87,7 @@ METHODS = {
     ),
     "ccsam-all-clean": Method(
         lambda: ClassConditional(COUNTS, 0.5, perturb="all", batch_norm="clean"),
+        activity=False,
         **equals(
             "erm",
             sharpness=lambda: ClassConditional(COUNTS, 0.0, perturb="all", batch_norm="clean"),

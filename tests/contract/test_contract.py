@@ -18,18 +18,16 @@ from tests.support import toy_batches
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def build(method, activity=False, dropout=0.0, seed=0):
+def build(method, regularised=False, seed=0):
     """A small network with BatchNorm, so that a method's side effects would show."""
     keras.utils.set_random_seed(seed)
     inputs = keras.Input((6, 6, 2))
-    x = keras.layers.Conv2D(4, 3, kernel_regularizer="l2" if activity else None)(inputs)
+    x = keras.layers.Conv2D(4, 3, kernel_regularizer="l2" if regularised else None)(inputs)
     x = keras.layers.BatchNormalization()(x)
     x = keras.layers.ReLU()(x)
     x = keras.layers.GlobalAveragePooling2D()(x)
-    if dropout:
-        x = keras.layers.Dropout(dropout, seed=7)(x)
     x = keras.layers.Dense(8, activation="tanh")(x)
-    if activity:
+    if regularised and method.activity:
         x = keras.layers.ActivityRegularization(l2=0.1)(x)
     model = cc.SharpnessAwareModel(keras.Model(inputs, x), method.head(), method.sharpness())
     optimizer = keras.optimizers.SGD(0.05, momentum=0.9)
@@ -108,16 +106,17 @@ def test_saved_and_loaded_it_goes_on_as_if_nothing_had_been(name, tmp_path):
 def test_weights_and_added_losses_count(name):
     """Samples of weight 0 leave the gradient of the added losses alone, the plain step's."""
     nothing = np.zeros(40, "float32")
-    ours = weights(trained(METHODS[name], sample_weight=nothing, activity=True))
-    plain = Method(loss=METHODS[name].loss, head=METHODS[name].head)
-    theirs = weights(trained(plain, sample_weight=nothing, activity=True))
-    untouched = weights(build(METHODS[name], activity=True))
+    ours = weights(trained(METHODS[name], sample_weight=nothing, regularised=True))
+    method = METHODS[name]
+    plain = Method(loss=method.loss, head=method.head, activity=method.activity)
+    theirs = weights(trained(plain, sample_weight=nothing, regularised=True))
+    untouched = weights(build(METHODS[name], regularised=True))
     assert np.isfinite(ours).all()
     if METHODS[name].along_regularisers is not None:
         np.testing.assert_allclose(ours, theirs, atol=METHODS[name].along_regularisers)
     assert np.abs(ours - untouched).max() > 1e-4
     some = np.linspace(0.0, 2.0, 40).astype("float32")
-    weighted = weights(trained(METHODS[name], sample_weight=some, activity=True))
+    weighted = weights(trained(METHODS[name], sample_weight=some, regularised=True))
     assert np.abs(weighted - ours).max() > 1e-4
 
 

@@ -53,6 +53,14 @@ def all_weights_case():
     check_two_layers(v, two_layers(v, method), v["loss"], 1e-5)
 
 
+def all_weights_by_class_case():
+    v = vector("stage1_all_weights_0.5")
+    counts = v["class_counts"].tolist()
+    method = ClassConditional(counts, float(v["radius_scale"]), float(v["flat_ratio"]), "all")
+    method._route = lambda model: None
+    check_two_layers(v, two_layers(v, method), v["loss"], 1e-5)
+
+
 def sam_case():
     v = vector("sam_all_weights")
     check_two_layers(v, two_layers(v, cc.sharpness.SAM(float(v["rho"]))), v["loss"], 1e-5)
@@ -134,6 +142,19 @@ def no_ascent(monkeypatch):
         monkeypatch.setattr(module, "ascend", lambda values, directions, step: list(values))
 
 
+def every_sample_its_neighbours_way(monkeypatch):
+    from keras_ccsam.sharpness import class_routes
+
+    take = class_routes._Rows.take
+    monkeypatch.setattr(
+        class_routes._Rows, "take", lambda self, data, index: take(self, data, ops.flip(index))
+    )
+
+
+def no_steps(monkeypatch):
+    monkeypatch.setattr(ops, "segment_sum", lambda data, ids, number: 0.0 * data[:number])
+
+
 def descent_for_ascent(monkeypatch):
     from keras_ccsam.sharpness.method import ascend
 
@@ -186,7 +207,10 @@ CASES = {
                            gradient_through_the_step]),
     "cosine": (cosine_case, [zero_length, no_count_factor, class_sums, gradient_through_the_step]),
     "loop": (loop_case, [zero_length, no_ascent, descent_for_ascent, no_count_factor]),
-    "all": (all_weights_case, [zero_length, no_ascent, descent_for_ascent, no_sqrt_k]),
+    "all": (all_weights_case, [zero_length, no_count_factor, no_sqrt_k, no_steps,
+                               every_sample_its_neighbours_way]),
+    "all-by-class": (all_weights_by_class_case, [zero_length, no_ascent, descent_for_ascent,
+                                                 no_sqrt_k]),
     "sam": (sam_case, [no_ascent, descent_for_ascent]),
     "stage2": (stage2_case, [no_features_moved]),
     "gnp": (gnp_case, [no_ascent, descent_for_ascent]),

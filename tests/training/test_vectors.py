@@ -169,12 +169,15 @@ def check_two_layers(v, model, loss, tolerance):
 
 @pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
 @pytest.mark.parametrize("ratio", ["0.5", "1"])
-def test_all_weights(ratio, dtype, tolerance):
+@pytest.mark.parametrize("by_class", [False, True])
+def test_all_weights(by_class, ratio, dtype, tolerance):
     v = vector(f"stage1_all_weights_{ratio}")
     with float_type(dtype):
         method = ClassConditional(
             v["class_counts"].tolist(), float(v["radius_scale"]), float(v["flat_ratio"]), "all"
         )
+        if by_class:
+            method._route = lambda model: None
         check_two_layers(v, two_layers(v, method), v["loss"], tolerance)
 
 

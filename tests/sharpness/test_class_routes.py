@@ -1,0 +1,317 @@
+"""The two-pass route against the loop over the classes, and when it is taken."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+import keras_ccsam as cc
+from keras_ccsam.sharpness import ClassConditional
+from keras_ccsam.training.independence import coupling
+from tests.support import COUNTS, step_gradients, toy_batches
+
+
+def convolutional(x):
+    x = layers.Conv2D(4, 3, kernel_regularizer="l2", name="conv")(x)
+    x = layers.GroupNormalization(2, name="group")(x)
+    x = ops.pad(ops.relu(x)[:, ::2], ((0, 0), (1, 0), (0, 0), (0, 0)))
+    x = layers.DepthwiseConv2D(2, name="depth")(x)
+    x = layers.BatchNormalization(trainable=False, name="norm")(x)
+    return layers.GlobalAveragePooling2D()(x)
+
+
+def attention(x):
+    x = layers.Dense(4, activation="tanh", name="embed")(layers.Reshape((6, 12))(x))
+    x = layers.Add()([x, layers.MultiHeadAttention(2, 3, name="attention")(x, x)])
+    return layers.GlobalAveragePooling1D()(layers.LayerNormalization()(x))
+
+
+def perceptron(x):
+    x = layers.Dense(6, activation="tanh", name="first")(layers.Flatten()(x))
+    return layers.LayerNormalization(name="norm")(x)
+
+
+def batch_norm(x):
+    x = layers.Conv2D(4, 3, name="conv")(x)
+    x = layers.BatchNormalization(name="norm", momentum=0.9)(x)
+    return layers.GlobalAveragePooling2D()(layers.ReLU()(x))
+
+
+def dropout(x):
+    return layers.Dropout(0.3, seed=1)(perceptron(x))
+
+
+def batch_mean(x):
+    x = perceptron(x)
+    return x - ops.mean(x, axis=0, keepdims=True)
+
+
+def reversed_batch(x):
+    return perceptron(x)[::-1, :]
+
+
+def batch_softmax(x):
+    return layers.Softmax(axis=0)(perceptron(x))
+
+
+class Custom(layers.Layer):
+    def call(self, inputs):
+        return 2.0 * inputs
+
+
+class Stated(Custom):
+    samples_independent = True
+
+
+class Inherited(Stated):
+    def call(self, inputs):
+        return inputs - ops.mean(inputs, axis=0)
+
+
+class OwnCall(cc.SharpnessAwareModel):
+    def call(self, inputs, training=None, return_features=False):
+        return super().call(inputs, training, return_features)
+
+
+def model(body, perturb="all", radius=0.5, kind=cc.SharpnessAwareModel, loss=None, **options):
+    keras.utils.set_random_seed(1)
+    inputs = keras.Input((6, 6, 2))
+    backbone = keras.Model(inputs, body(inputs))
+    method = ClassConditional(COUNTS, radius, perturb=perturb, **options)
+    net = kind(backbone, layers.Dense(5, name="classifier"), method)
+    rng = np.random.default_rng(2)
+    net.set_weights(
+        [w + 0.1 * rng.uniform(size=w.shape).astype(w.dtype) for w in net.get_weights()]
+    )
+    net.sharpness.radius_scale.assign(radius)
+    net.sharpness.flat_ratio.assign(0.6)
+    net.compile("sgd", loss or "sparse_categorical_crossentropy")
+    return net
+
+
+def by_class(net):
+    """The same model on the literal route."""
+    net.sharpness._route = lambda model: None
+    return net
+
+
+def assert_same(ours, theirs, tolerance=1e-5):
+    (named, loss), (expected, expected_loss) = ours, theirs
+    np.testing.assert_allclose(loss, expected_loss, rtol=tolerance)
+    for path, gradient, reference in zip(named, named.values(), expected.values(), strict=True):
+        scale = max(1.0, np.abs(reference).max())
+        np.testing.assert_allclose(
+            gradient, reference, rtol=tolerance, atol=tolerance * scale, err_msg=path
+        )
+
+
+def mixed(y):
+    second = y[::-1].copy()
+    return {"labels": y, "second_labels": second, "mix": np.linspace(0.2, 1.0, len(y), dtype="f4")}
+
+
+@pytest.mark.parametrize(
+    ("body", "perturb", "chunk"),
+    [(convolutional, "conv|group|classifier", 5), (attention, "all", None)],
+    ids=["convolutional", "attention"],
+)
+def test_equals_the_loop_over_the_classes(body, perturb, chunk, monkeypatch):
+    """With mixed labels, weights, an absent class, a class weighted 0, regularisers; in chunks."""
+    x, y = toy_batches(14)
+    y[y == 3] = 0
+    weight = np.linspace(0.1, 2.0, 14).astype("float32")
+    weight[y == 4] = 0.0
+    weight = ops.convert_to_tensor(weight)
+    net = model(body, perturb, chunk=chunk)
+    assert net.sample_coupling().reason is None
+    ours = step_gradients(net, x, mixed(y), weight)
+    theirs = step_gradients(by_class(model(body, perturb)), x, mixed(y), weight)
+    assert_same(ours, theirs)
+    # What the comparison would not see: a perturbation of zero, on both sides.
+    monkeypatch.setattr(ClassConditional, "_length", lambda self, w, norm, y, k: 0.0 * norm)
+    still = step_gradients(model(body, perturb, chunk=chunk), x, mixed(y), weight)
+    with pytest.raises(AssertionError):
+        assert_same(still, theirs)
+
+
+def test_chunks_and_the_order_of_samples_do_not_matter():
+    x, y = toy_batches(11)
+    expected = step_gradients(model(perceptron), x, y)
+    order = np.random.default_rng(0).permutation(11)
+    assert_same(step_gradients(model(perceptron, chunk=4), x[order], y[order]), expected, 2e-6)
+
+
+def test_no_radius_is_the_plain_step():
+    x, y = toy_batches(11)
+    net = model(perceptron)
+    net.sharpness.radius_scale.assign(0.0)
+    ours = step_gradients(net, x, y)
+    net.sharpness = cc.sharpness.ERM()
+    assert_same(ours, step_gradients(net, x, y), 2e-6)
+
+
+class Normalized(layers.Layer):
+    """BatchNorm at statistics that are numbers."""
+
+    def __init__(self, mean, variance, **kwargs):
+        super().__init__(**kwargs)
+        self.mean, self.variance = mean.tolist(), ops.convert_to_tensor(variance)
+
+    def build(self, input_shape):
+        self.gamma = self.add_weight(shape=input_shape[-1:], initializer="ones")
+        self.beta = self.add_weight(shape=input_shape[-1:], initializer="zeros")
+
+    def call(self, inputs):
+        scaled = (inputs - ops.convert_to_tensor(self.mean)) / ops.sqrt(self.variance + 1e-3)
+        return scaled * self.gamma + self.beta
+
+
+def test_clean_statistics_are_constants_of_both_passes():
+    """Against the loop on a network that normalises by the batch's own statistics as numbers."""
+    x, y = toy_batches(13)
+    clean = model(batch_norm, batch_norm="clean")
+    clean.sharpness.flat_ratio.assign(1.0)
+    convolution, norm = (clean.backbone.get_layer(name) for name in ("conv", "norm"))
+    maps = ops.convert_to_numpy(convolution(x))
+    mean, variance = maps.mean((0, 1, 2)), maps.var((0, 1, 2))
+
+    def at_those_numbers(inputs):
+        h = layers.Conv2D(4, 3)(inputs)
+        h = Normalized(mean, variance)(h)
+        return layers.GlobalAveragePooling2D()(layers.ReLU()(h))
+
+    numbers = model(at_those_numbers)
+    assert "Normalized" in numbers.sample_coupling().reason
+    numbers.sharpness.flat_ratio.assign(1.0)
+    for variable, value in zip(numbers.trainable_variables, clean.trainable_variables, strict=True):
+        variable.assign(value)
+    expected = step_gradients(numbers, x, y)
+    assert_same(step_gradients(clean, x, y), expected)
+    literal = model(batch_norm)
+    literal.sharpness.flat_ratio.assign(1.0)
+    with pytest.raises(AssertionError):
+        assert_same(step_gradients(literal, x, y), expected)
+
+    before = ops.convert_to_numpy(norm.moving_mean), ops.convert_to_numpy(norm.moving_variance)
+    clean.train_on_batch(x, y)
+    for variable, old, new in zip(
+        (norm.moving_mean, norm.moving_variance), before, (mean, variance), strict=True
+    ):
+        value = ops.convert_to_numpy(variable)
+        np.testing.assert_allclose(value, 0.9 * old + 0.1 * new, rtol=1e-5, atol=1e-6)
+
+
+def test_without_a_radius_clean_statistics_are_the_plain_step():
+    x, y = toy_batches(12)
+    net = model(batch_norm, batch_norm="clean")
+    net.sharpness.radius_scale.assign(0.0)
+    ours = step_gradients(net, x, y)
+    net.sharpness = cc.sharpness.ERM()
+    assert_same(ours, step_gradients(net, x, y), 2e-6)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (dropout, "Dropout"),
+        (batch_mean, "the operation 'mean"),
+        (reversed_batch, "the operation 'get_item"),
+        (batch_softmax, "works along the batch axis"),
+        (lambda x: Custom()(perceptron(x)), "not known"),
+        (lambda x: Inherited()(perceptron(x)), "not known"),
+        (lambda x: layers.Dense(3, activity_regularizer="l2")(perceptron(x)), "activity"),
+        (lambda x: layers.BatchNormalization()(perceptron(x), training=False), "training=False"),
+    ],
+    ids=lambda value: value.split()[-1].strip("'") if isinstance(value, str) else "",
+)
+def test_what_may_couple_samples_says_so(body, reason):
+    inputs = keras.Input((6, 6, 2))
+    part = keras.Model(inputs, body(inputs))
+    nested = keras.Sequential([keras.Input((6, 6, 2)), part])
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+    for backbone in (part, nested):
+        found = coupling(backbone, layers.Dense(5), loss).reason
+        assert found is not None and reason in found
+
+
+def test_stated_layers_and_known_losses_do_not_couple():
+    inputs = keras.Input((6, 6, 2))
+    backbone = keras.Model(inputs, Stated()(perceptron(inputs)))
+    assert coupling(backbone, cc.heads.Cosine(5), None).reason is None
+    assert "Dice" in coupling(backbone, layers.Dense(5), keras.losses.Dice()).reason
+    assert "lambda" in coupling(backbone, layers.Dense(5), lambda y, z: y).reason
+    first = keras.losses.CategoricalCrossentropy(axis=0)
+    assert "batch axis" in coupling(backbone, layers.Dense(5), first).reason
+    fixed = keras.Input(batch_shape=(4, 6, 6, 2))
+    assert "size" in coupling(keras.Model(fixed, perceptron(fixed)), layers.Dense(5), None).reason
+
+
+@pytest.mark.parametrize(
+    ("body", "options", "routed"),
+    [
+        (perceptron, {}, True),
+        (dropout, {}, False),
+        (batch_norm, {}, False),
+        (batch_norm, {"batch_norm": "clean"}, True),
+        (perceptron, {"kind": OwnCall}, False),
+        (perceptron, {"loss": keras.losses.Dice()}, False),
+    ],
+)
+def test_the_route_taken(body, options, routed, monkeypatch):
+    taken = []
+    for name in ("_routed", "_network_loop"):
+        monkeypatch.setattr(ClassConditional, name, lambda self, *a, name=name: taken.append(name))
+    net = model(body, **options)
+    net.sharpness.gradients(None)
+    assert taken == ["_routed" if routed else "_network_loop"]
+
+
+def test_freezing_batch_norm_later_changes_the_route():
+    net = model(batch_norm)
+    assert net.sharpness._route(net) is None
+    net.backbone.get_layer("norm").trainable = False
+    assert net.sharpness._route(net) is not None
+
+
+def test_clean_statistics_are_refused_where_something_else_couples():
+    with pytest.raises(ValueError, match=r"Dropout.*Received: batch_norm='clean'"):
+        model(lambda x: layers.Dropout(0.2)(batch_norm(x)), batch_norm="clean")
+
+
+@pytest.mark.parametrize("options", [{"batch_norm": "frozen"}, {"chunk": 0}])
+def test_bad_options_are_refused(options):
+    name = next(iter(options))
+    with pytest.raises(ValueError, match=f"Received: {name}="):
+        ClassConditional(COUNTS, perturb="all", **options)
+
+
+def test_options_survive_a_round_trip():
+    backbone = keras.Sequential([keras.Input((3,)), layers.Dense(4)])
+    net = cc.CCSAM(backbone, 5, COUNTS, perturb="all", batch_norm="clean", chunk=7)
+    again = cc.CCSAM.from_config(net.get_config()).sharpness
+    assert (again.batch_norm, again.chunk) == ("clean", 7)
+    assert ClassConditional.from_config(net.sharpness.get_config()).chunk == 7
+
+
+def test_mixed_precision_stays_near_float32():
+    x, y = toy_batches(12)
+
+    def step(optimizer):
+        net = model(convolutional)
+        net.compile(optimizer, "sparse_categorical_crossentropy")
+        net.train_on_batch(x, y)
+        return net.get_weights()
+
+    full = step(keras.optimizers.SGD(0.1))
+    keras.config.set_dtype_policy("mixed_float16")
+    # Keras' first scale, 32,768, overflows here, and the step would be skipped.
+    scaled = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1), initial_scale=256.0)
+    for a, b in zip(step(scaled), full, strict=True):
+        np.testing.assert_allclose(a, b, atol=5e-3)
+
+
+def test_fit_takes_a_smaller_last_batch():
+    x, y = toy_batches(20)
+    net = model(perceptron, chunk=5)
+    history = net.fit(x, y, batch_size=8, epochs=3, shuffle=False, verbose=0).history
+    assert history["loss"][-1] < history["loss"][0]
