@@ -1,7 +1,7 @@
 """Deferred re-weighting (DRW): class weights that begin when the learning rate first drops.
 
     u_c = 1                                       before epoch `start`
-    u_c ~ (1 - beta) / (1 - beta^n_c), sum_c u_c = K    from it on
+    u_c ~ (1 - beta) / (1 - beta^n_c), sum_c u_c = K    from it on (losses/class_weights.py)
     L   = sum_i u_{y_i} l_i / sum_i u_{y_i}
 
 References:
@@ -16,8 +16,9 @@ import keras
 import numpy as np
 
 from keras_ccsam.callbacks.start import check_start, first_epoch
-from keras_ccsam.losses import effective_number_weights
+from keras_ccsam.losses import class_weights
 from keras_ccsam.sharpness.method import require
+from keras_ccsam.sharpness.radius import check_class_counts
 from keras_ccsam.training import SharpnessAwareModel
 
 
@@ -29,7 +30,8 @@ class DeferredReweighting(keras.callbacks.Callback):
         start: a share of `fit`'s epochs in (0, 1), or an epoch number counted from 0. 0.8 by
             default: epoch 160 of 200, where the learning rate drops first.
         beta: of the effective number of samples, 0.9999 by default; 0 weights all classes alike.
-        weights: u_c themselves (K,), in place of those of the effective number.
+        weights: a name of `losses.CLASS_WEIGHTS`, `"effective_number"` by default; or u_c
+            themselves, K positive numbers.
 
     Raises:
         ValueError: at construction, for a `start`, `beta`, count or weight outside its range; when
@@ -47,15 +49,17 @@ class DeferredReweighting(keras.callbacks.Callback):
         class_counts: Sequence[int],
         start: float = 0.8,
         beta: float = 0.9999,
-        weights: Sequence[float] | None = None,
+        weights: str | Sequence[float] = "effective_number",
     ) -> None:
         super().__init__()
         check_start(start)
         self.start = start
-        self.weights = effective_number_weights(class_counts, beta)
-        if weights is not None:
-            sound = len(weights) == len(self.weights) and all(w > 0 for w in weights)
-            require(sound, "weights", list(weights), f"{len(self.weights)} positive numbers")
+        if isinstance(weights, str):
+            self.weights = class_weights(class_counts, weights, beta)
+        else:
+            count = len(check_class_counts(class_counts))
+            sound = len(weights) == count and all(w > 0 for w in weights)
+            require(sound, "weights", list(weights), f"{count} positive numbers, or a name")
             self.weights = tuple(float(w) for w in weights)
 
     def on_train_begin(self, logs: Any = None) -> None:

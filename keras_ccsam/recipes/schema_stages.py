@@ -39,8 +39,11 @@ class _Deferred(Table):
 
 
 class Reweight(_Deferred):
-    """Deferred re-weighting: class weights of the effective number (LDAM-DRW)."""
+    """Deferred re-weighting: class weights from an epoch on (LDAM-DRW)."""
 
+    weights: Literal["effective_number", "inverse", "inverse_square_root"] = Field(
+        "effective_number", description="of the classes (code: of the effective number)"
+    )
     beta: float = Field(0.9999, ge=0, lt=1, description="of the effective number (code: 0.9999)")
 
 

@@ -15,11 +15,8 @@ def stage1_callbacks(
     stage = recipe.stage1
     found: list[keras.callbacks.Callback] = []
     if stage.reweight is not None:
-        found.append(
-            callbacks.DeferredReweighting(
-                images.class_counts, start=stage.reweight.start, beta=stage.reweight.beta
-            )
-        )
+        options = stage.reweight.model_dump()
+        found.append(callbacks.DeferredReweighting(images.class_counts, **options))
     if stage.translate is not None:
         found.append(callbacks.StartTranslation(stage.translate.start))
     return found + averaging(stage.average, batches)

@@ -106,6 +106,7 @@ def test_a_second_fit_without_it_is_unweighted():
         ({"start": -1}, "start=-1"),
         ({"start": True}, "start=True"),
         ({"beta": 1.0}, "beta=1.0"),
+        ({"weights": "effective"}, "did you mean 'effective_number'"),
         ({"weights": [1.0, 2.0]}, "5 positive numbers"),
         ({"weights": [1.0, 2.0, 0.0, 1.0, 1.0]}, "5 positive numbers"),
     ],

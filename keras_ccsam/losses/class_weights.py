@@ -1,0 +1,42 @@
+"""Class weights by name, each scaled so that sum_c u_c = C.
+
+effective_number      u_c ~ (1 - beta) / (1 - beta^n_c)      (Cui et al. 2019; LDAM-DRW)
+inverse               u_c ~ 1 / n_c
+inverse_square_root   u_c ~ 1 / sqrt(n_c)
+"""
+
+import difflib
+from collections.abc import Sequence
+
+import numpy as np
+
+from keras_ccsam.losses.effective_number import effective_number_weights
+from keras_ccsam.sharpness.radius import check_class_counts
+
+CLASS_WEIGHTS = ("effective_number", "inverse", "inverse_square_root")
+
+
+def class_weights(
+    class_counts: Sequence[int], name: str = "effective_number", beta: float = 0.9999
+) -> tuple[float, ...]:
+    """u_c of each class; their sum is the number of classes.
+
+    Args:
+        class_counts: n_c, the number of training images of each class.
+        name: one of `CLASS_WEIGHTS`.
+        beta: of the effective number, in [0, 1). 0.9999 by default.
+
+    Raises:
+        ValueError: for an unknown name, a `beta` outside [0, 1), or a count below 1.
+    """
+    if name not in CLASS_WEIGHTS:
+        close = difflib.get_close_matches(str(name), CLASS_WEIGHTS, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise ValueError(
+            f"Class weights are {', '.join(CLASS_WEIGHTS)}{hint} Received: weights={name!r}"
+        )
+    if name == "effective_number":
+        return effective_number_weights(class_counts, beta)
+    power = -1.0 if name == "inverse" else -0.5
+    weights = np.asarray(check_class_counts(class_counts), "float64") ** power
+    return tuple(float(u) for u in weights * (len(weights) / weights.sum()))
