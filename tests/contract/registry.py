@@ -30,6 +30,10 @@ def cross_entropy() -> keras.losses.Loss:
     return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
+def linear() -> keras.layers.Layer:
+    return keras.layers.Dense(5, name="classifier")
+
+
 @dataclass(frozen=True)
 class Method:
     """One way to train.
@@ -47,19 +51,23 @@ class Method:
 
     sharpness: Callable[[], Any] = ERM
     loss: Callable[[], Any] = cross_entropy
-    head: Callable[[], Any] = lambda: keras.layers.Dense(5, name="classifier")
+    head: Callable[[], Any] = linear
     limit: "tuple[Method, str] | None" = None
     tolerance: float = 1e-6
     along_regularisers: float | None = 1e-6
     activity: bool = True
 
 
-def cosine(scale: float = 1.0) -> Callable[[], Any]:
-    return lambda: cc.heads.Cosine(5, scale=scale, name="classifier")
+def cosine(scale: float = 1.0) -> keras.layers.Layer:
+    return cc.heads.Cosine(5, scale=scale, name="classifier")
+
+
+def cosine30() -> keras.layers.Layer:
+    return cosine(30.0)
 
 
 def on_cosines(loss: Callable[[], Any], sharpness: Callable[[], Any] = ERM, **limit: Any) -> Method:
-    return Method(sharpness, loss, cosine(), **limit)
+    return Method(sharpness, loss, cosine, **limit)
 
 
 def equals(other: str, *, tolerance: float = 1e-6, **parts: Any) -> dict[str, Any]:
@@ -68,7 +76,7 @@ def equals(other: str, *, tolerance: float = 1e-6, **parts: Any) -> dict[str, An
 
 METHODS = {
     "erm": Method(),
-    "cosine": Method(head=cosine(30.0)),
+    "cosine": Method(head=cosine30),
     "sam": Method(
         lambda: SAM(0.05), along_regularisers=2e-2, **equals("erm", sharpness=lambda: SAM(0.0))
     ),
@@ -157,14 +165,14 @@ METHODS = {
     "ldam": on_cosines(
         lambda: losses.LDAM(COUNTS),
         **equals(
-            "cosine", head=cosine(), loss=lambda: losses.LDAM(COUNTS, 0.0, 30.0), tolerance=1e-5
+            "cosine", head=cosine, loss=lambda: losses.LDAM(COUNTS, 0.0, 30.0), tolerance=1e-5
         ),
     ),
     "gcl": on_cosines(
         lambda: losses.GCL(COUNTS),
         **equals(
             "cosine",
-            head=cosine(),
+            head=cosine,
             loss=lambda: losses.GCL(COUNTS, 0.0, 0.0, 30.0),
             tolerance=1e-5,
         ),
@@ -175,7 +183,7 @@ METHODS = {
         lambda: ClassConditional(COUNTS, 0.5),
         **equals(
             "ldam",
-            head=cosine(),
+            head=cosine,
             loss=lambda: losses.LDAM(COUNTS),
             sharpness=lambda: ClassConditional(COUNTS, 0.0),
         ),
@@ -185,7 +193,7 @@ METHODS = {
         lambda: ClassConditional(COUNTS, 0.5),
         **equals(
             "gcl",
-            head=cosine(),
+            head=cosine,
             loss=lambda: losses.GCL(COUNTS),
             sharpness=lambda: ClassConditional(COUNTS, 0.0),
         ),
