@@ -14,9 +14,9 @@ which module is used. The contract, stated once:
     `fn` maps a list of tensors and one sample to `(scalar loss, aux)`. `samples` is a structure of
     tensors whose first axis counts n samples; the values at which `own` is true have such an axis
     too, the others are shared by all samples. All results have it, the gradients of shared values
-    included. `convolutions` says whether `fn` convolves: compilers for CPUs are slow at many
-    small convolutions at once, so there the samples go one after the other. On PyTorch `fn` may
-    draw nothing at random.
+    included. Vectorised over the samples on JAX and PyTorch; one sample after the other on
+    TensorFlow and, where `convolutions` says that `fn` convolves, on JAX for CPUs. On PyTorch
+    `fn` may draw nothing at random.
 `add_rows(total, index, rows) -> total`
     `total` with `rows[i]` added to its row `index[i]`, repeated rows included. The argument may be
     overwritten; nothing is differentiated.

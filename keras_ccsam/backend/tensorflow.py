@@ -61,13 +61,11 @@ def sample_gradients(
         return loss, aux, grads
 
     rows = [value for value, each in zip(values, own, strict=True) if each]
-    if convolutions:
-        # `vectorized_map` runs convolutions with a kernel a sample in a loop for each of them.
-        first = tf.nest.map_structure(lambda t: t[0], (rows, samples))
-        kinds = tf.nest.map_structure(lambda t: t.dtype, one(first))
-        losses, aux, grads = tf.map_fn(one, (rows, samples), fn_output_signature=kinds)
-    else:
-        losses, aux, grads = tf.vectorized_map(one, (rows, samples))
+    # One after the other. TensorFlow's `vectorized_map` loops over the samples at each convolution
+    # with a kernel a sample, and corrupts memory with attention (TensorFlow 2.21, CPU).
+    first = tf.nest.map_structure(lambda t: t[0], (rows, samples))
+    kinds = tf.nest.map_structure(lambda t: t.dtype, one(first))
+    losses, aux, grads = tf.map_fn(one, (rows, samples), fn_output_signature=kinds)
     return (losses, aux), list(grads)
 
 

@@ -257,6 +257,10 @@ class ClassConditional(SharpnessMethod):
         chosen = positions(objective.variables, self.perturb, self._model.head)
         size = sum(scalars(objective.variables[i]) for i in chosen)
         mix = self._mix()
+        # The reduction weighs all samples alike. Its weight is part of the loss scale: without it
+        # the gradients of single samples would overflow half precision.
+        ones = ops.ones_like(objective.labels, dtype=objective.scale.dtype)
+        share = objective.reduce(ones) / ops.sum(ones)
         layers = coupling.batch_norms
         if layers:
             gradients, evaluation, statistics = objective.gradient_and_statistics(
@@ -272,19 +276,16 @@ class ClassConditional(SharpnessMethod):
             objective.labels,
             len(self.class_counts),
             lambda weight_norm, norm, label: self._length(weight_norm, norm, label, size),
-            objective.scale,
+            objective.scale * share,
             coupling.convolutions,
             self.chunk,
             clean=not layers,
         )
-        # The reduction weighs all samples alike.
-        ones = ops.ones_like(objective.labels, dtype=passes.flat_loss.dtype)
-        share = objective.reduce(ones) / ops.sum(ones)
         if not layers:
             gradients, evaluation = samples.evaluate(passes.predictions)
-            gradients = _add(gradients, (1.0 - mix) * share, passes.clean)
+            gradients = _add(gradients, 1.0 - mix, passes.clean)
             evaluation = _add_loss(evaluation, -mix * share * passes.clean_loss)
-        gradients = _add(gradients, mix * share, passes.flat)
+        gradients = _add(gradients, mix, passes.flat)
         return gradients, _add_loss(evaluation, mix * share * passes.flat_loss)
 
     def get_config(self) -> dict[str, Any]:

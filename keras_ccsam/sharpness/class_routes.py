@@ -35,7 +35,7 @@ _CHUNK_SCALARS = 2**24
 
 
 class Routes(NamedTuple):
-    """What the two passes leave behind. Gradients are of sums over samples, times the loss scale.
+    """What the two passes leave behind. Gradients are of sums over samples, times `scale`.
 
     Attributes:
         clean_loss: scalar, the sum of the samples' losses.
@@ -74,7 +74,7 @@ def routed_passes(
         labels: (B,) int32.
         num_classes: K.
         length: maps ||w||, the norms ||g_c|| (K,) and the classes (K,) to the steps' lengths.
-        scale: the loss scale of mixed precision.
+        scale: what a sample's loss is multiplied with before it is differentiated.
         convolutions: whether the network convolves.
         chunk: samples at a time; by default as many as keep chunk x k within 2^24 scalars.
         clean: whether the clean gradient is wanted of the weights that are not perturbed, too.

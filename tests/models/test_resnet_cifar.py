@@ -9,6 +9,7 @@ import pytest
 
 from keras_ccsam import models
 from keras_ccsam.models.resnet_cifar import _option_a, resnet_cifar
+from keras_ccsam.training import CCSAM
 
 HEAD_10 = 64 * 10 + 10
 
@@ -32,6 +33,36 @@ def test_parameter_counts_are_those_of_the_option_a_networks(network, with_ten_c
     model = network()
     assert model.output_shape == (None, 64)
     assert trainable_parameters(model) + HEAD_10 == with_ten_classes
+
+
+def test_group_norm_stands_in_for_each_batch_norm():
+    batch, group = (
+        models.ResNet8((8, 8, 3), normalization_layers=kind) for kind in ("batch", "group")
+    )
+    assert trainable_parameters(batch) == trainable_parameters(group)
+    kinds = [type(layer).__name__ for layer in batch.layers]
+    swapped = [kind.replace("BatchNorm", "GroupNorm") for kind in kinds]
+    assert [type(layer).__name__ for layer in group.layers] == swapped
+    assert "GroupNormalization" in swapped and not group.non_trainable_variables
+    assert group.get_layer("stage1_block1_gn2").groups == 8
+    # No sample sees another one: alone or in a batch, in training too.
+    x = np.random.default_rng(0).uniform(0, 255, (3, 8, 8, 3)).astype("float32")
+    together = keras.ops.convert_to_numpy(group(x, training=True))
+    alone = keras.ops.convert_to_numpy(group(x[1:2], training=True))
+    np.testing.assert_allclose(together[1:2], alone, rtol=1e-4, atol=1e-5)
+
+
+def test_unknown_normalization_layers_are_refused():
+    with pytest.raises(ValueError, match="Received: normalization_layers='layer'"):
+        resnet_cifar(8, normalization_layers="layer")
+
+
+def test_what_couples_the_samples_of_a_resnet():
+    counts = [5, 4, 3]
+    for kind, norms in (("batch", 7), ("group", 0)):
+        backbone = models.ResNet8((8, 8, 3), normalization_layers=kind)
+        coupling = CCSAM(backbone, 3, counts).sample_coupling()
+        assert coupling.reason is None and len(coupling.batch_norms) == norms
 
 
 @pytest.mark.parametrize("size", [8, 9])
