@@ -1,7 +1,10 @@
 """What a recipe would do, without training."""
 
+from typing import Any
+
 import keras
 
+from keras_ccsam.callbacks import first_epoch
 from keras_ccsam.metrics import group_classes
 from keras_ccsam.recipes import Recipe
 from keras_ccsam.runs import parts, table
@@ -28,9 +31,11 @@ def plan(recipe: Recipe) -> str:
         f"validation, {facts['test']} to test on",
         f"model     {recipe.model.backbone} and a {recipe.model.head} head, "
         f"{parts.count_parameters(model):,} parameters, {first.precision}",
-        f"stage 1   {first.method.name}: {first.epochs} epochs of {len(batches)} steps of "
+        f"loss      {_shown(first.loss)}",
+        f"stage 1   {_shown(first.method)}: {first.epochs} epochs of {len(batches)} steps of "
         f"{batches.batch_size} images, learning rate "
         + " -> ".join(_rates(rates, len(batches), first.epochs)),
+        *_late(recipe),
         f"stage 2   {_second(recipe)}",
         f"backend   {keras.backend.backend()}",
         f"seed      {recipe.seed}",
@@ -47,16 +52,47 @@ def plan(recipe: Recipe) -> str:
     return "\n".join(lines) + "\n\n" + table.plain(("class", "name", "images", "group"), rows)
 
 
+def _shown(choice: Any) -> str:
+    """A table by its name and values: `ldam (max_margin 0.5, scale 30.0)`."""
+    values = choice.model_dump(exclude={"name"})
+    options = ", ".join(f"{key} {value}" for key, value in values.items())
+    return f"{choice.name} ({options})" if options else str(choice.name)
+
+
+def _late(recipe: Recipe) -> list[str]:
+    """What begins during stage 1, one line each."""
+    stage = recipe.stage1
+    found = {
+        "reweight": stage.reweight,
+        "resample": stage.resample,
+        "average": stage.average,
+        "translate": stage.translate,
+    }
+    lines = []
+    for name, choice in found.items():
+        if choice is not None:
+            epoch = first_epoch(choice.start, stage.epochs)
+            values = choice.model_dump(exclude={"start"})
+            options = ", ".join(f"{key} {value}" for key, value in values.items() if value != "")
+            lines.append(f"{name:9} from epoch {epoch} on: {options}")
+    return lines
+
+
 def _second(recipe: Recipe) -> str:
     stage = recipe.stage2
+    if stage is None and recipe.posthoc is not None:
+        return f"none; afterwards {_shown(recipe.posthoc)}, without training"
     if stage is None:
         return "none"
     size = stage.batch_size or recipe.stage1.batch_size
     features = "adversarial features" if stage.adversarial else "features"
     head = "a new head" if stage.reinitialize_head else "the head of stage 1"
+    scales = {"scales": "a scale a class for ", "both": "a scale a class and "}
+    falling = " falling to 0" if stage.decay == "cosine" else ""
+    loss = "" if stage.loss is None else f", loss {_shown(stage.loss)}"
     return (
-        f"{head} on {features}: {stage.epochs} epochs of {size} images a step, "
-        f"{stage.sampler} batches, learning rate {stage.lr:g}"
+        f"{scales.get(stage.learn, '')}{head} on {features}: {stage.epochs} epochs of {size} "
+        f"images a step, {stage.sampler} batches, learning rate {stage.lr:g}{falling}{loss}"
     )
 
 
