@@ -139,7 +139,8 @@ def merge(
     for key, item in over.items():
         here = (*path, key)
         tag = _TAGS.get(here)
-        if tag and isinstance(item, str):
+        absent = here in _OPTIONAL and _is_none(item)
+        if tag and isinstance(item, str) and not absent:
             item = {tag: item}  # stage1.method = "sam"
         below = merged.get(key)
         if not isinstance(item, Mapping) or not isinstance(below, Mapping):

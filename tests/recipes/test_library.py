@@ -47,6 +47,30 @@ def test_a_later_layer_wins(tmp_path):
     assert recipes.load(file, data="cifar100-lt").data.name == "cifar100-lt"
 
 
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("tau-norm", "posthoc"),
+        ("ldam-drw", "stage1.reweight"),
+        ("m2m", "stage1.resample"),
+        ("m2m", "stage1.translate"),
+        ("crt-swa", "stage1.average"),
+        ("crt-swa", "stage2.average"),
+        ("gcl", "stage2.loss"),
+        ("crt-sn", "model.spectral_norm"),
+    ],
+)
+def test_none_leaves_out_a_table_that_may_be_absent(name, key):
+    def found(recipe):
+        for part in key.split("."):
+            recipe = getattr(recipe, part)
+        return recipe
+
+    assert found(recipes.load(name)) is not None
+    assert found(recipes.load(name, overrides=[f"{key}=none"])) is None
+    assert found(recipes.override(recipes.load(name), f"{key}=none")) is None
+
+
 def test_the_method_says_whether_there_is_a_second_stage():
     assert recipes.load("ce", "cifar10-lt").stage2 is None
     assert recipes.load("crt", "cifar10-lt").stage2.epochs == 30
