@@ -24,7 +24,6 @@ import datetime
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -32,7 +31,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.step_cost import RESULTS, arrays, device, seconds, summary
+from benchmarks.step_cost import RESULTS, allocated, arrays, device, seconds, summary
 
 NETWORKS = ("resnet32-group", "resnet32-frozen", "resnet32-batch", "mlp", "vit")
 METHODS = ("cross-entropy", "two passes", "class loop")
@@ -141,34 +140,6 @@ def start_of_peak() -> float:
         return allocated()
     reset.write_text("5")
     return allocated()
-
-
-def allocated() -> float:
-    """The peak so far in MiB: of a GPU's allocator, else of the process's resident set."""
-    import keras
-
-    name = keras.backend.backend()
-    if name == "torch":
-        import torch
-
-        if torch.cuda.is_available():
-            return torch.cuda.max_memory_allocated() / 2**20
-    if name == "jax":
-        import jax
-
-        stats = jax.local_devices()[0].memory_stats() or {}
-        if "peak_bytes_in_use" in stats:
-            return stats["peak_bytes_in_use"] / 2**20
-    if name == "tensorflow":
-        import tensorflow as tf
-
-        if tf.config.list_physical_devices("GPU"):
-            return tf.config.experimental.get_memory_info("GPU:0")["peak"] / 2**20
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) / 1024
 
 
 def add_memory(rows: dict[str, dict[str, float]], network: str, batch: int, classes: int) -> None:

@@ -42,7 +42,7 @@ def test_the_weights_begin_at_their_epoch_and_end_with_the_run(start, first):
     np.testing.assert_array_equal(ops.convert_to_numpy(built.class_weights), np.ones(5))
 
 
-def test_uniform_weights_change_nothing_bit_for_bit():
+def test_uniform_weights_change_nothing():
     x, y = toy_batches()
     plain, ours = model(), model()
     fit = {"batch_size": 20, "epochs": 2, "shuffle": False, "verbose": 0}
