@@ -1,0 +1,66 @@
+"""Convolutions and poolings that take images as they lie in memory.
+
+On torch, Keras' own copy their inputs into another memory layout and back; see
+`keras_ccsam/backend/torch_kernels.py`. On JAX and TensorFlow these layers are Keras' own.
+"""
+
+from typing import Any
+
+import keras
+
+from keras_ccsam import backend
+from keras_ccsam.typing import Tensor
+
+
+@keras.saving.register_keras_serializable(package="keras_ccsam")
+class Conv2D(keras.layers.Conv2D):
+    """`keras.layers.Conv2D`: same arguments, variables, config and results."""
+
+    def convolution_op(self, inputs: Tensor, kernel: Tensor) -> Tensor:
+        """The convolution before bias and activation."""
+        if self.data_format != "channels_last":
+            return super().convolution_op(inputs, kernel)
+        return backend.convolution(inputs, kernel, self.strides, self.padding, self.dilation_rate)
+
+
+@keras.saving.register_keras_serializable(package="keras_ccsam")
+class DepthwiseConv2D(keras.layers.DepthwiseConv2D):
+    """`keras.layers.DepthwiseConv2D`: same arguments, variables, config and results."""
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """The convolution of each channel by itself, with bias and activation."""
+        if self.data_format != "channels_last":
+            return super().call(inputs)
+        outputs = backend.depthwise_convolution(
+            inputs, self.kernel, self.strides, self.padding, self.dilation_rate
+        )
+        if self.use_bias:
+            outputs = outputs + self.bias
+        return outputs if self.activation is None else self.activation(outputs)
+
+
+@keras.saving.register_keras_serializable(package="keras_ccsam")
+class MaxPooling2D(keras.layers.MaxPooling2D):
+    """`keras.layers.MaxPooling2D`: same arguments, config and results."""
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """The largest value of each window."""
+        if _stock(self):
+            return super().call(inputs)
+        return backend.max_pool(inputs, self.pool_size, self.strides)
+
+
+@keras.saving.register_keras_serializable(package="keras_ccsam")
+class AveragePooling2D(keras.layers.AveragePooling2D):
+    """`keras.layers.AveragePooling2D`: same arguments, config and results."""
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """The mean of each window."""
+        if _stock(self):
+            return super().call(inputs)
+        return backend.average_pool(inputs, self.pool_size, self.strides)
+
+
+def _stock(layer: Any) -> bool:
+    """Whether Keras does it: windows hang over the edge, or channels come first."""
+    return layer.padding != "valid" or layer.data_format != "channels_last"
