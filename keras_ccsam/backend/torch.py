@@ -60,17 +60,20 @@ def _detach(value: Any) -> Any:
 
 
 class _AnyLayout(TorchFunctionMode):
-    """Lets Keras' convolutions run below vmap, which cannot say whether NHWC is in memory order.
+    """Lets convolutions run below vmap, which knows no memory format but the plain one.
 
-    Keras asks only in order to rearrange the memory for speed.
+    They ask for another only in order to rearrange the memory for speed.
     """
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        if func is torch.Tensor.is_contiguous and "memory_format" in kwargs:
-            return True
+        if "memory_format" in kwargs:
+            if func is torch.Tensor.is_contiguous:
+                return True
+            if func is torch.Tensor.contiguous:
+                return args[0]
         return func(*args, **kwargs)
 
 
