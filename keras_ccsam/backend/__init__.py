@@ -33,10 +33,10 @@ operations; the configured Keras backend decides which are used. The contract, s
     x normalised along all axes but `axis` by the pair `statistics`, or where that is None by its
     own mean and biased variance, in one kernel; the result has the type of x. None where there is
     no kernel faster than Keras' operations.
-`convolution(x, kernel, strides, padding, dilation) -> outputs`, `depthwise_convolution`
-    Those of `keras.ops` on images (B, height, width, channels), without a copy of them.
-`max_pool(x, size, strides) -> outputs`, `average_pool`
-    The same, over the windows that lie inside the image.
+`convolution(x, kernel, strides, padding, data_format, dilation)`, `depthwise_convolution`
+    Those of `keras.ops` on images, without a copy of them.
+`max_pool(x, size, strides)`, `average_pool`
+    Those of images (B, height, width, channels), over the windows that lie inside the image.
 `STATELESS`
     True where `train_step` takes and returns the variables' values (JAX).
 """

@@ -20,17 +20,27 @@ def batch_normalization(
 
 
 def convolution(
-    x: Tensor, kernel: Tensor, strides: Sequence[int], padding: str, dilation: Sequence[int]
+    x: Tensor,
+    kernel: Tensor,
+    strides: Sequence[int],
+    padding: str,
+    data_format: str,
+    dilation: Sequence[int],
 ) -> Tensor:
-    """A convolution of images (B, height, width, channels), as `keras.ops.conv`."""
-    return ops.conv(x, kernel, tuple(strides), padding, "channels_last", dilation)
+    """`keras.ops.conv` of images."""
+    return ops.conv(x, kernel, tuple(strides), padding, data_format, dilation)
 
 
 def depthwise_convolution(
-    x: Tensor, kernel: Tensor, strides: Sequence[int], padding: str, dilation: Sequence[int]
+    x: Tensor,
+    kernel: Tensor,
+    strides: Sequence[int],
+    padding: str,
+    data_format: str,
+    dilation: Sequence[int],
 ) -> Tensor:
-    """A convolution of each channel by itself, as `keras.ops.depthwise_conv`."""
-    return ops.depthwise_conv(x, kernel, tuple(strides), padding, "channels_last", dilation)
+    """`keras.ops.depthwise_conv` of images."""
+    return ops.depthwise_conv(x, kernel, tuple(strides), padding, data_format, dilation)
 
 
 def max_pool(x: Tensor, size: Sequence[int], strides: Sequence[int]) -> Tensor:

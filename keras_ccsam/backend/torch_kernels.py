@@ -1,8 +1,8 @@
-"""The layers' kernels on torch, on images (B, height, width, channels) as they lie in memory.
+"""The layers' kernels on torch, on images whose channels lie side by side in memory.
 
-Seen as (B, channels, height, width) such a tensor is in torch's channels-last memory format, the
-fastest one for its convolutions on CPUs and on GPUs alike. Keras 3.15 copies it into the other
-format and back around every convolution and pooling, and computes BatchNorm as a chain of
+So do those of (B, height, width, channels), Keras' usual order; torch calls it the channels-last
+memory format, and it is the fastest one for convolutions. Keras 3.15 copies such images into the
+other format and back around every convolution and pooling, and computes BatchNorm as a chain of
 elementwise operations, each with its own pass forward and back.
 """
 
@@ -45,27 +45,44 @@ def batch_normalization(
 
 
 def convolution(
-    x: Tensor, kernel: Tensor, strides: Sequence[int], padding: str, dilation: Sequence[int]
+    x: Tensor,
+    kernel: Tensor,
+    strides: Sequence[int],
+    padding: str,
+    data_format: str,
+    dilation: Sequence[int],
 ) -> Tensor:
     """A convolution with a kernel (height, width, input channels of a group, filters)."""
     kernel = torch.permute(kernel, (3, 2, 0, 1))
-    return _convolution(x, kernel, strides, padding, dilation)
+    return _convolution(x, kernel, strides, padding, data_format, dilation)
 
 
 def depthwise_convolution(
-    x: Tensor, kernel: Tensor, strides: Sequence[int], padding: str, dilation: Sequence[int]
+    x: Tensor,
+    kernel: Tensor,
+    strides: Sequence[int],
+    padding: str,
+    data_format: str,
+    dilation: Sequence[int],
 ) -> Tensor:
     """A convolution with a kernel (height, width, channels, multiplier)."""
     height, width = kernel.shape[:2]
     kernel = torch.permute(kernel, (2, 3, 0, 1)).reshape(-1, 1, height, width)
-    return _convolution(x, kernel, strides, padding, dilation)
+    return _convolution(x, kernel, strides, padding, data_format, dilation)
 
 
 def _convolution(
-    x: Tensor, kernel: Tensor, strides: Sequence[int], padding: str, dilation: Sequence[int]
+    x: Tensor,
+    kernel: Tensor,
+    strides: Sequence[int],
+    padding: str,
+    data_format: str,
+    dilation: Sequence[int],
 ) -> Tensor:
-    images = torch.permute(x, (0, 3, 1, 2))
-    # The kernel's layout decides, should that of the images be ambiguous.
+    channels_last = data_format == "channels_last"
+    images = torch.permute(x, (0, 3, 1, 2)) if channels_last else x
+    # The kernel's layout decides. Images in another one, the first of a network whose channels come
+    # first, are converted, and what follows stays as the convolution leaves it.
     kernel = kernel.contiguous(memory_format=torch.channels_last)
     around: Sequence[int] = (0, 0)
     if padding == "same":
@@ -81,7 +98,7 @@ def _convolution(
             images = functional.pad(images, [*sides[1], *sides[0]])
     groups = images.shape[1] // kernel.shape[1]
     outputs = functional.conv2d(images, kernel, None, strides, around, dilation, groups)
-    return torch.permute(outputs, (0, 2, 3, 1))
+    return torch.permute(outputs, (0, 2, 3, 1)) if channels_last else outputs
 
 
 def _same(size: int, width: int, stride: int, rate: int) -> tuple[int, int]:

@@ -7,6 +7,7 @@ On torch, Keras' own copy their inputs into another memory layout and back; see
 from typing import Any
 
 import keras
+from keras import ops
 
 from keras_ccsam import backend
 from keras_ccsam.typing import Tensor
@@ -18,9 +19,9 @@ class Conv2D(keras.layers.Conv2D):
 
     def convolution_op(self, inputs: Tensor, kernel: Tensor) -> Tensor:
         """The convolution before bias and activation."""
-        if self.data_format != "channels_last":
-            return super().convolution_op(inputs, kernel)
-        return backend.convolution(inputs, kernel, self.strides, self.padding, self.dilation_rate)
+        return backend.convolution(
+            inputs, kernel, self.strides, self.padding, self.data_format, self.dilation_rate
+        )
 
 
 @keras.saving.register_keras_serializable(package="keras_ccsam")
@@ -29,13 +30,12 @@ class DepthwiseConv2D(keras.layers.DepthwiseConv2D):
 
     def call(self, inputs: Tensor) -> Tensor:
         """The convolution of each channel by itself, with bias and activation."""
-        if self.data_format != "channels_last":
-            return super().call(inputs)
         outputs = backend.depthwise_convolution(
-            inputs, self.kernel, self.strides, self.padding, self.dilation_rate
+            inputs, self.kernel, self.strides, self.padding, self.data_format, self.dilation_rate
         )
         if self.use_bias:
-            outputs = outputs + self.bias
+            last = self.data_format == "channels_last"
+            outputs = outputs + (self.bias if last else ops.reshape(self.bias, (1, -1, 1, 1)))
         return outputs if self.activation is None else self.activation(outputs)
 
 
