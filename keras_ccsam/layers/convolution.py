@@ -33,10 +33,27 @@ class DepthwiseConv2D(keras.layers.DepthwiseConv2D):
         outputs = backend.depthwise_convolution(
             inputs, self.kernel, self.strides, self.padding, self.data_format, self.dilation_rate
         )
-        if self.use_bias:
-            last = self.data_format == "channels_last"
-            outputs = outputs + (self.bias if last else ops.reshape(self.bias, (1, -1, 1, 1)))
-        return outputs if self.activation is None else self.activation(outputs)
+        return _finished(self, outputs)
+
+
+@keras.saving.register_keras_serializable(package="keras_ccsam")
+class SeparableConv2D(keras.layers.SeparableConv2D):
+    """`keras.layers.SeparableConv2D`: same arguments, variables, config and results."""
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """A convolution of each channel by itself, then one of each pixel by itself."""
+        single = backend.depthwise_convolution(
+            inputs,
+            self.depthwise_kernel,
+            self.strides,
+            self.padding,
+            self.data_format,
+            self.dilation_rate,
+        )
+        outputs = backend.convolution(
+            single, self.pointwise_kernel, (1, 1), "valid", self.data_format, (1, 1)
+        )
+        return _finished(self, outputs)
 
 
 @keras.saving.register_keras_serializable(package="keras_ccsam")
@@ -59,6 +76,14 @@ class AveragePooling2D(keras.layers.AveragePooling2D):
         if _stock(self):
             return super().call(inputs)
         return backend.average_pool(inputs, self.pool_size, self.strides)
+
+
+def _finished(layer: Any, outputs: Tensor) -> Tensor:
+    """With bias and activation."""
+    if layer.use_bias:
+        last = layer.data_format == "channels_last"
+        outputs = outputs + (layer.bias if last else ops.reshape(layer.bias, (1, -1, 1, 1)))
+    return outputs if layer.activation is None else layer.activation(outputs)
 
 
 def _stock(layer: Any) -> bool:

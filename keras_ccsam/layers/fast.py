@@ -10,6 +10,7 @@ from keras_ccsam.layers.convolution import (
     Conv2D,
     DepthwiseConv2D,
     MaxPooling2D,
+    SeparableConv2D,
 )
 
 FAST: dict[type, type] = {
@@ -18,6 +19,7 @@ FAST: dict[type, type] = {
     keras.layers.Conv2D: Conv2D,
     keras.layers.DepthwiseConv2D: DepthwiseConv2D,
     keras.layers.MaxPooling2D: MaxPooling2D,
+    keras.layers.SeparableConv2D: SeparableConv2D,
 }
 STOCK = {fast: stock for stock, fast in FAST.items()}
 

@@ -73,6 +73,8 @@ def assert_same(both, x, tolerance=1e-5, **call):
         ("DepthwiseConv2D", {"kernel_size": 3, "padding": "same", "depth_multiplier": 2}),
         ("DepthwiseConv2D", {"kernel_size": 3, "strides": 2, "padding": "same"}),
         ("DepthwiseConv2D", {"kernel_size": 3, "use_bias": False, "activation": "tanh"}),
+        ("SeparableConv2D", {"filters": 5, "kernel_size": 3, "padding": "same", "strides": 2}),
+        ("SeparableConv2D", {"filters": 5, "kernel_size": 3, "depth_multiplier": 2}),
         ("MaxPooling2D", {"pool_size": 3, "strides": 2}),
         ("MaxPooling2D", {"pool_size": 2, "padding": "same"}),
         ("AveragePooling2D", {"pool_size": (2, 3)}),
@@ -89,6 +91,7 @@ def test_convolutions_and_poolings_are_those_of_keras(stock, options):
     [
         ("Conv2D", {"filters": 5, "kernel_size": 3, "padding": "same"}),
         ("DepthwiseConv2D", {"kernel_size": 3}),
+        ("SeparableConv2D", {"filters": 5, "kernel_size": 3}),
         ("MaxPooling2D", {"pool_size": 2}),
         ("AveragePooling2D", {"pool_size": 2}),
     ],
