@@ -27,7 +27,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import record
+from benchmarks import networks, record
 from benchmarks.timing import Times, arrays, in_turn, seconds, summary
 
 NETWORKS = ("resnet32-group", "resnet32-frozen", "resnet32-batch", "mlp", "vit")
@@ -37,7 +37,6 @@ KEY = ("network", "batch", "classes", "method")
 
 def backbone(network: str) -> Any:
     """From images (32, 32, 3) to features."""
-    import keras
     from keras import layers
 
     import keras_ccsam as cc
@@ -49,21 +48,7 @@ def backbone(network: str) -> Any:
             if network.endswith("frozen") and isinstance(layer, layers.BatchNormalization):
                 layer.trainable = False
         return model
-    images = keras.Input((32, 32, 3))
-    x = layers.Rescaling(1.0 / 255.0)(images)
-    if network == "mlp":
-        x = layers.Flatten()(x)
-        for _ in range(3):
-            x = layers.Dense(256, activation="relu")(x)
-            x = layers.LayerNormalization()(x)
-        return keras.Model(images, x)
-    x = layers.Reshape((64, 64))(layers.Conv2D(64, 4, strides=4)(x))
-    for _ in range(4):
-        y = layers.LayerNormalization()(x)
-        x = layers.Add()([x, layers.MultiHeadAttention(4, 16)(y, y)])
-        y = layers.Dense(128, activation="gelu")(layers.LayerNormalization()(x))
-        x = layers.Add()([x, layers.Dense(64)(y)])
-    return keras.Model(images, layers.GlobalAveragePooling1D()(layers.LayerNormalization()(x)))
+    return networks.mlp() if network == "mlp" else networks.vit()
 
 
 def build(method: str, network: str, classes: int, counts: list[int]) -> Any:
