@@ -98,8 +98,9 @@ def save_weights(setting: Setting) -> None:
             value += rng.normal(0.0, 0.1, value.shape).astype(value.dtype)
         values[variable.path] = value
     pixels = features.get_layer("normalization")
-    values["normalization/scale"] = np.asarray(pixels.scale, "float32").reshape(-1, 1, 1)
-    values["normalization/offset"] = np.asarray(pixels.offset, "float32").reshape(-1, 1, 1)
+    for name in ("scale", "offset"):
+        value = np.asarray(getattr(pixels, name), "float32").reshape(-1, 1, 1)
+        values[f"normalization/{name}"] = np.broadcast_to(value, (3, 1, 1))
     with Path(setting.weights).open("wb") as file:
         np.savez(file, **values)
 

@@ -20,8 +20,8 @@ class Pixels(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("scale", torch.zeros(1, 1, 1))
-        self.register_buffer("offset", torch.zeros(1, 1, 1))
+        self.register_buffer("scale", torch.zeros(3, 1, 1))
+        self.register_buffer("offset", torch.zeros(3, 1, 1))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x.float() * self.scale + self.offset
