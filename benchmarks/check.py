@@ -38,7 +38,7 @@ class Benchmark:
 
 BENCHMARKS = (
     Benchmark("pipeline", "", backends=("torch",)),  # computes with NumPy alone
-    Benchmark("whole_network", "--networks mlp --classes 10"),
+    Benchmark("whole_network", "--networks mlp --classes 100"),
     Benchmark(
         "step_cost", "--batch 64 --classes 10 --methods cross-entropy ccsam-head sam --rounds 3"
     ),

@@ -23,9 +23,9 @@ class Network:
 
 
 NETWORKS = {
-    "resnet32": Network(size=32, batches=(64, 128), steps=4),
-    "resnet50": Network(size=64, batches=(32,), steps=2),
-    "vit": Network(size=32, batches=(128,), steps=8),
+    "resnet32": Network(size=32, batches=(64, 128), steps=8),
+    "resnet50": Network(size=64, batches=(32,), steps=4),
+    "vit": Network(size=32, batches=(128,), steps=16),
 }
 
 # What each kind of worker can train, and which of the losses it descends: contenders of one loss
