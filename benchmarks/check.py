@@ -118,6 +118,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(f"{title}\n  skipped: {backend} is not installed")
                 continue
             print(title, flush=True)
+            if not any(record.RESULTS.glob(f"{benchmark.name}*.json")):
+                print("  skipped: nothing recorded")
+                continue
             try:
                 bad += [str(row) for row in judged(benchmark, backend, options.tolerance)]
             except BenchmarkFailed as error:

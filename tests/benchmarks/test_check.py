@@ -152,6 +152,14 @@ def test_missing_backends_and_records_are_skipped_aloud(
     assert "batch=64, method=sam: not recorded" in printed
 
 
+def test_what_was_never_recorded_is_not_run(
+    recorded: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(check, "run", Bench([]))
+    assert check.main(["--only", "versus_pytorch"]) == 0
+    assert "versus_pytorch, torch\n  skipped: nothing recorded" in capsys.readouterr().out
+
+
 def test_a_benchmark_that_fails_is_not_passed_over(
     recorded: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
