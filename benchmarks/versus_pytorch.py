@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import record
 from benchmarks.timing import Times, in_turn, summary
-from benchmarks.versus.agreement import Losses, check
+from benchmarks.versus.agreement import Losses, check, tolerances
 from benchmarks.versus.processes import Worker, write_weights
 from benchmarks.versus.setting import KERAS, NETWORKS, PYTORCH, Setting
 
@@ -70,13 +70,13 @@ def measure(
             first, second = (workers[worker].ask(method=method, steps=1) for _ in range(2))
             losses[worker, method] = (first["loss"], second["loss"])
             first_seconds[worker, method] = first["seconds"]
-        print(check(losses, who, setting.precision), flush=True)
+        device = workers[BASE[0]].device
+        print(check(losses, who, tolerances(setting.precision, device)), flush=True)
         for number in range(rounds):
             for worker, method in in_turn(list(who), number):
                 took = workers[worker].ask(method=method, steps=setting.steps)
                 pair = (took["seconds"], took["processor_seconds"])
                 times[worker, method].append((pair[0] / setting.steps, pair[1] / setting.steps))
-        device = workers[BASE[0]].device
     rows = []
     for contender, own in times.items():
         row = {
