@@ -38,11 +38,11 @@ def test_the_device_is_in_the_name() -> None:
     assert record.results_file("pipeline").name == "pipeline.json"
 
 
-def test_recorded_files_name_their_key_and_no_row_twice() -> None:
+def test_no_recorded_file_has_a_row_twice() -> None:
     for path in record.RESULTS.glob("*.json"):
-        if path.name.startswith("comparison-"):
-            continue
         content = record.load(path)
+        if "key" not in content:  # not of a benchmark: a comparison of accuracies
+            continue
         named = [tuple(row[field] for field in content["key"]) for row in content["rows"]]
         assert named, path.name
         assert len(named) == len(set(named)), path.name
