@@ -53,9 +53,9 @@ if keras.backend.backend() == "jax":
     from keras_ccsam.backend.jax import sample_gradients as sample_gradients
     from keras_ccsam.backend.jax import value_and_grad as value_and_grad
     from keras_ccsam.backend.jax import value_and_grads as value_and_grads
+    from keras_ccsam.backend.jax_kernels import convolution as convolution
     from keras_ccsam.backend.kernels import average_pool as average_pool
     from keras_ccsam.backend.kernels import batch_normalization as batch_normalization
-    from keras_ccsam.backend.kernels import convolution as convolution
     from keras_ccsam.backend.kernels import depthwise_convolution as depthwise_convolution
     from keras_ccsam.backend.kernels import max_pool as max_pool
 elif keras.backend.backend() == "torch":
@@ -75,7 +75,6 @@ elif keras.backend.backend() == "torch":
     from keras_ccsam.backend.torch_kernels import max_pool as max_pool
 elif keras.backend.backend() == "tensorflow":
     from keras_ccsam.backend.kernels import average_pool as average_pool
-    from keras_ccsam.backend.kernels import batch_normalization as batch_normalization
     from keras_ccsam.backend.kernels import convolution as convolution
     from keras_ccsam.backend.kernels import depthwise_convolution as depthwise_convolution
     from keras_ccsam.backend.kernels import max_pool as max_pool
@@ -88,6 +87,9 @@ elif keras.backend.backend() == "tensorflow":
     from keras_ccsam.backend.tensorflow import sample_gradients as sample_gradients
     from keras_ccsam.backend.tensorflow import value_and_grad as value_and_grad
     from keras_ccsam.backend.tensorflow import value_and_grads as value_and_grads
+    from keras_ccsam.backend.tensorflow_kernels import (
+        batch_normalization as batch_normalization,
+    )
 else:
     raise ImportError(
         "keras_ccsam trains with the Keras backends 'jax', 'tensorflow' and 'torch'; set "

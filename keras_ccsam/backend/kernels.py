@@ -1,4 +1,7 @@
-"""The layers' kernels where Keras' own operations are the fastest there are: JAX and TensorFlow."""
+"""The layers' kernels where Keras' own operations are the fastest there are.
+
+That is so for most on JAX and TensorFlow; `jax_kernels` and `tensorflow_kernels` have the others.
+"""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""BatchNorm in one fused kernel where the backend has a faster one than Keras' chain (torch)."""
+"""BatchNorm in one fused kernel where the backend has a faster one than Keras' chain."""
 
 from typing import Any
 
@@ -14,8 +14,9 @@ class BatchNormalization(keras.layers.BatchNormalization):
     """`keras.layers.BatchNormalization`: same arguments, variables, config and results.
 
     In training mode the batch is normalised by the backend's fused kernel, which is several times
-    as fast on torch; so it is in inference mode there. With a mask, batch renormalisation or
-    synchronised statistics, and on JAX and TensorFlow, the layer *is* Keras' own.
+    as fast on torch; so it is in inference mode there. TensorFlow has such a kernel for training
+    on images (B, height, width, channels) on a CPU. With a mask, batch renormalisation or
+    synchronised statistics, for TensorFlow's other cases, and on JAX, the layer *is* Keras' own.
 
     Example:
         >>> layer = cc.layers.BatchNormalization(momentum=0.9, epsilon=1e-5)

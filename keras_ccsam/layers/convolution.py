@@ -1,7 +1,8 @@
 """Convolutions and poolings that take images as they lie in memory.
 
 On torch, Keras' own copy their inputs into another memory layout and back; see
-`keras_ccsam/backend/torch_kernels.py`. On JAX and TensorFlow these layers are Keras' own.
+`keras_ccsam/backend/torch_kernels.py`. On JAX, convolutions for CPUs stand between barriers; see
+`keras_ccsam/backend/jax_kernels.py`. Otherwise, and on TensorFlow, these layers are Keras' own.
 """
 
 from typing import Any

@@ -10,8 +10,8 @@ def accelerate(model: Any) -> Any:
     """Switches the layers of a model to their twins in `keras_ccsam.layers`, in place.
 
     Convolutions, poolings and BatchNorm then compute the same with kernels that are faster on
-    torch. On JAX and TensorFlow the twins are Keras' own layers, so a model may be switched
-    whatever the backend. Variables, names, config, compiled state and optimizer stay what they are,
+    torch; on a CPU so do BatchNorm on TensorFlow and convolutions on JAX. Elsewhere the twins are
+    Keras' own layers, so a model may be switched whatever the backend. Variables, names, config, compiled state and optimizer stay what they are,
     and so do the layers as objects: whoever shares them gets the faster ones too. Subclasses of
     Keras' layers are left alone.
 

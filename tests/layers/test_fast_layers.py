@@ -148,7 +148,7 @@ def test_in_double_precision():
         assert_same(*pair("BatchNormalization"), 1e-12, training=True)
 
 
-@pytest.mark.skipif(not TORCH, reason="the other backends keep Keras' operations")
+@pytest.mark.skipif(not TORCH, reason="of torch's kernels")
 def test_on_torch_the_kernels_are_fused_and_nothing_is_copied():
     import torch
     from torch.utils._python_dispatch import TorchDispatchMode
