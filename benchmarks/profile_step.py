@@ -29,7 +29,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.step_cost import RESULTS, arrays, build, device
+from benchmarks.record import RESULTS, device
+from benchmarks.step_cost import build
+from benchmarks.timing import arrays
 
 # The first pattern that occurs in a kernel's name, or its path in the model, names its kind.
 KINDS = {

@@ -37,6 +37,14 @@ operations; the configured Keras backend decides which are used. The contract, s
     Those of `keras.ops` on images, without a copy of them.
 `max_pool(x, size, strides)`, `average_pool`
     Those of images (B, height, width, channels), over the windows that lie inside the image.
+`can_keep_programs() -> bool`
+    Whether the framework compiles programs that can be kept in a folder for later processes (JAX,
+    unless its user has switched that off).
+`program_folder() -> path or None`
+    The folder in which compiled programs are kept now.
+`keep_programs(folder)`
+    A context in which compiled programs are kept in a folder, and taken from there. Several
+    processes may use one folder; what cannot be read or written there is compiled.
 `STATELESS`
     True where `train_step` takes and returns the variables' values (JAX).
 """
@@ -47,7 +55,10 @@ if keras.backend.backend() == "jax":
     from keras_ccsam.backend.jax import STATELESS as STATELESS
     from keras_ccsam.backend.jax import add_rows as add_rows
     from keras_ccsam.backend.jax import all_reduce as all_reduce
+    from keras_ccsam.backend.jax import can_keep_programs as can_keep_programs
+    from keras_ccsam.backend.jax import keep_programs as keep_programs
     from keras_ccsam.backend.jax import no_grad as no_grad
+    from keras_ccsam.backend.jax import program_folder as program_folder
     from keras_ccsam.backend.jax import replay_rng as replay_rng
     from keras_ccsam.backend.jax import replica_count as replica_count
     from keras_ccsam.backend.jax import sample_gradients as sample_gradients
@@ -62,7 +73,10 @@ elif keras.backend.backend() == "torch":
     from keras_ccsam.backend.torch import STATELESS as STATELESS
     from keras_ccsam.backend.torch import add_rows as add_rows
     from keras_ccsam.backend.torch import all_reduce as all_reduce
+    from keras_ccsam.backend.torch import can_keep_programs as can_keep_programs
+    from keras_ccsam.backend.torch import keep_programs as keep_programs
     from keras_ccsam.backend.torch import no_grad as no_grad
+    from keras_ccsam.backend.torch import program_folder as program_folder
     from keras_ccsam.backend.torch import replay_rng as replay_rng
     from keras_ccsam.backend.torch import replica_count as replica_count
     from keras_ccsam.backend.torch import sample_gradients as sample_gradients
@@ -81,7 +95,10 @@ elif keras.backend.backend() == "tensorflow":
     from keras_ccsam.backend.tensorflow import STATELESS as STATELESS
     from keras_ccsam.backend.tensorflow import add_rows as add_rows
     from keras_ccsam.backend.tensorflow import all_reduce as all_reduce
+    from keras_ccsam.backend.tensorflow import can_keep_programs as can_keep_programs
+    from keras_ccsam.backend.tensorflow import keep_programs as keep_programs
     from keras_ccsam.backend.tensorflow import no_grad as no_grad
+    from keras_ccsam.backend.tensorflow import program_folder as program_folder
     from keras_ccsam.backend.tensorflow import replay_rng as replay_rng
     from keras_ccsam.backend.tensorflow import replica_count as replica_count
     from keras_ccsam.backend.tensorflow import sample_gradients as sample_gradients
