@@ -18,10 +18,7 @@ hold (exit status 1 if not): our step at most 1.05 times Keras', the import at m
 """
 
 import argparse
-import datetime
-import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -32,11 +29,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.record import RESULTS, device
+from benchmarks import record, timing
 
 MODELS = ("keras", "keras-subclass", "erm", "ccsam")
 BATCH, CLASSES = 32, 10
 COUNTS = [int(1000 * 100 ** (-c / (CLASSES - 1))) for c in range(CLASSES)]
+KEY = ("part", "model", "metrics", "programs")
 STEP_TARGET, IMPORT_TARGET = 1.05, 0.3
 _IMPORT = """
 import time, keras
@@ -93,36 +91,17 @@ def time_steps(steps: int, rounds: int) -> list[dict[str, Any]]:
     for metrics in (None, ["accuracy"]):
         models = {kind: build(kind, tiny(), metrics) for kind in MODELS}
         for model in models.values():
-            seconds(model, x[: 2 * BATCH], y[: 2 * BATCH])
+            timing.seconds(model, x[: 2 * BATCH], y[: 2 * BATCH], BATCH)
         times: dict[str, list[tuple[float, float]]] = {kind: [] for kind in MODELS}
         for number in range(rounds):
-            for kind in MODELS if number % 2 == 0 else MODELS[::-1]:
-                times[kind].append(seconds(models[kind], x, y))
-        rows += [
-            {"model": kind, "metrics": metrics or [], "rounds": rounds, **summary(kind, times)}
-            for kind in MODELS
-        ]
+            for kind in timing.in_turn(MODELS, number):
+                times[kind].append(timing.seconds(models[kind], x, y, BATCH))
+        for kind in MODELS:
+            row = timing.summary(times[kind], times["keras-subclass"])
+            functional = timing.summary(times[kind], times["keras"])
+            row |= {f"{prefix}x_keras": functional[f"{prefix}ratio"] for prefix in ("", "cpu_")}
+            rows.append({"model": kind, "metrics": ",".join(metrics or []), **row})
     return rows
-
-
-def seconds(model: Any, x: Any, y: Any) -> tuple[float, float]:
-    """Wall-clock and processor time of one step, from a `fit` over the arrays."""
-    wall, processor = time.perf_counter(), time.process_time()
-    model.fit(x, y, batch_size=BATCH, epochs=1, shuffle=False, verbose=0)
-    steps = len(y) // BATCH
-    return (time.perf_counter() - wall) / steps, (time.process_time() - processor) / steps
-
-
-def summary(kind: str, times: dict[str, list[tuple[float, float]]]) -> dict[str, float]:
-    """Medians over the rounds: by the clock, and in processor time (`cpu`)."""
-    found: dict[str, float] = {}
-    for index, prefix in enumerate(("", "cpu_")):
-        own = [pair[index] for pair in times[kind]]
-        found[f"{prefix}ms_per_step"] = round(1000 * statistics.median(own), 4)
-        for base in ("keras", "keras-subclass"):
-            ratios = [a / b[index] for a, b in zip(own, times[base], strict=True)]
-            found[f"{prefix}x_{base}"] = round(statistics.median(ratios), 4)
-    return found
 
 
 def time_import(processes: int) -> dict[str, float]:
@@ -182,11 +161,11 @@ def print_steps(rows: list[dict[str, Any]]) -> bool:
     print("model           metrics   ms/step    x Keras   x its step of the subclass (processor)")
     for row in rows:
         print(
-            f"{row['model']:15} {','.join(row['metrics']) or '-':9} {row['ms_per_step']:7.3f} "
+            f"{row['model']:15} {row['metrics'] or '-':9} {row['ms_per_step']:7.3f} "
             f"{row['x_keras']:6.3f} ({row['cpu_x_keras']:.3f})   "
-            f"{row['x_keras-subclass']:6.3f} ({row['cpu_x_keras-subclass']:.3f})"
+            f"{row['ratio']:6.3f} ({row['cpu_ratio']:.3f})"
         )
-    worst = max(row["cpu_x_keras-subclass"] for row in rows if row["model"] == "erm")
+    worst = max(row["cpu_ratio"] for row in rows if row["model"] == "erm")
     return verdict("our step, times Keras' own", worst, STEP_TARGET)
 
 
@@ -205,6 +184,7 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=1000, help="of a round")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--processes", type=int, default=7, help="that import")
+    parser.add_argument("--out", default=record.RESULTS, help="folder of the results")
     parser.add_argument("--first-step-of", choices=MODELS, help=argparse.SUPPRESS)
     parser.add_argument("--programs", default="", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -213,40 +193,24 @@ def main() -> int:
         return 0
     import keras
 
-    held, measured = True, {}
-    today = datetime.date.today().isoformat()
+    backend = keras.backend.backend()
+    held = True
+    rows: list[record.Row] = []
     if "steps" in options.parts:
-        rows = time_steps(options.steps, options.rounds)
-        held &= print_steps(rows)
-        measured["steps"] = {
-            "date": today,
-            "steps": options.steps,
-            "threads": os.environ.get("OMP_NUM_THREADS"),
-            "rows": rows,
-        }
+        found = time_steps(options.steps, options.rounds)
+        held &= print_steps(found)
+        rows += [{"part": "steps", "steps": options.steps, **row} for row in found]
     if "import" in options.parts:
-        found = time_import(options.processes)
-        held &= verdict("import after Keras, s", found["seconds"], IMPORT_TARGET)
-        measured["import"] = {"date": today, **found}
+        taken = time_import(options.processes)
+        held &= verdict("import after Keras, s", taken["seconds"], IMPORT_TARGET)
+        rows.append({"part": "import", **taken})
     if "first-step" in options.parts:
-        first = time_first_steps()
-        for row in first:
+        for row in time_first_steps():
             print(f"first step, {row['model']:6} programs: {row['programs']}  {row['seconds']} s")
-        measured["first-step"] = {"date": today, "network": "resnet32", "batch": 64, "rows": first}
-    name = device()
-    slug = "".join(c if c.isalnum() else "-" for c in name.lower())
-    path = RESULTS / f"fixed_costs-{keras.backend.backend()}-{slug}.json"
-    earlier = json.loads(path.read_text()) if path.is_file() else {}
-    record = {
-        "backend": keras.backend.backend(),
-        "keras": keras.__version__,
-        "python": platform.python_version(),
-        "device": name,
-        "cores": os.cpu_count(),
-    }
-    kept = {part: earlier[part] for part in parts if part in earlier}
-    path.write_text(json.dumps({**record, **kept, **measured}, indent=1) + "\n")
-    print("wrote", path.relative_to(Path(__file__).parents[1]))
+            rows.append({"part": "first-step", "network": "resnet32", "batch": 64, **row})
+    path = record.results_file(f"fixed_costs-{backend}", record.device(), options.out)
+    record.save(path, rows, KEY, backend)
+    print("wrote", path)
     return 0 if held else 1
 
 

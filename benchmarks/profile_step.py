@@ -16,8 +16,6 @@ the step; with several, kernels overlap and the sum is their time, not the clock
 import argparse
 import collections
 import contextlib
-import datetime
-import json
 import os
 import re
 import sys
@@ -29,10 +27,11 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.record import RESULTS, device
+from benchmarks import record
 from benchmarks.step_cost import build
 from benchmarks.timing import arrays
 
+KEY = ("backbone", "batch")
 # The first pattern that occurs in a kernel's name, or its path in the model, names its kind.
 KINDS = {
     "torch": (
@@ -139,6 +138,7 @@ def main() -> None:
     parser.add_argument("--backbone", default="resnet32")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--steps", type=int, default=4)
+    parser.add_argument("--out", default=record.RESULTS, help="folder of the results")
     options = parser.parse_args()
     with contextlib.ExitStack() as stack:
         dump = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -167,21 +167,14 @@ def main() -> None:
     for label, took in kinds.items():
         print(f"{label:30} {took:8.1f} ms  {took / sum(kinds.values()):5.1%}")
     print(f"{'kernels':30} {sum(kinds.values()):8.1f} ms\n{'step, not profiled':30} {step:8.1f} ms")
-    name = device()
-    slug = "".join(c if c.isalnum() else "-" for c in name.lower())
-    path = RESULTS / f"profile-{backend}-{slug}.json"
-    record = {
-        "backend": backend,
-        "keras": keras.__version__,
-        "device": name,
-        "date": datetime.date.today().isoformat(),
+    row = {
         "backbone": options.backbone,
         "batch": options.batch,
-        "threads": os.environ.get("OMP_NUM_THREADS"),
         "ms_per_step": round(step, 1),
         "kinds": kinds,
     }
-    path.write_text(json.dumps(record, indent=1) + "\n")
+    path = record.results_file(f"profile-{backend}", record.device(), options.out)
+    record.save(path, [row], KEY, backend)
     print("wrote", path)
 
 

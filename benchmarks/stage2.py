@@ -13,10 +13,6 @@ Writes benchmarks/results/stage2-<backend>-<device>.json, prints it, and whether
 """
 
 import argparse
-import datetime
-import json
-import os
-import platform
 import sys
 import time
 from pathlib import Path
@@ -24,10 +20,11 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.record import RESULTS, device
+from benchmarks import record
 
 CLASSES, RATIO, BATCH, EPOCHS = 10, 100, 64, 200
 TARGET = 0.01
+KEY = ("images", "stage1_steps", "stage2_steps")
 
 
 def now() -> tuple[float, float]:
@@ -93,6 +90,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--steps", type=int, default=10, help="of stage 1 to time")
     parser.add_argument("--epochs", type=int, default=30, help="of stage 2")
+    parser.add_argument("--out", default=record.RESULTS, help="folder of the results")
     options = parser.parse_args()
     import keras
 
@@ -101,21 +99,10 @@ def main() -> int:
         print(f"{name:24} {value}")
     held = found["cpu_share"] <= TARGET
     print(f"target {TARGET}: {'held' if held else 'MISSED'}")
-    name = device()
-    slug = "".join(c if c.isalnum() else "-" for c in name.lower())
-    path = RESULTS / f"stage2-{keras.backend.backend()}-{slug}.json"
-    record = {
-        "backend": keras.backend.backend(),
-        "keras": keras.__version__,
-        "python": platform.python_version(),
-        "device": name,
-        "cores": os.cpu_count(),
-        "threads": os.environ.get("OMP_NUM_THREADS"),
-        "date": datetime.date.today().isoformat(),
-        **found,
-    }
-    path.write_text(json.dumps(record, indent=1) + "\n")
-    print("wrote", path.relative_to(Path(__file__).parents[1]))
+    backend = keras.backend.backend()
+    path = record.results_file(f"stage2-{backend}", record.device(), options.out)
+    record.save(path, [found], KEY, backend)
+    print("wrote", path)
     return 0 if held else 1
 
 
