@@ -38,6 +38,7 @@ class Benchmark:
 
 BENCHMARKS = (
     Benchmark("pipeline", "", backends=("torch",)),  # computes with NumPy alone
+    Benchmark("fixed_costs", "--parts steps --steps 300 --rounds 5"),
     Benchmark("whole_network", "--networks mlp --classes 100"),
     Benchmark(
         "step_cost", "--batch 64 --classes 10 --methods cross-entropy ccsam-head sam --rounds 3"
@@ -64,7 +65,8 @@ def run(benchmark: Benchmark, backend: str, folder: Path) -> None:
     command = [sys.executable, str(script), *benchmark.arguments.split(), "--out", str(folder)]
     environment = {"OMP_NUM_THREADS": "1", **os.environ, "KERAS_BACKEND": backend}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    if done.returncode:
+    # One that misses a target of its own says so by its exit status, too, but after it has written.
+    if done.returncode and not any(folder.glob("*.json")):
         raise BenchmarkFailed((done.stdout + done.stderr)[-2000:])
 
 
