@@ -19,7 +19,7 @@ from keras_ccsam.heads.gram import Gram, class_averages
 from keras_ccsam.typing import Tensor
 
 GRAM_PASSES = 200
-MEANS_PASSES = 200
+MEANS_PASSES = 100
 
 
 class Averaging(Protocol):
