@@ -1,6 +1,7 @@
 # make demo    train CC-SAM beside its baselines on real images, in its own environment
 # make test    the whole suite under JAX, PyTorch and TensorFlow, in its own environment
 # make check   lint, types and test: what continuous integration runs
+# make bench-check   has anything got slower? Some minutes, against benchmarks/results
 #
 # Nothing but make and Python >= 3.11 has to be installed. `make -j2 test` runs two backends at a
 # time; `make test-jax ARGS="-k radius"` passes options on to pytest.
@@ -18,7 +19,7 @@ SOURCES := $(shell find keras_ccsam cli -name '*.py' -o -name '*.toml' -o -name 
 # One thread a process: on a small machine a second one costs more in waiting than it brings.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test $(BACKENDS:%=test-%) lint format types check clean
+.PHONY: help demo test $(BACKENDS:%=test-%) lint format types check bench-check clean
 
 help:
 	@sed -n 's/^# make/make/p' $(firstword $(MAKEFILE_LIST))
@@ -44,6 +45,10 @@ types: $(TEST)/.installed
 	$(TEST)/bin/mypy keras_ccsam cli
 
 check: lint types test
+
+# Not part of `check`: timing wants a machine that does nothing else.
+bench-check: $(TEST)/.installed
+	$(TEST)/bin/python benchmarks/check.py $(ARGS)
 
 clean:
 	rm -rf $(DEMO) $(TEST) build dist *.egg-info

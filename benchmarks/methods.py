@@ -12,18 +12,16 @@ Writes benchmarks/results/methods-<backend>-<device>.json and prints a table.
 """
 
 import argparse
-import datetime
-import json
-import os
-import platform
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.step_cost import RESULTS, device, summary
+from benchmarks import record
+from benchmarks.timing import Times, fit_seconds, in_turn, summary
+
+KEY = ("data", "recipe")
 
 
 def built(name: str, data: str, images: Any) -> tuple[Any, Any]:
@@ -43,19 +41,12 @@ def built(name: str, data: str, images: Any) -> tuple[Any, Any]:
     return parts.build_model(recipe, images, len(batches), helper), batches
 
 
-def seconds(model: Any, batches: Any) -> tuple[float, float]:
-    """Wall-clock and processor time of one step, from an epoch of `fit`."""
-    wall, processor = time.perf_counter(), time.process_time()
-    model.fit(batches, epochs=1, verbose=0)
-    steps = len(batches)
-    return (time.perf_counter() - wall) / steps, (time.process_time() - processor) / steps
-
-
 def main() -> None:
     """Measures, prints and writes."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", default="digits-lt")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--out", default=record.RESULTS, help="folder of the results")
     options = parser.parse_args()
     import keras
 
@@ -69,34 +60,27 @@ def main() -> None:
         recipe = recipes.load(name, data=options.data, overrides=["stage1.mixup=0"])
         stages[name] = first.setdefault(recipe.stage1_digest(), name)
     models = {name: built(name, options.data, images) for name in first.values()}
-    times: dict[str, list[tuple[float, float]]] = {name: [] for name in models}
+    times: dict[str, list[Times]] = {name: [] for name in models}
     for name, (model, batches) in models.items():
-        seconds(model, batches)
+        fit_seconds(model, len(batches), batches)
         print("compiled", name, flush=True)
     for number in range(options.rounds):
-        order = list(models) if number % 2 == 0 else list(models)[::-1]
-        for name in order:
-            times[name].append(seconds(*models[name]))
+        for name in in_turn(list(models), number):
+            model, batches = models[name]
+            times[name].append(fit_seconds(model, len(batches), batches))
     measured = {name: summary(own, times["ce"]) for name, own in times.items()}
     print(f"{'recipe':24}{'ms/step':>9}{'x ce':>8}{'cpu x ce':>10}")
     for name, source in stages.items():
         row = measured[source]
         print(f"{name:24}{row['ms_per_step']:9.2f}{row['ratio']:8.2f}{row['cpu_ratio']:10.2f}")
-    record = {
-        "backend": keras.backend.backend(),
-        "keras": keras.__version__,
-        "python": platform.python_version(),
-        "device": device(),
-        "cores": os.cpu_count(),
-        "threads": os.environ.get("OMP_NUM_THREADS"),
-        "data": options.data,
-        "date": datetime.date.today().isoformat(),
-        "rows": [{"recipe": n, "first_stage_of": s, **measured[s]} for n, s in stages.items()],
-    }
-    slug = "".join(c if c.isalnum() else "-" for c in record["device"].lower())
-    path = RESULTS / f"methods-{keras.backend.backend()}-{slug}.json"
-    path.write_text(json.dumps(record, indent=1) + "\n")
-    print("wrote", path.name)
+    backend = keras.backend.backend()
+    path = record.results_file(f"methods-{backend}", record.device(), options.out)
+    rows = [
+        {"data": options.data, "recipe": name, "first_stage_of": source, **measured[source]}
+        for name, source in stages.items()
+    ]
+    record.save(path, rows, KEY, backend)
+    print("wrote", path)
 
 
 if __name__ == "__main__":

@@ -20,10 +20,6 @@ Writes benchmarks/results/whole_network-<backend>-<device>.json and prints a tab
 """
 
 import argparse
-import datetime
-import json
-import os
-import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -31,15 +27,16 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.step_cost import RESULTS, allocated, arrays, device, seconds, summary
+from benchmarks import networks, record
+from benchmarks.timing import Times, arrays, in_turn, seconds, summary
 
 NETWORKS = ("resnet32-group", "resnet32-frozen", "resnet32-batch", "mlp", "vit")
 METHODS = ("cross-entropy", "two passes", "class loop")
+KEY = ("network", "batch", "classes", "method")
 
 
 def backbone(network: str) -> Any:
     """From images (32, 32, 3) to features."""
-    import keras
     from keras import layers
 
     import keras_ccsam as cc
@@ -51,21 +48,7 @@ def backbone(network: str) -> Any:
             if network.endswith("frozen") and isinstance(layer, layers.BatchNormalization):
                 layer.trainable = False
         return model
-    images = keras.Input((32, 32, 3))
-    x = layers.Rescaling(1.0 / 255.0)(images)
-    if network == "mlp":
-        x = layers.Flatten()(x)
-        for _ in range(3):
-            x = layers.Dense(256, activation="relu")(x)
-            x = layers.LayerNormalization()(x)
-        return keras.Model(images, x)
-    x = layers.Reshape((64, 64))(layers.Conv2D(64, 4, strides=4)(x))
-    for _ in range(4):
-        y = layers.LayerNormalization()(x)
-        x = layers.Add()([x, layers.MultiHeadAttention(4, 16)(y, y)])
-        y = layers.Dense(128, activation="gelu")(layers.LayerNormalization()(x))
-        x = layers.Add()([x, layers.Dense(64)(y)])
-    return keras.Model(images, layers.GlobalAveragePooling1D()(layers.LayerNormalization()(x)))
+    return networks.mlp() if network == "mlp" else networks.vit()
 
 
 def build(method: str, network: str, classes: int, counts: list[int]) -> Any:
@@ -100,9 +83,9 @@ def measure(
     for method, model in models.items():
         # The first call compiles; one of a single class spares the loop its many passes.
         seconds(model, x[:batch], y[:batch] * (method != "class loop"), batch)
-    times: dict[str, list[tuple[float, float]]] = {method: [] for method in methods}
+    times: dict[str, list[Times]] = {method: [] for method in methods}
     for number in range(rounds):
-        for method in methods if number % 2 == 0 else methods[::-1]:
+        for method in in_turn(methods, number):
             if method == "class loop" and number > 0:
                 continue
             part = batch if method == "class loop" else len(y)
@@ -128,18 +111,9 @@ def own_peak(network: str, batch: int, classes: int, method: str) -> tuple[float
     if method == "class loop":
         y = y * 0  # its peak is that of any one class
     model = build(method, network, classes, counts)
-    before = start_of_peak()
+    before = record.start_of_peak()
     seconds(model, x, y, batch)
-    return allocated(), before
-
-
-def start_of_peak() -> float:
-    """MiB in use now; on Linux the peak of the resident set starts anew from here."""
-    reset = Path("/proc/self/clear_refs")
-    if not reset.exists():
-        return allocated()
-    reset.write_text("5")
-    return allocated()
+    return record.allocated(), before
 
 
 def add_memory(rows: dict[str, dict[str, float]], network: str, batch: int, classes: int) -> None:
@@ -162,6 +136,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--loop", action="store_true", help="time the class loop too")
     parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--out", default=record.RESULTS, help="folder of the results")
     parser.add_argument("--peak-of", choices=METHODS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.peak_of:
@@ -169,10 +144,9 @@ def main() -> None:
         return
     import keras
 
-    slug = "".join(c if c.isalnum() else "-" for c in device().lower())
-    path = RESULTS / f"whole_network-{keras.backend.backend()}-{slug}.json"
+    backend = keras.backend.backend()
+    path = record.results_file(f"whole_network-{backend}", record.device(), options.out)
     methods = list(METHODS if options.loop else METHODS[:2])
-    rows = json.loads(path.read_text())["rows"] if path.is_file() else []
     print(
         "network         classes method          ms/step    x CE  cpu x CE   MiB, x CE, steps x CE"
     )
@@ -181,18 +155,10 @@ def main() -> None:
             measured = measure(network, options.batch, classes, methods, options.rounds)
             if options.memory:
                 add_memory(measured, network, options.batch, classes)
+            rows = []
             for method, row in measured.items():
-                row = {
-                    "network": network,
-                    "batch": options.batch,
-                    "classes": classes,
-                    "method": method,
-                    **row,
-                    "date": datetime.date.today().isoformat(),
-                    "threads": os.environ.get("OMP_NUM_THREADS"),
-                }
-                key = ("network", "batch", "classes", "method")
-                rows = [r for r in rows if any(r[k] != row[k] for k in key)] + [row]
+                setting = (network, options.batch, classes, method)
+                rows.append({**dict(zip(KEY, setting, strict=True)), **row})
                 memory = [row.get(k, "") for k in ("mib", "mib_ratio", "mib_of_steps_ratio")]
                 print(
                     f"{network:15} {classes:7} {method:14} {row['ms_per_step']:8.1f} "
@@ -200,15 +166,8 @@ def main() -> None:
                     *memory,
                     flush=True,
                 )
-            record = {
-                "backend": keras.backend.backend(),
-                "keras": keras.__version__,
-                "python": platform.python_version(),
-                "device": device(),
-                "cores": os.cpu_count(),
-                "rows": sorted(rows, key=lambda r: (r["network"], r["classes"], r["method"])),
-            }
-            path.write_text(json.dumps(record, indent=1) + "\n")
+            # After each setting: a long run that is cut short keeps what it has measured.
+            record.save(path, rows, KEY, backend)
     print("wrote", path)
 
 

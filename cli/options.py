@@ -85,6 +85,19 @@ def change_options(function: F) -> F:
     return _apply(function, _DATA_PATH, _EPOCHS, _SETTINGS)
 
 
+def compile_cache_option(function: F) -> F:
+    """Add `--compile-cache`, as `runs.run` wants it."""
+    return click.option(
+        "--compile-cache",
+        default="auto",
+        envvar="CCSAM_COMPILE_CACHE",
+        show_envvar=True,
+        metavar="DIR|off",
+        help="Where JAX keeps compiled programs for the next run; off leaves JAX as it is. "
+        "[JAX_COMPILATION_CACHE_DIR, else .jax-cache beside the output folder]",
+    )(function)
+
+
 def seeds_option(function: F) -> F:
     """Add `--seeds`, for `parse_seeds` to read."""
     return click.option(

@@ -8,7 +8,14 @@ import click
 
 from ..console import say
 from ..errors import debug_option
-from ..options import Choices, parse_seeds, recipe_options, runtime_options, seeds_option
+from ..options import (
+    Choices,
+    compile_cache_option,
+    parse_seeds,
+    recipe_options,
+    runtime_options,
+    seeds_option,
+)
 from ..runtime import prepare
 
 
@@ -22,6 +29,7 @@ from ..runtime import prepare
     metavar="DIR",
     help="Folder of the comparison; one that was interrupted is finished. [runs/compare-DATA-TIME]",
 )
+@compile_cache_option
 @debug_option
 def command(
     recipe_names: tuple[str, ...],
@@ -29,6 +37,7 @@ def command(
     backend: str | None,
     device: str | None,
     out: str | None,
+    compile_cache: str,
     **choices: Any,
 ) -> None:
     """Train several recipes over several seeds and print one table.
@@ -49,7 +58,7 @@ def command(
         say(f"note: stage2 settings were not applied to {', '.join(without)}: no second stage")
     for warning in dict.fromkeys(text for recipe in resolved for text in recipe.warnings()):
         say(f"warning: {warning}")
-    comparison = runs.compare(resolved, numbers, out)
+    comparison = runs.compare(resolved, numbers, out, compile_cache=compile_cache)
     say()
     say(comparison.table())
     say()

@@ -8,7 +8,14 @@ import click
 
 from ..console import say, table
 from ..errors import EXIT_RUNTIME, Failure, debug_option
-from ..options import Choices, change_options, parse_seeds, runtime_options, seeds_option
+from ..options import (
+    Choices,
+    change_options,
+    compile_cache_option,
+    parse_seeds,
+    runtime_options,
+    seeds_option,
+)
 from ..runtime import prepare
 
 
@@ -30,6 +37,7 @@ from ..runtime import prepare
     help="Folder; the finished runs in it are kept. [runs/reproduce-SCALE]",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be trained, and do nothing.")
+@compile_cache_option
 @debug_option
 def command(
     name: str | None,
@@ -38,6 +46,7 @@ def command(
     backend: str | None,
     device: str | None,
     out: str | None,
+    compile_cache: str,
     dry_run: bool,
     data_path: str | None,
     **choices: Any,
@@ -70,7 +79,15 @@ def command(
     if dry_run:
         say(plan.describe())
         return
-    result = runs.reproduce(name, scale, numbers, out, data_path=data_path, overrides=overrides)
+    result = runs.reproduce(
+        name,
+        scale,
+        numbers,
+        out,
+        data_path=data_path,
+        overrides=overrides,
+        compile_cache=compile_cache,
+    )
     say()
     say(result.text())
     say()

@@ -8,7 +8,7 @@ import click
 
 from ..console import say
 from ..errors import debug_option
-from ..options import Choices, recipe_options, runtime_options
+from ..options import Choices, compile_cache_option, recipe_options, runtime_options
 from ..runtime import prepare
 
 
@@ -19,12 +19,14 @@ from ..runtime import prepare
 @runtime_options
 @click.option("--out", metavar="DIR", help="Run directory. [runs/RECIPE-DATA-TIME]")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@compile_cache_option
 @debug_option
 def command(
     recipe: str,
     backend: str | None,
     device: str | None,
     out: str | None,
+    compile_cache: str,
     dry_run: bool,
     **choices: Any,
 ) -> None:
@@ -45,7 +47,7 @@ def command(
         return
     for warning in resolved.warnings():
         say(f"warning: {warning}")
-    result = runs.run(resolved, out)
+    result = runs.run(resolved, out, compile_cache=compile_cache)
     say()
     say(result.report.table(class_names=result.results["class_names"]))
     say()

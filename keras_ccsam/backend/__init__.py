@@ -1,7 +1,7 @@
 """The one folder that imports a framework.
 
-Each module here gives the same nine names for its framework; the configured Keras backend decides
-which module is used. The contract, stated once:
+Each framework's modules here give the same names, those of `kernels` where nothing beats Keras' own
+operations; the configured Keras backend decides which are used. The contract, stated once:
 
 `value_and_grad(fn, values) -> ((loss, aux), grads)`
     `fn` maps a list of tensors to `(scalar loss, aux)`; `grads` is the list of gradients of the
@@ -29,6 +29,22 @@ which module is used. The contract, stated once:
     The sum of each gradient over the replicas of a data-parallel run; the identity without one.
 `replica_count() -> int`
     The replicas whose gradients are summed; Keras divides the loss of each one by it.
+`batch_normalization(x, scale, offset, statistics, axis, epsilon) -> (outputs, mean, variance)`
+    x normalised along all axes but `axis` by the pair `statistics`, or where that is None by its
+    own mean and biased variance, in one kernel; the result has the type of x. None where there is
+    no kernel faster than Keras' operations.
+`convolution(x, kernel, strides, padding, data_format, dilation)`, `depthwise_convolution`
+    Those of `keras.ops` on images, without a copy of them.
+`max_pool(x, size, strides)`, `average_pool`
+    Those of images (B, height, width, channels), over the windows that lie inside the image.
+`can_keep_programs() -> bool`
+    Whether the framework compiles programs that can be kept in a folder for later processes (JAX,
+    unless its user has switched that off).
+`program_folder() -> path or None`
+    The folder in which compiled programs are kept now.
+`keep_programs(folder)`
+    A context in which compiled programs are kept in a folder, and taken from there. Several
+    processes may use one folder; what cannot be read or written there is compiled.
 `STATELESS`
     True where `train_step` takes and returns the variables' values (JAX).
 """
@@ -39,32 +55,58 @@ if keras.backend.backend() == "jax":
     from keras_ccsam.backend.jax import STATELESS as STATELESS
     from keras_ccsam.backend.jax import add_rows as add_rows
     from keras_ccsam.backend.jax import all_reduce as all_reduce
+    from keras_ccsam.backend.jax import can_keep_programs as can_keep_programs
+    from keras_ccsam.backend.jax import keep_programs as keep_programs
     from keras_ccsam.backend.jax import no_grad as no_grad
+    from keras_ccsam.backend.jax import program_folder as program_folder
     from keras_ccsam.backend.jax import replay_rng as replay_rng
     from keras_ccsam.backend.jax import replica_count as replica_count
     from keras_ccsam.backend.jax import sample_gradients as sample_gradients
     from keras_ccsam.backend.jax import value_and_grad as value_and_grad
     from keras_ccsam.backend.jax import value_and_grads as value_and_grads
+    from keras_ccsam.backend.jax_kernels import convolution as convolution
+    from keras_ccsam.backend.kernels import average_pool as average_pool
+    from keras_ccsam.backend.kernels import batch_normalization as batch_normalization
+    from keras_ccsam.backend.kernels import depthwise_convolution as depthwise_convolution
+    from keras_ccsam.backend.kernels import max_pool as max_pool
 elif keras.backend.backend() == "torch":
     from keras_ccsam.backend.torch import STATELESS as STATELESS
     from keras_ccsam.backend.torch import add_rows as add_rows
     from keras_ccsam.backend.torch import all_reduce as all_reduce
+    from keras_ccsam.backend.torch import can_keep_programs as can_keep_programs
+    from keras_ccsam.backend.torch import keep_programs as keep_programs
     from keras_ccsam.backend.torch import no_grad as no_grad
+    from keras_ccsam.backend.torch import program_folder as program_folder
     from keras_ccsam.backend.torch import replay_rng as replay_rng
     from keras_ccsam.backend.torch import replica_count as replica_count
     from keras_ccsam.backend.torch import sample_gradients as sample_gradients
     from keras_ccsam.backend.torch import value_and_grad as value_and_grad
     from keras_ccsam.backend.torch import value_and_grads as value_and_grads
+    from keras_ccsam.backend.torch_kernels import average_pool as average_pool
+    from keras_ccsam.backend.torch_kernels import batch_normalization as batch_normalization
+    from keras_ccsam.backend.torch_kernels import convolution as convolution
+    from keras_ccsam.backend.torch_kernels import depthwise_convolution as depthwise_convolution
+    from keras_ccsam.backend.torch_kernels import max_pool as max_pool
 elif keras.backend.backend() == "tensorflow":
+    from keras_ccsam.backend.kernels import average_pool as average_pool
+    from keras_ccsam.backend.kernels import convolution as convolution
+    from keras_ccsam.backend.kernels import depthwise_convolution as depthwise_convolution
+    from keras_ccsam.backend.kernels import max_pool as max_pool
     from keras_ccsam.backend.tensorflow import STATELESS as STATELESS
     from keras_ccsam.backend.tensorflow import add_rows as add_rows
     from keras_ccsam.backend.tensorflow import all_reduce as all_reduce
+    from keras_ccsam.backend.tensorflow import can_keep_programs as can_keep_programs
+    from keras_ccsam.backend.tensorflow import keep_programs as keep_programs
     from keras_ccsam.backend.tensorflow import no_grad as no_grad
+    from keras_ccsam.backend.tensorflow import program_folder as program_folder
     from keras_ccsam.backend.tensorflow import replay_rng as replay_rng
     from keras_ccsam.backend.tensorflow import replica_count as replica_count
     from keras_ccsam.backend.tensorflow import sample_gradients as sample_gradients
     from keras_ccsam.backend.tensorflow import value_and_grad as value_and_grad
     from keras_ccsam.backend.tensorflow import value_and_grads as value_and_grads
+    from keras_ccsam.backend.tensorflow_kernels import (
+        batch_normalization as batch_normalization,
+    )
 else:
     raise ImportError(
         "keras_ccsam trains with the Keras backends 'jax', 'tensorflow' and 'torch'; set "

@@ -4,7 +4,6 @@ import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import keras
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
@@ -51,26 +50,37 @@ def value_and_grads(
         for own in grads
     ]
     detached = tuple(loss.detach() for loss in losses)
-    return (detached, keras.tree.map_structure(_detach, aux)), filled
+    return (detached, _detach(aux)), filled
 
 
 def _detach(value: Any) -> Any:
-    # BatchNorm's new statistics come with the whole pass's graph attached.
-    return value.detach() if isinstance(value, torch.Tensor) else value
+    """Cuts off the graph of the whole pass, which BatchNorm's new statistics come with."""
+    if isinstance(value, torch.Tensor):
+        return value.detach()
+    # Written out because `keras.tree.map_structure` takes several times as long, in every step.
+    if isinstance(value, dict):
+        return {key: _detach(part) for key, part in value.items()}
+    if isinstance(value, tuple | list):
+        parts = [_detach(part) for part in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+    return value
 
 
 class _AnyLayout(TorchFunctionMode):
-    """Lets Keras' convolutions run below vmap, which cannot say whether NHWC is in memory order.
+    """Lets convolutions run below vmap, which knows no memory format but the plain one.
 
-    Keras asks only in order to rearrange the memory for speed.
+    They ask for another only in order to rearrange the memory for speed.
     """
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        if func is torch.Tensor.is_contiguous and "memory_format" in kwargs:
-            return True
+        if "memory_format" in kwargs:
+            if func is torch.Tensor.is_contiguous:
+                return True
+            if func is torch.Tensor.contiguous:
+                return args[0]
         return func(*args, **kwargs)
 
 
@@ -132,3 +142,18 @@ def all_reduce(tensors: Sequence[Tensor]) -> list[Tensor]:
 def replica_count() -> int:
     """One, for the same reason."""
     return 1
+
+
+def can_keep_programs() -> bool:
+    """No: a process starts at once, or traces anew."""
+    return False
+
+
+def program_folder() -> str | None:
+    """None."""
+    return None
+
+
+def keep_programs(folder: str) -> contextlib.AbstractContextManager[None]:
+    """Nothing to keep."""
+    return contextlib.nullcontext()

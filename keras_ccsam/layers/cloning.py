@@ -1,11 +1,13 @@
 """Copies of a network with some of its layers replaced."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import keras
 
+from keras_ccsam.layers.fast import STOCK, stock_type
 from keras_ccsam.layers.spectral_normalization import SpectralNormalization
+from keras_ccsam.layers.walk import all_layers
 
 
 def clone_network(model: keras.Model, replace: Callable[[Any], Any]) -> keras.Model:
@@ -43,7 +45,10 @@ def clone_network(model: keras.Model, replace: Callable[[Any], Any]) -> keras.Mo
 
 
 def plain_backbone(backbone: keras.Model) -> keras.Model:
-    """The same network in stock layers: normalised kernels are folded into plain ones.
+    """The same network in stock layers, weights included.
+
+    Normalised kernels are folded into plain ones, and the twins of `keras_ccsam.layers` become the
+    Keras layers that they compute.
 
     Args:
         backbone: functional or sequential. Its inference outputs are those of the copy.
@@ -51,18 +56,25 @@ def plain_backbone(backbone: keras.Model) -> keras.Model:
     Raises:
         ValueError: if it is neither.
     """
-    return clone_network(
-        backbone,
-        lambda layer: layer.plain() if isinstance(layer, SpectralNormalization) else None,
+    return clone_network(backbone, _plain)
+
+
+def has_own_layers(model: Any) -> bool:
+    """Whether a layer of the model, or of one nested in it, is one of this package."""
+    return any(
+        isinstance(layer, SpectralNormalization) or type(layer) in STOCK
+        for layer in all_layers(model)
     )
 
 
-def has_wrappers(model: Any) -> bool:
-    """Whether a layer of the model, or of one nested in it, is spectrally normalised."""
-    return any(isinstance(layer, SpectralNormalization) for layer in _layers(model))
-
-
-def _layers(model: Any) -> Iterator[Any]:
-    for layer in getattr(model, "layers", ()):
-        yield layer
-        yield from _layers(layer)
+def _plain(layer: Any) -> Any:
+    """The stock layer in place of one of ours, or None for any other."""
+    inner = layer.plain() if isinstance(layer, SpectralNormalization) else layer
+    kind = stock_type(inner)
+    if kind is not type(inner):
+        plain = kind.from_config(inner.get_config())
+        if inner.weights:
+            plain.build(inner.get_build_config()["input_shape"])
+            plain.set_weights(inner.get_weights())
+        return plain
+    return None if inner is layer else inner

@@ -1,5 +1,6 @@
 """Backbones: models from images in 0..255 to features (B, D), without a classifier on top."""
 
+from keras_ccsam.models.accelerate import accelerate as accelerate
 from keras_ccsam.models.build import available as available
 from keras_ccsam.models.build import build as build
 from keras_ccsam.models.resnet_cifar import ResNet8 as ResNet8

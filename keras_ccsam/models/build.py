@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from keras_ccsam.models import resnet_cifar
+from keras_ccsam.models.accelerate import accelerate
 from keras_ccsam.models.normalization import affine_layer
 from keras_ccsam.models.small_cnn import SmallCNN
 from keras_ccsam.typing import Tensor
@@ -126,7 +127,9 @@ def _application(
     function: Callable[..., keras.Model], plain_name: str, options: dict[str, Any]
 ) -> keras.Model:
     """A network of `keras.applications` behind its input scaling."""
-    network = function(**{"include_top": False, "pooling": "avg", "weights": None, **options})
+    network = accelerate(
+        function(**{"include_top": False, "pooling": "avg", "weights": None, **options})
+    )
     family = max((key for key in SCALINGS if plain_name.startswith(key)), key=len, default=None)
     if family is None:
         raise ValueError(

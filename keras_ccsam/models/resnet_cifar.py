@@ -13,7 +13,8 @@ train (LDAM-DRW and its successors), where Keras' defaults differ:
 With `normalization_layers="group"` GroupNorm (8 groups) stands in each BatchNorm's place. No sample
 then sees another one, and CC-SAM of all weights costs two passes.
 
-Every part is a stock Keras layer or operation: a saved model loads without this package.
+The layers are those of `keras_ccsam.layers` where it has a faster twin of Keras' own;
+`models.plain_backbone` gives a copy in stock layers, which loads without this package.
 """
 
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from typing import Literal
 import keras
 from keras import layers, ops
 
+from keras_ccsam.layers import BatchNormalization, Conv2D
 from keras_ccsam.models.normalization import Normalization, normalization_layer
 from keras_ccsam.typing import Tensor
 
@@ -108,7 +110,7 @@ def _convolution(x: Tensor, width: int, stride: int, name: str) -> Tensor:
     """A 3x3 convolution with torch's `padding=1`."""
     if stride != 1:
         x = layers.ZeroPadding2D(1, data_format="channels_last", name=f"{name}_pad")(x)
-    return layers.Conv2D(
+    return Conv2D(
         width,
         3,
         strides=stride,
@@ -122,7 +124,7 @@ def _convolution(x: Tensor, width: int, stride: int, name: str) -> Tensor:
 
 def _batch_norm(x: Tensor, part: str, number: str) -> Tensor:
     name = f"{part}_bn{number}"
-    return layers.BatchNormalization(axis=-1, momentum=0.9, epsilon=1e-5, name=name)(x)
+    return BatchNormalization(axis=-1, momentum=0.9, epsilon=1e-5, name=name)(x)
 
 
 def _group_norm(x: Tensor, part: str, number: str) -> Tensor:

@@ -3,6 +3,7 @@
 import keras
 from keras import layers
 
+from keras_ccsam.layers import BatchNormalization, Conv2D
 from keras_ccsam.models.normalization import Normalization, normalization_layer
 
 
@@ -25,7 +26,7 @@ def SmallCNN(
         name: Name of the model, `small_cnn` by default.
 
     Returns:
-        A functional `keras.Model` of stock layers from images to features (B, D).
+        A functional `keras.Model` from images to features (B, D).
 
     Raises:
         ValueError: An input shape that is not (height, width, channels), or a size below 1.
@@ -45,7 +46,7 @@ def SmallCNN(
     normalize = normalization_layer(normalization, shape[2])
     x = images if normalize is None else normalize(images)
     for index, (filters, stride) in enumerate([(width, 1), (2 * width, 2), (features, 1)], start=1):
-        x = layers.Conv2D(
+        x = Conv2D(
             filters,
             3,
             strides=stride,
@@ -55,7 +56,7 @@ def SmallCNN(
             kernel_initializer="he_normal",
             name=f"conv{index}",
         )(x)
-        x = layers.BatchNormalization(axis=-1, momentum=0.9, epsilon=1e-5, name=f"bn{index}")(x)
+        x = BatchNormalization(axis=-1, momentum=0.9, epsilon=1e-5, name=f"bn{index}")(x)
         x = layers.ReLU(name=f"relu{index}")(x)
     x = layers.GlobalAveragePooling2D(data_format="channels_last", name="features")(x)
     return keras.Model(images, x, name=name or "small_cnn")

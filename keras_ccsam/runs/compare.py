@@ -10,6 +10,7 @@ from keras_ccsam import atomic
 from keras_ccsam.recipes import Recipe, override
 from keras_ccsam.runs import experiment, parts
 from keras_ccsam.runs.comparison import Comparison, Row
+from keras_ccsam.runs.compiled_programs import kept_programs
 from keras_ccsam.runs.progress import verbosity
 from keras_ccsam.runs.run_directory import (
     PathLike,
@@ -29,6 +30,7 @@ def compare(
     out: PathLike | None = None,
     *,
     progress: str = "auto",
+    compile_cache: PathLike = "auto",
 ) -> Comparison:
     """Train every recipe with every seed and put the results into one table.
 
@@ -44,6 +46,8 @@ def compare(
             `runs/compare-<data>-<time>` by default. Gets one folder a run, `comparison.json`,
             `comparison.md` and `comparison.png`.
         progress: as in `experiment.run`.
+        compile_cache: as in `experiment.run`; `"auto"` is beside `out`, so that comparisons in one
+            folder share it.
 
     Raises:
         ValueError: recipes that do not go together, data that cannot be had, a model that cannot
@@ -59,6 +63,17 @@ def compare(
     planned = seeded(recipes, seeds)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / _STATE, {"kind": "comparison", "status": "running"})
+    with kept_programs(compile_cache, folder, announce=progress != "none"):
+        _train_missing(folder, planned, progress)
+    comparison = _collect(folder, recipes, seeds)
+    write_json(folder / "comparison.json", comparison.to_dict())
+    atomic.write_text(folder / "comparison.md", comparison.markdown())
+    _plot(comparison)
+    write_json(folder / _STATE, {"kind": "comparison", "status": "complete"})
+    return comparison
+
+
+def _train_missing(folder: Path, planned: Sequence[tuple[Recipe, int]], progress: str) -> None:
     trained = first_stages(folder)
     for number, (recipe, seed) in enumerate(planned, start=1):
         directory = RunDirectory(run_path(folder, recipe, seed))
@@ -71,14 +86,9 @@ def compare(
                 directory.path,
                 progress=progress,
                 stage1_from=trained.get(recipe.stage1_digest()),
+                compile_cache="off",  # the comparison's is on
             )
         trained.setdefault(recipe.stage1_digest(), directory.path)
-    comparison = _collect(folder, recipes, seeds)
-    write_json(folder / "comparison.json", comparison.to_dict())
-    atomic.write_text(folder / "comparison.md", comparison.markdown())
-    _plot(comparison)
-    write_json(folder / _STATE, {"kind": "comparison", "status": "complete"})
-    return comparison
 
 
 def _collect(folder: Path, recipes: Sequence[Recipe], seeds: tuple[int, ...]) -> Comparison:

@@ -20,6 +20,7 @@ from keras_ccsam.metrics.evaluation import evaluate
 from keras_ccsam.recipes import Recipe
 from keras_ccsam.recipes.schema_stages import Stage2
 from keras_ccsam.runs import environment, parts
+from keras_ccsam.runs.compiled_programs import kept_programs
 from keras_ccsam.runs.progress import verbosity
 from keras_ccsam.runs.run_directory import PathLike, RunDirectory, fresh
 from keras_ccsam.runs.stage_callbacks import apply_posthoc, averaging, stage1_callbacks
@@ -54,6 +55,7 @@ def run(
     *,
     progress: str = "auto",
     stage1_from: PathLike | None = None,
+    compile_cache: PathLike = "auto",
 ) -> RunResult:
     """Train a recipe, evaluate its last epoch and write a run directory.
 
@@ -63,6 +65,9 @@ def run(
         progress: `"bar"`, `"line"` (one an epoch), `"none"`, or `"auto"`: a bar on a terminal.
         stage1_from: a run whose first stage is the same (`Recipe.stage1_digest`): its weights are
             taken in place of training anew, with the same result.
+        compile_cache: a folder in which JAX keeps compiled programs for the next run; `"off"`
+            leaves JAX as it is; `"auto"` is the folder that JAX has been given already, else
+            `.jax-cache` beside the run directory.
 
     Raises:
         ValueError: `out` is not free, the data cannot be had, or `stage1_from` differs. Nothing
@@ -78,10 +83,12 @@ def run(
     keras.utils.set_random_seed(recipe.seed)
     model = parts.build_model(recipe, images, len(batches))
     directory.create(recipe, environment.describe())
-    with directory.recording():
+    caching = kept_programs(compile_cache, directory.path, announce=progress != "none")
+    with directory.recording(), caching:
         images.save_indices(directory.indices_file)
         if recipe.stage1.translate is not None and source is None:
-            helper = trained_helper(recipe, directory, partial(run, progress=progress))
+            training = partial(run, progress=progress, compile_cache="off")
+            helper = trained_helper(recipe, directory, training)
             keras.utils.set_random_seed(recipe.seed)
             model = parts.build_model(recipe, images, len(batches), helper)
         seeds = _seed_states(model)

@@ -9,6 +9,7 @@ from keras_ccsam import atomic
 from keras_ccsam.runs import parts
 from keras_ccsam.runs.compare import check_models, compare, row, run_path
 from keras_ccsam.runs.comparison import Row
+from keras_ccsam.runs.compiled_programs import kept_programs
 from keras_ccsam.runs.progress import verbosity
 from keras_ccsam.runs.reproduction import ReproducedRow, Reproduction
 from keras_ccsam.runs.reproduction_plan import PlannedRow, ReproductionPlan, plan_reproduction
@@ -28,6 +29,7 @@ def reproduce(
     data_path: PathLike | None = None,
     overrides: Sequence[str] = (),
     progress: str = "auto",
+    compile_cache: PathLike = "auto",
 ) -> Reproduction:
     """Train the rows of a published table and set the results beside the published numbers.
 
@@ -47,6 +49,7 @@ def reproduce(
         overrides: `"stage1.epochs=20"`, as in `recipes.load`, for every row; those of `stage2` go
             to the recipes that have a second stage.
         progress: as in `run`.
+        compile_cache: as in `run`; `"auto"` is beside `out`.
 
     Returns:
         The table. A row whose data cannot be had, or whose training failed, is in `missing` with
@@ -64,16 +67,17 @@ def reproduce(
     chosen.path.mkdir(parents=True, exist_ok=True)
     state = {"kind": "reproduction", "scale": scale}
     write_json(chosen.state_file, {**state, "status": "running"})
-    for number, (folder, group) in enumerate(groups.items(), start=1):
-        if folder in failed:
-            continue
-        if progress != "none":
-            print(f"{name} {number}/{len(groups)}: {folder.name}", flush=True)
-        try:
-            compare(group, chosen.seeds, folder, progress=progress)
-        except Exception as error:  # the other data sets' rows must not be lost with this one's
-            reason = " ".join(str(error).split())
-            failed[folder] = f"training failed: {type(error).__name__}: {reason}"
+    with kept_programs(compile_cache, chosen.path, announce=progress != "none"):
+        for number, (folder, group) in enumerate(groups.items(), start=1):
+            if folder in failed:
+                continue
+            if progress != "none":
+                print(f"{name} {number}/{len(groups)}: {folder.name}", flush=True)
+            try:
+                compare(group, chosen.seeds, folder, progress=progress, compile_cache="off")
+            except Exception as error:  # the other data sets' rows must not be lost with this one's
+                reason = " ".join(str(error).split())
+                failed[folder] = f"training failed: {type(error).__name__}: {reason}"
     rows = tuple(_reproduced(planned, chosen.seeds, failed) for planned in chosen.rows)
     reproduction = Reproduction(
         name,

@@ -26,6 +26,9 @@ from keras_ccsam.recipes import Recipe
 
 PathLike = str | os.PathLike[str]
 
+PROGRAMS = ".jax-cache"
+"""The folder that `compiled_programs` keeps."""
+
 _PLAIN_LIST = re.compile(r"\[\n\s*([^\[\]{}]*?)\n\s*\]")
 
 
@@ -161,7 +164,8 @@ def require_free(path: Path) -> None:
             f"the output folder cannot be made: {str(existing)!r} is a file; name another. "
             f"Received: out={str(path)!r}"
         )
-    if existing == path.absolute() and any(path.iterdir()):
+    # Runs leave their compiled programs in their parent; those are nobody's results.
+    if existing == path.absolute() and any(p.name != PROGRAMS for p in path.iterdir()):
         raise ValueError(
             "the output folder exists and is not empty, and runs are never overwritten; name "
             f"another. Received: out={str(path)!r}"

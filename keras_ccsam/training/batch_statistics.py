@@ -9,7 +9,7 @@ whatever its size: what `torch.optim.swa_utils.update_bn` computes with its mome
 that torch's variances are the unbiased ones (a factor n / (n - 1), n = batch x pixels).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -17,6 +17,7 @@ import numpy as np
 from keras import ops
 
 from keras_ccsam import backend
+from keras_ccsam.layers.walk import all_layers
 from keras_ccsam.training.retraining_model import RetrainingModel
 from keras_ccsam.typing import Tensor
 
@@ -33,7 +34,7 @@ def batch_norms(model: Any) -> list[keras.layers.BatchNormalization]:
         ValueError: if one of them uses batch renormalisation, which keeps other statistics.
     """
     frozen = isinstance(model, RetrainingModel) and model.batch_norm == "frozen"
-    found = {id(layer): layer for layer in _layers(model.head if frozen else model, set())}
+    found = {id(layer): layer for layer in all_layers(model.head if frozen else model)}
     norms = [
         layer
         for layer in found.values()
@@ -116,21 +117,3 @@ def recompute_batch_statistics(model: Any, batches: Any) -> None:
     for variable, values in zip(moving, keras.tree.flatten(rows), strict=True):
         mean = np.mean(np.asarray(values, "float64"), axis=0)
         variable.assign(ops.convert_to_tensor(mean, variable.dtype))
-
-
-def _layers(item: Any, seen: set[int]) -> Iterator[keras.Layer]:
-    """A layer and every one inside it: attributes, and lists and dictionaries of them."""
-    if id(item) in seen:
-        return
-    seen.add(id(item))
-    if isinstance(item, keras.Layer):
-        yield item
-        children: Any = list(vars(item).values())
-    elif isinstance(item, dict):
-        children = list(item.values())
-    elif isinstance(item, list | tuple):
-        children = item
-    else:
-        return
-    for child in children:
-        yield from _layers(child, seen)

@@ -37,8 +37,7 @@ def clean_pass_with_statistics(
     zeros = [(v, ops.zeros_like(value)) for (v, _), value in zip(moving, old, strict=True)]
     gradients, evaluation = objective.gradient(objective.values, term, zeros)
 
-    side = [*objective.model.non_trainable_variables, *objective.model.metrics_variables]
-    position = {id(variable): i for i, variable in enumerate(side)}
+    position = {id(variable): i for i, variable in enumerate(objective.side_variables)}
     updates = list(evaluation.updates)
     statistics = []
     for (variable, m), before in zip(moving, old, strict=True):

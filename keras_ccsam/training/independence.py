@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import keras
 from keras import layers, losses
 
+from keras_ccsam.layers.fast import stock_type
+
 LAYERS = frozenset(
     {
         layers.Activation,
@@ -192,7 +194,7 @@ def _is_graph(part: Any) -> bool:
 
 def _reason(layer: Any) -> str | None:
     """What lets a layer mix samples or draw random numbers; None if nothing does."""
-    kind = type(layer)
+    kind = stock_type(layer)
     # Asked of the class itself: what a subclass computes is its own affair.
     own = vars(kind).get("samples_independent") is True
     told = None
@@ -265,7 +267,7 @@ def _reason_of_graph(model: Any, batch_norm: bool) -> str | None:
 
 
 def _takes_statistics(layer: Any) -> bool:
-    return type(layer) is layers.BatchNormalization and bool(layer.trainable)
+    return stock_type(layer) is layers.BatchNormalization and bool(layer.trainable)
 
 
 def _arguments(call: dict[str, Any]) -> list[Any]:

@@ -267,9 +267,9 @@ class SharpnessAwareModel(keras.Model):
     def export_plain(self) -> keras.Model:
         """A functional Keras model of stock layers that loads where this package is not installed.
 
-        It shares the backbone's layers and copies the head's weights. A `heads.Cosine` becomes
-        unit-normalised features and a `Dense` with normalised columns. A backbone with
-        `layers.SpectralNormalization` is copied, with the normalised kernels in stock layers.
+        A backbone of stock layers is shared, one with layers of `keras_ccsam.layers` copied, with
+        spectrally normalised kernels in stock layers; the head's weights are copied. A
+        `heads.Cosine` becomes unit-normalised features and a `Dense` with normalised columns.
 
         Raises:
             ValueError: if the backbone is not a functional or sequential model.

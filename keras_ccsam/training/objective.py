@@ -22,12 +22,24 @@ from keras_ccsam.typing import Tensor
 
 
 class _Pass(NamedTuple):
-    """One pass: the compiled loss, the outputs, the features, and what the loss drew."""
+    """One pass: the compiled loss, the outputs, the features if wanted, what the loss drew."""
 
     loss: Tensor
     predictions: Tensor
-    features: Tensor
+    features: Tensor | None
     noise: Tensor | None
+
+
+def _scope(mapping: Sequence[tuple[keras.Variable, Tensor]]) -> Any:
+    """A scope in which each variable has the value paired with it.
+
+    The constructor's argument would do the same, and check and convert each value: for a network of
+    a hundred variables that takes as long as its smallest layers, in every pass of an eager step.
+    """
+    scope = keras.StatelessScope(collect_losses=True)
+    for pair in mapping:
+        scope.add_update(pair)
+    return scope
 
 
 class BatchObjective:
@@ -52,14 +64,25 @@ class BatchObjective:
     ) -> None:
         self.model = model
         self.variables = model.trainable_variables
+        # Listed once a step: Keras goes through all layers at each request.
+        self.metrics = model.metrics
+        of_metrics = (variable for metric in self.metrics for variable in metric.variables)
+        self.side_variables = [*model.non_trainable_variables, *of_metrics]
         self.values = list(values)
-        self.labels = None if y is None else class_indices(y)
         self.replay = backend.replay_rng()
         self._state = list(state)
         self.x, self.y, self.sample_weight = x, y, sample_weight
-        with keras.StatelessScope(self._state):
-            one = ops.ones((), keras.config.floatx())
-            self.scale = self.scaled(one)
+
+    @property
+    def labels(self) -> Tensor | None:
+        """See `Objective`; computed where a method asks, since the plain step does not."""
+        return None if self.y is None else class_indices(self.y)
+
+    @property
+    def scale(self) -> Tensor:
+        """See `Objective`; computed where a method asks."""
+        with _scope(self._state):
+            return self.scaled(ops.ones((), keras.config.floatx()))
 
     def gradient(
         self,
@@ -72,7 +95,7 @@ class BatchObjective:
         def whole(values: list[Tensor]) -> tuple[Tensor, Evaluation]:
             with self.scope(values, state) as scope:
                 before = self.side(scope)
-                found = self._forward()
+                found = self._forward(with_features=term is not None)
                 loss = found.loss
                 if term is not None:
                     extra = term(self._outputs(found))
@@ -131,13 +154,11 @@ class BatchObjective:
         self, values: Sequence[Tensor], state: Sequence[tuple[keras.Variable, Tensor]] = ()
     ) -> Any:
         """Where the trainable variables are `values`, and those of `state` are what it says."""
-        mapping = [*zip(self.variables, values, strict=True), *self._state, *state]
-        return keras.StatelessScope(mapping, collect_losses=True)
+        return _scope([*zip(self.variables, values, strict=True), *self._state, *state])
 
     def side(self, scope: Any) -> list[Tensor | None]:
         """What the scope holds for the variables that are not trained."""
-        side = [*self.model.non_trainable_variables, *self.model.metrics_variables]
-        return [scope.get_current_value(variable) for variable in side]
+        return [scope.get_current_value(variable) for variable in self.side_variables]
 
     def changed(self, scope: Any, before: list[Tensor | None]) -> list[Tensor | None]:
         """What was written since, as an `Evaluation` has it.
@@ -152,9 +173,12 @@ class BatchObjective:
         optimizer = self.model.optimizer
         return loss if optimizer is None else optimizer.scale_loss(loss)
 
-    def _forward(self) -> _Pass:
-        model = self.model
-        predictions, features = model(self.x, training=True, return_features=True)
+    def _forward(self, with_features: bool = True) -> _Pass:
+        model, features = self.model, None
+        if with_features:
+            predictions, features = model(self.x, training=True, return_features=True)
+        else:
+            predictions = model(self.x, training=True)
         noise = model.draw_noise(predictions)
         seen = model.with_noise(predictions, noise)
         loss = model.compute_loss(self.x, self.y, seen, self.sample_weight, training=True)

@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_ccsam.heads import Cosine
-from keras_ccsam.layers.cloning import has_wrappers, plain_backbone
+from keras_ccsam.layers.cloning import has_own_layers, plain_backbone
 
 
 def plain_model(model: Any) -> keras.Model:
@@ -18,7 +18,7 @@ def plain_model(model: Any) -> keras.Model:
             "Only a functional or sequential backbone can be exported as a plain model. "
             f"Received: backbone of {type(backbone).__name__}"
         )
-    if has_wrappers(backbone):
+    if has_own_layers(backbone):
         backbone = plain_backbone(backbone)
     inputs = [keras.Input(batch_shape=t.shape, dtype=t.dtype) for t in backbone.inputs]
     features = backbone(inputs[0] if len(inputs) == 1 else inputs)

@@ -10,6 +10,7 @@ import keras
 from keras import ops
 
 from keras_ccsam import backend
+from keras_ccsam.sharpness.method import Evaluation
 from keras_ccsam.training.class_weighting import reweighted
 from keras_ccsam.training.objective import BatchObjective
 from keras_ccsam.typing import Tensor
@@ -33,21 +34,20 @@ def stateless_train_step(model: Any, state: Any, data: Any) -> tuple[dict[str, T
         targets, sample_weights = reweighted(model, y, sample_weight)
         objective = BatchObjective(model, trainable, others, x, targets, sample_weights)
         gradients, evaluation = model.sharpness.gradients(objective)
-        gradients = _decay(model, gradients, trainable, objective.scale)
+        gradients = _decay(model, gradients, trainable, objective)
     trainable, optimizer_values = model.optimizer.stateless_apply(
         optimizer_values, gradients, trainable
     )
     # What the pass did not write, the method itself may have: the seed of its own noise.
-    side = [*model.non_trainable_variables, *model.metrics_variables]
     updated = [
         outer.get_current_value(variable) if new is None else new
-        for variable, new in zip(side, evaluation.updates, strict=True)
+        for variable, new in zip(objective.side_variables, evaluation.updates, strict=True)
     ]
     non_trainable = updated[: len(non_trainable)]
     metrics_values = updated[len(non_trainable) :]
     mapping = list(zip(model.metrics_variables, metrics_values, strict=True))
     with keras.StatelessScope(mapping) as scope:
-        logs = _metrics(model, x, y, evaluation.loss, evaluation.predictions, sample_weight)
+        logs = _metrics(model, objective.metrics, x, y, evaluation, sample_weight)
     metrics_values = [
         old if (new := scope.get_current_value(variable)) is None else new
         for variable, old in mapping
@@ -71,19 +71,21 @@ def stateful_train_step(model: Any, data: Any) -> dict[str, Tensor]:
     objective = BatchObjective(model, values, (), x, targets, weights)
     gradients, evaluation = model.sharpness.gradients(objective)
     with backend.no_grad():
-        gradients = _decay(model, gradients, values, objective.scale)
+        gradients = _decay(model, gradients, values, objective)
         model.optimizer.apply(gradients, variables)
-        side = [*model.non_trainable_variables, *model.metrics_variables]
-        for variable, value in zip(side, evaluation.updates, strict=True):
+        for variable, value in zip(objective.side_variables, evaluation.updates, strict=True):
             if value is not None:
                 variable.assign(value)
-    loss = evaluation.loss * backend.replica_count()
-    return _metrics(model, x, y, loss, evaluation.predictions, sample_weight)
+    evaluation = evaluation._replace(loss=evaluation.loss * backend.replica_count())
+    return _metrics(model, objective.metrics, x, y, evaluation, sample_weight)
 
 
-def _decay(model: Any, gradients: list[Tensor], values: list[Tensor], scale: Tensor) -> Any:
+def _decay(
+    model: Any, gradients: list[Tensor], values: list[Tensor], objective: BatchObjective
+) -> Any:
     """Adds torch's weight decay: to the gradient, so inside momentum and outside the ascent."""
     if model.weight_decay:
+        scale = objective.scale
         gradients = [
             gradient + ops.cast(model.weight_decay * scale, gradient.dtype) * value
             for gradient, value in zip(gradients, values, strict=True)
@@ -92,9 +94,14 @@ def _decay(model: Any, gradients: list[Tensor], values: list[Tensor], scale: Ten
 
 
 def _metrics(
-    model: Any, x: Any, y: Any, loss: Tensor, predictions: Tensor, sample_weight: Tensor | None
+    model: Any,
+    metrics: list[keras.Metric],
+    x: Any,
+    y: Any,
+    evaluation: Evaluation,
+    sample_weight: Tensor | None,
 ) -> dict[str, Tensor]:
-    tracker = next(metric for metric in model.metrics if metric.name == "loss")
-    tracker.update_state(loss, sample_weight=ops.shape(keras.tree.flatten(x)[0])[0])
-    logs: dict[str, Tensor] = model.compute_metrics(x, y, predictions, sample_weight)
+    tracker = next(metric for metric in metrics if metric.name == "loss")
+    tracker.update_state(evaluation.loss, sample_weight=ops.shape(keras.tree.flatten(x)[0])[0])
+    logs: dict[str, Tensor] = model.compute_metrics(x, y, evaluation.predictions, sample_weight)
     return logs

@@ -20,6 +20,10 @@ def convolutional(x):
     return layers.GlobalAveragePooling2D()(x)
 
 
+def fast_layers(x):
+    return cc.models.accelerate(keras.Model(x, convolutional(x))).output
+
+
 def attention(x):
     x = layers.Dense(4, activation="tanh", name="embed")(layers.Reshape((6, 12))(x))
     x = layers.Add()([x, layers.MultiHeadAttention(2, 3, name="attention")(x, x)])
@@ -112,8 +116,12 @@ def mixed(y):
 
 @pytest.mark.parametrize(
     ("body", "perturb", "chunk"),
-    [(convolutional, "conv|group|classifier", 5), (attention, "all", None)],
-    ids=["convolutional", "attention"],
+    [
+        (convolutional, "conv|group|classifier", 5),
+        (fast_layers, "conv|depth|norm|classifier", None),
+        (attention, "all", None),
+    ],
+    ids=["convolutional", "fast_layers", "attention"],
 )
 def test_equals_the_loop_over_the_classes(body, perturb, chunk, monkeypatch):
     """With mixed labels, weights, an absent class, a class weighted 0, regularisers; in chunks."""
@@ -166,10 +174,13 @@ class Normalized(layers.Layer):
         return scaled * self.gamma + self.beta
 
 
-def test_clean_statistics_are_constants_of_both_passes():
+@pytest.mark.parametrize("fast", [False, True])
+def test_clean_statistics_are_constants_of_both_passes(fast):
     """Against the loop on a network that normalises by the batch's own statistics as numbers."""
     x, y = toy_batches(13)
     clean = model(batch_norm, batch_norm="clean")
+    if fast:
+        cc.models.accelerate(clean.backbone)
     clean.sharpness.flat_ratio.assign(1.0)
     convolution, norm = (clean.backbone.get_layer(name) for name in ("conv", "norm"))
     maps = ops.convert_to_numpy(convolution(x))

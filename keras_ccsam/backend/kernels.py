@@ -1,0 +1,56 @@
+"""The layers' kernels where Keras' own operations are the fastest there are.
+
+That is so for most on JAX and TensorFlow; `jax_kernels` and `tensorflow_kernels` have the others.
+"""
+
+from collections.abc import Sequence
+
+from keras import ops
+
+from keras_ccsam.typing import Tensor
+
+
+def batch_normalization(
+    x: Tensor,
+    scale: Tensor | None,
+    offset: Tensor | None,
+    statistics: tuple[Tensor, Tensor] | None,
+    axis: int,
+    epsilon: float,
+) -> tuple[Tensor, Tensor, Tensor] | None:
+    """None: Keras' own chain of operations is compiled into few."""
+    return None
+
+
+def convolution(
+    x: Tensor,
+    kernel: Tensor,
+    strides: Sequence[int],
+    padding: str,
+    data_format: str,
+    dilation: Sequence[int],
+) -> Tensor:
+    """`keras.ops.conv` of images."""
+    return ops.conv(x, kernel, tuple(strides), padding, data_format, dilation)
+
+
+def depthwise_convolution(
+    x: Tensor,
+    kernel: Tensor,
+    strides: Sequence[int],
+    padding: str,
+    data_format: str,
+    dilation: Sequence[int],
+) -> Tensor:
+    """`keras.ops.depthwise_conv` of images."""
+    return ops.depthwise_conv(x, kernel, tuple(strides), padding, data_format, dilation)
+
+
+def max_pool(x: Tensor, size: Sequence[int], strides: Sequence[int]) -> Tensor:
+    """The largest of each window that lies inside the image, as `keras.ops.max_pool`."""
+    return ops.max_pool(x, tuple(size), tuple(strides), "valid", "channels_last")
+
+
+def average_pool(x: Tensor, size: Sequence[int], strides: Sequence[int]) -> Tensor:
+    """The mean of each window that lies inside the image, as `keras.ops.average_pool`."""
+    return ops.average_pool(x, tuple(size), tuple(strides), "valid", "channels_last")

@@ -1,0 +1,30 @@
+"""Which of Keras' layers have a faster twin here, and the way from one to the other."""
+
+from typing import Any
+
+import keras
+
+from keras_ccsam.layers.batch_normalization import BatchNormalization
+from keras_ccsam.layers.convolution import (
+    AveragePooling2D,
+    Conv2D,
+    DepthwiseConv2D,
+    MaxPooling2D,
+    SeparableConv2D,
+)
+
+FAST: dict[type, type] = {
+    keras.layers.AveragePooling2D: AveragePooling2D,
+    keras.layers.BatchNormalization: BatchNormalization,
+    keras.layers.Conv2D: Conv2D,
+    keras.layers.DepthwiseConv2D: DepthwiseConv2D,
+    keras.layers.MaxPooling2D: MaxPooling2D,
+    keras.layers.SeparableConv2D: SeparableConv2D,
+}
+STOCK = {fast: stock for stock, fast in FAST.items()}
+
+
+def stock_type(layer: Any) -> Any:
+    """The layer's type; of a fast layer, that of the Keras layer that it computes."""
+    kind = type(layer)
+    return STOCK.get(kind, kind)

@@ -1,0 +1,36 @@
+"""A network of the user's own, on the fastest kernels that its backend has."""
+
+from typing import Any
+
+from keras_ccsam.layers.fast import FAST
+from keras_ccsam.layers.walk import all_layers
+
+
+def accelerate(model: Any) -> Any:
+    """Switches the layers of a model to their twins in `keras_ccsam.layers`, in place.
+
+    Convolutions, poolings and BatchNorm then compute the same with kernels that are faster on
+    torch; on a CPU so do BatchNorm on TensorFlow and convolutions on JAX. Elsewhere the twins are
+    Keras' own layers, so a model may be switched whatever the backend. Variables, names, config,
+    compiled state and optimizer stay what they are, and so do the layers as objects: whoever shares
+    them gets the faster ones too. Subclasses of Keras' layers are left alone.
+
+    What is saved afterwards names the twins, and loads where this package can be imported;
+    `SharpnessAwareModel.export_plain` and `models.plain_backbone` give Keras' own layers again. The
+    networks of `keras_ccsam.models` come switched.
+
+    Args:
+        model: any `keras.Model` or layer: functional, sequential or of your own class.
+
+    Returns:
+        The same object.
+
+    Example:
+        >>> network = cc.models.accelerate(keras.applications.MobileNetV2(weights=None))
+    """
+    for layer in all_layers(model):
+        fast = FAST.get(type(layer))
+        if fast is not None:
+            # The twins add no state and no argument, so the object need not be built anew.
+            layer.__class__ = fast
+    return model

@@ -1,0 +1,39 @@
+"""A run puts each set through the network once a stage, whatever it reports."""
+
+import keras
+import pytest
+
+from keras_ccsam import runs
+
+
+@pytest.fixture
+def predicted(monkeypatch):
+    """The rows of each prediction."""
+    seen: list[int] = []
+    predict = keras.Model.predict
+
+    def noting(self, x, *arguments, **options):
+        seen.append(len(x))
+        return predict(self, x, *arguments, **options)
+
+    def refused(*_, **__):
+        raise AssertionError("metrics come from the predictions")
+
+    monkeypatch.setattr(keras.Model, "predict", noting)
+    monkeypatch.setattr(keras.Model, "evaluate", refused)
+    return seen
+
+
+def test_a_run_predicts_a_set_once_a_stage(predicted, small, tmp_path):
+    result = runs.run(small("ccsam"), tmp_path / "run", progress="none")
+    train = sum(result.results["class_counts"])
+    # The test set after stage 1; the features of stage 2; the test set after it.
+    assert predicted == [500, train, 500]
+    predicted.clear()
+    runs.evaluate_run(tmp_path / "run")
+    assert predicted == [500]
+
+
+def test_a_run_without_a_second_stage_predicts_once(predicted, small, tmp_path):
+    runs.run(small("ce", "stage1.epochs=1"), tmp_path / "run", progress="none")
+    assert predicted == [500]
