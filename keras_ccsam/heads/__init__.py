@@ -11,10 +11,11 @@ import keras
 
 from keras_ccsam.heads.closed_form import ClassGradients as ClassGradients
 from keras_ccsam.heads.closed_form import ClosedForm as ClosedForm
-from keras_ccsam.heads.closed_form import class_averages as class_averages
+from keras_ccsam.heads.closed_form import class_gradients as class_gradients
 from keras_ccsam.heads.cosine import Cosine as Cosine
 from keras_ccsam.heads.dense import DenseClosedForm as DenseClosedForm
 from keras_ccsam.heads.dense import is_plain_dense as is_plain_dense
+from keras_ccsam.heads.gram import class_averages as class_averages
 from keras_ccsam.heads.scaled import Scaled as Scaled
 
 

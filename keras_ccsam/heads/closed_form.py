@@ -8,16 +8,20 @@ class c's mean loss with respect to the head's weights. A closed form knows, wit
 * `logits_after(length)`: the logits of each sample after a step of that length along
   g_{y_i} / ||g_{y_i}||, differentiable in the features and the weights, not in the step.
 
-A head of your own takes part by defining `class_gradients(features, logit_gradients, averages)`
-and `perturbed_weights`; without them it is perturbed class by class.
+A head of your own takes part by defining `class_gradients(features, logits, logit_gradients,
+averages)` and `perturbed_weights`; without them it is perturbed class by class. One whose
+`class_gradients` has a parameter `labels` gets these in place of `averages`, as the library's own
+do: they average by whichever form is cheaper (averaging.py).
 """
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 import keras
 from keras import ops
 
+from keras_ccsam.heads.gram import class_averages
 from keras_ccsam.typing import Tensor
 
 
@@ -56,18 +60,24 @@ class ClosedForm(Protocol):
         ...
 
 
-def class_averages(labels: Tensor, dtype: str = "float32") -> Tensor:
-    """M_ij = [y_i = y_j] / |B_{y_i}|: a product with M replaces each row by its class's mean.
+def class_gradients(
+    form: ClosedForm, features: Tensor, logits: Tensor, logit_gradients: Tensor, labels: Tensor
+) -> ClassGradients:
+    """Asks a closed form for the class gradients of a batch, in the terms that it takes.
 
     Args:
+        form: asked with the labels where its `class_gradients` has a parameter of that name, and
+            with the class averages otherwise.
+        features: (B, D).
+        logits: (B, K).
+        logit_gradients: (B, K).
         labels: (B,) integers.
-        dtype: of the result.
-
-    Returns:
-        (B, B).
     """
-    same = ops.cast(ops.equal(labels[:, None], labels[None, :]), dtype)
-    return same / ops.sum(same, axis=1, keepdims=True)
+    ask: Callable[..., ClassGradients] = form.class_gradients
+    if "labels" in inspect.signature(ask).parameters:
+        return ask(features, logits, logit_gradients, labels=labels)
+    averages = class_averages(labels, keras.backend.standardize_dtype(features.dtype))
+    return ask(features, logits, logit_gradients, averages)
 
 
 def safe_sqrt(square: Tensor) -> Tensor:

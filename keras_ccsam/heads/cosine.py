@@ -12,7 +12,8 @@ g_{c,k} = mean over the class of d_ik (u_i - cos_ik w^_k), so that
     z'_ik         = s u_i (w_k+eps) / ||w_k+eps||
 
 Everything that belongs to the step (d, P, M, and the second U and W of each product) is a constant
-of the second pass.
+of the second pass. Products with M, that with G o M among them, take the cheaper of two forms
+(averaging.py).
 """
 
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_ccsam.heads.averaging import averaging
 from keras_ccsam.heads.closed_form import ClassGradients, safe_divide, safe_sqrt
 from keras_ccsam.typing import Tensor
 
@@ -94,9 +96,15 @@ class Cosine(keras.layers.Layer):
         return [self.kernel]
 
     def class_gradients(
-        self, features: Tensor, logits: Tensor, logit_gradients: Tensor, averages: Tensor
+        self,
+        features: Tensor,
+        logits: Tensor,
+        logit_gradients: Tensor,
+        averages: Tensor | None = None,
+        labels: Tensor | None = None,
     ) -> ClassGradients:
-        """The class gradients of a batch. See `ClosedForm.class_gradients`."""
+        """The class gradients of a batch, from M or from the labels; see `closed_form`."""
+        by_class = averaging(features, logits, averages, labels)
         fixed = ops.stop_gradient
         kernel = ops.cast(self.kernel, features.dtype)
         u, _ = _normalize(features, axis=1)
@@ -104,14 +112,14 @@ class Cosine(keras.layers.Layer):
         u0, w_hat0, w_norm0 = fixed(u), fixed(w_hat), fixed(w_norm)
         d = logit_gradients * (self.scale / w_norm0)
 
-        along = ops.matmul(ops.matmul(u, ops.transpose(u0)) * averages, d)
+        along = by_class.along(u, u0, d)
         uw = ops.matmul(u, kernel)
-        p = ops.matmul(averages, d * ops.matmul(u0, w_hat0))
-        norm_k2 = ops.maximum(ops.matmul(averages, d * fixed(along)) - p * p, 0.0)
+        p = by_class.mean(d * ops.matmul(u0, w_hat0))
+        norm_k2 = ops.maximum(by_class.mean(d * fixed(along)) - p * p, 0.0)
         norm = safe_sqrt(ops.sum(norm_k2, axis=1))
         from_features = along - ops.matmul(u, w_hat0) * p
         # Only the norm of w + eps sees this: its value is 0, its gradient is not.
-        from_kernel = ops.matmul(averages, d * ops.matmul(u0, kernel)) - p * ops.sum(
+        from_kernel = by_class.mean(d * ops.matmul(u0, kernel)) - p * ops.sum(
             w_hat0 * kernel, axis=0
         )
 

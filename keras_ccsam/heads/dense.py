@@ -7,7 +7,8 @@ With G = H H^T + 1 (the 1 is the bias; without one it is left out) and M the cla
     h_i . eps_i   = length_i / ||g_{y_i}|| * T_i          the step's effect on sample i's logits
 
 so one (B, B) product takes the place of a gradient, a forward and a backward pass a class. It is
-exact, has static shapes, and costs O(B^2 (D + K)) whatever the number of classes present.
+exact, has static shapes, and costs O(B^2 (D + K)) whatever the number of classes present; for few
+classes in a large batch T comes from the class means instead (averaging.py).
 """
 
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_ccsam.heads.averaging import averaging
 from keras_ccsam.heads.closed_form import ClassGradients, safe_divide, safe_sqrt
 from keras_ccsam.typing import Tensor
 
@@ -56,16 +58,21 @@ class DenseClosedForm:
         return logits
 
     def class_gradients(
-        self, features: Tensor, logits: Tensor, logit_gradients: Tensor, averages: Tensor
+        self,
+        features: Tensor,
+        logits: Tensor,
+        logit_gradients: Tensor,
+        averages: Tensor | None = None,
+        labels: Tensor | None = None,
     ) -> ClassGradients:
-        """The class gradients of a batch. See `ClosedForm.class_gradients`."""
-        gram = ops.matmul(features, ops.transpose(ops.stop_gradient(features)))
-        if self.layer.use_bias:
-            gram = gram + 1.0
+        """The class gradients of a batch, from M or from the labels; see `closed_form`."""
+        by_class = averaging(features, logits, averages, labels)
         # Differentiable in the left factor only: the step is a constant of the second pass.
-        along = ops.matmul(gram * averages, logit_gradients)
+        along = by_class.along(
+            features, ops.stop_gradient(features), logit_gradients, self.layer.use_bias
+        )
         inner = ops.sum(logit_gradients * ops.stop_gradient(along), axis=1)
-        norm = safe_sqrt(ops.matmul(averages, inner[:, None])[:, 0])
+        norm = safe_sqrt(by_class.mean(inner[:, None])[:, 0])
 
         def logits_after(length: Tensor) -> Tensor:
             return logits + safe_divide(length, norm)[:, None] * along

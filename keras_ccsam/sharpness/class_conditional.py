@@ -37,7 +37,7 @@ import keras
 from keras import ops
 
 from keras_ccsam import backend
-from keras_ccsam.heads import ClosedForm, class_averages, closed_form
+from keras_ccsam.heads import ClosedForm, class_gradients, closed_form
 from keras_ccsam.sharpness.class_loop import perturbed_passes
 from keras_ccsam.sharpness.class_routes import routed_passes
 from keras_ccsam.sharpness.method import (
@@ -183,9 +183,8 @@ class ClassConditional(SharpnessMethod):
             return ops.sum(outputs.losses_of_logits(logits[0])), ()
 
         _, (delta,) = backend.value_and_grad(total, [ops.stop_gradient(outputs.logits)])
-        averages = class_averages(objective.labels, outputs.features.dtype)
-        classes = form.class_gradients(
-            outputs.features, outputs.logits, ops.stop_gradient(delta), averages
+        classes = class_gradients(
+            form, outputs.features, outputs.logits, ops.stop_gradient(delta), objective.labels
         )
         weights = [ops.stop_gradient(ops.convert_to_tensor(v)) for v in form.perturbed_weights]
         size = sum(scalars(v) for v in form.perturbed_weights)

@@ -8,6 +8,7 @@ import pytest
 from keras import ops
 
 import keras_ccsam as cc
+from keras_ccsam.heads import averaging as heads_averaging
 from keras_ccsam.heads import class_averages
 from keras_ccsam.sharpness import (
     ClassConditional,
@@ -123,14 +124,20 @@ def class_sums(monkeypatch):
     def sums(labels, dtype="float32"):
         return ops.cast(ops.equal(labels[:, None], labels[None, :]), dtype)
 
-    monkeypatch.setattr(class_conditional, "class_averages", sums)
+    by_gram(monkeypatch, sums)
 
 
 def other_classes_too(monkeypatch):
     def all_alike(labels, dtype="float32"):
         return class_averages(ops.zeros_like(labels), dtype)
 
-    monkeypatch.setattr(class_conditional, "class_averages", all_alike)
+    by_gram(monkeypatch, all_alike)
+
+
+def by_gram(monkeypatch, averages):
+    """Other class averages, and the form that takes them."""
+    monkeypatch.setattr(heads_averaging, "class_means_are_cheaper", lambda *shape: False)
+    monkeypatch.setattr(heads_averaging, "class_averages", averages)
 
 
 def gradient_through_the_step(monkeypatch):

@@ -1,0 +1,76 @@
+"""Which of two forms averages over the classes of a batch: gram.py or class_means.py.
+
+Both give the same numbers. In multiply-adds of the forward and the backward pass, with what a
+pass over memory costs measured in such,
+
+    Gram         B^2 (2 D + 2 K + GRAM_PASSES)
+    class means  B K^2 (3 D + MEANS_PASSES)
+
+and the cheaper one is taken from the static shapes, when the step is traced. Where the size of the
+batch is not static, the Gram form is.
+"""
+
+from typing import Protocol
+
+import keras
+
+from keras_ccsam.heads.class_means import ClassMeans
+from keras_ccsam.heads.gram import Gram, class_averages
+from keras_ccsam.typing import Tensor
+
+GRAM_PASSES = 200
+MEANS_PASSES = 100
+
+
+class Averaging(Protocol):
+    """Class means over a batch."""
+
+    def mean(self, rows: Tensor) -> Tensor:
+        """(B, N): each row replaced by the mean of its class's rows."""
+        ...
+
+    def along(self, left: Tensor, right: Tensor, delta: Tensor, bias: bool = False) -> Tensor:
+        """(B, K): row i of `left` against the mean of (right_j, 1) delta_j^T over i's class."""
+        ...
+
+
+def class_means_are_cheaper(batch: int | None, features: int, classes: int) -> bool:
+    """Whether the class means are to be preferred to the Gram form.
+
+    Args:
+        batch: B, or None where it is not static.
+        features: D.
+        classes: K.
+    """
+    if batch is None:
+        return False
+    gram = batch * (2 * features + 2 * classes + GRAM_PASSES)
+    return classes**2 * (3 * features + MEANS_PASSES) < gram
+
+
+def averaging(
+    features: Tensor, logits: Tensor, averages: Tensor | None, labels: Tensor | None
+) -> Averaging:
+    """The cheaper form where the labels are given, and the Gram form where M is.
+
+    Args:
+        features: (B, D).
+        logits: (B, K).
+        averages: (B, B), M, or None.
+        labels: (B,) integers, or None.
+
+    Raises:
+        ValueError: if not exactly one of `averages` and `labels` is given.
+    """
+    if (averages is None) == (labels is None):
+        raise ValueError(
+            "A closed form takes either the class averages or the labels. Received: "
+            f"averages={averages}, labels={labels}"
+        )
+    if labels is None:
+        return Gram(averages)
+    (batch, size), classes = features.shape, logits.shape[-1]
+    dtype = keras.backend.standardize_dtype(features.dtype)
+    if class_means_are_cheaper(batch, size, classes):
+        return ClassMeans(labels, classes, dtype)
+    return Gram(class_averages(labels, dtype))
