@@ -27,6 +27,7 @@ from keras_ccsam.sharpness.method import (
     Objective,
     Outputs,
     SharpnessMethod,
+    constants,
     hyper_parameter,
     require,
 )
@@ -88,6 +89,7 @@ class AdversarialFeatures(SharpnessMethod):
     def build(self, model: keras.Model) -> None:
         """Creates `alpha`."""
         self.alpha = hyper_parameter(model, "alpha", self._alpha)
+        self._omega = constants(class_weights(self.class_counts, self.weight_divisor))
 
     def gradients(self, objective: Objective) -> tuple[list[Tensor], Evaluation]:
         """One pass, with two passes of the head inside."""
@@ -96,12 +98,7 @@ class AdversarialFeatures(SharpnessMethod):
     def _term(self, objective: Objective, outputs: Outputs) -> Tensor:
         """alpha (adversarial - clean)."""
         features = ops.stop_gradient(outputs.features)
-        omega = ops.take(
-            ops.convert_to_tensor(
-                class_weights(self.class_counts, self.weight_divisor), features.dtype
-            ),
-            objective.labels,
-        )
+        omega = ops.take(ops.cast(self._omega, features.dtype), objective.labels)
 
         def total(values: list[Tensor]) -> tuple[Tensor, tuple[()]]:
             return ops.sum(outputs.losses_of_features(values[0])), ()

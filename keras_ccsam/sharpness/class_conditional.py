@@ -45,6 +45,7 @@ from keras_ccsam.sharpness.method import (
     Objective,
     Outputs,
     SharpnessMethod,
+    constants,
     global_norm,
     hyper_parameter,
     require,
@@ -121,6 +122,7 @@ class ClassConditional(SharpnessMethod):
         """
         check_counts_of_head(self.class_counts, model.num_classes)
         self._model = model
+        self._counts = constants(self.class_counts)
         self.radius_scale = hyper_parameter(model, "radius_scale", self._radius_scale)
         self.flat_ratio = hyper_parameter(model, "flat_ratio", self._flat_ratio)
 
@@ -172,7 +174,7 @@ class ClassConditional(SharpnessMethod):
 
     def _length(self, weight_norm: Tensor, norm: Tensor, labels: Tensor, size: int) -> Tensor:
         """The length of each class's step, for labels of any shape."""
-        counts = ops.take(ops.convert_to_tensor(self.class_counts, norm.dtype), labels)
+        counts = ops.take(ops.cast(self._counts, norm.dtype), labels)
         radius = characteristic_radius(weight_norm, norm, counts, size)
         return ops.cast(self.radius_scale, norm.dtype) * step_length(radius, size)
 

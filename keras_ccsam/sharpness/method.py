@@ -191,6 +191,16 @@ def hyper_parameter(model: keras.Model, name: str, value: float) -> keras.Variab
     return variable
 
 
+def constants(values: Sequence[float]) -> keras.Variable:
+    """Numbers that follow from the constructor's arguments, put on the device once, not saved.
+
+    Made in `build`. A list converted in `gradients` is copied to the device in each eager step.
+    """
+    dtype = keras.config.floatx()
+    numbers = np.asarray(values, dtype)
+    return keras.Variable(numbers, trainable=False, autocast=False, dtype=dtype)
+
+
 def global_norm(tensors: Sequence[Tensor]) -> Tensor:
     """The Euclidean norm of all tensors together, in at least float32."""
     return ops.sqrt(sum(ops.sum(ops.square(at_least_float32(t))) for t in tensors))
