@@ -34,6 +34,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_ccsam import backend
@@ -98,6 +99,9 @@ class ClassConditional(SharpnessMethod):
         chunk: int | None = None,
     ) -> None:
         self.class_counts = check_class_counts(class_counts)
+        # Keras walks through a sequence item by item: with thousands of classes the longest part
+        # of an eager step.
+        self._counts = np.asarray(self.class_counts, "float64")
         require(radius_scale >= 0, "radius_scale", radius_scale, "at least 0")
         require(0 <= flat_ratio <= 1, "flat_ratio", flat_ratio, "between 0 and 1")
         self._radius_scale = float(radius_scale)
@@ -172,7 +176,7 @@ class ClassConditional(SharpnessMethod):
 
     def _length(self, weight_norm: Tensor, norm: Tensor, labels: Tensor, size: int) -> Tensor:
         """The length of each class's step, for labels of any shape."""
-        counts = ops.take(ops.convert_to_tensor(self.class_counts, norm.dtype), labels)
+        counts = ops.take(ops.convert_to_tensor(self._counts, norm.dtype), labels)
         radius = characteristic_radius(weight_norm, norm, counts, size)
         return ops.cast(self.radius_scale, norm.dtype) * step_length(radius, size)
 
