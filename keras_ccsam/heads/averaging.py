@@ -1,13 +1,19 @@
 """Which of two forms averages over the classes of a batch: gram.py or class_means.py.
 
 Both give the same numbers. In multiply-adds of the forward and the backward pass, with what a
-pass over memory costs measured in such,
+pass over memory costs counted as such,
 
     Gram         B^2 (2 D + 2 K + GRAM_PASSES)
-    class means  B K^2 (3 D + MEANS_PASSES)
+    class means  B (K^2 + MEANS_WIDTH) (3 D + MEANS_PASSES)
 
 and the cheaper one is taken from the static shapes, when the step is traced. Where the size of the
 batch is not static, the Gram form is.
+
+The constants are fitted to crossovers measured by benchmarks/head_scaling.py on one CPU core, in
+processor time: for D from 64 to 2,048 the class means are cheaper from a batch of 186 to 190
+(PyTorch) or 209 to 229 (JAX) on with 10 classes, and from 439 to 565 or 610 to 678 on with 20; the
+model says about 200 and 600 to 640. With 100 classes the Gram form was cheaper at every batch
+measured.
 """
 
 from typing import Protocol
@@ -18,8 +24,9 @@ from keras_ccsam.heads.class_means import ClassMeans
 from keras_ccsam.heads.gram import Gram, class_averages
 from keras_ccsam.typing import Tensor
 
-GRAM_PASSES = 200
-MEANS_PASSES = 100
+GRAM_PASSES = 150
+MEANS_PASSES = 250
+MEANS_WIDTH = 32
 
 
 class Averaging(Protocol):
@@ -45,7 +52,7 @@ def class_means_are_cheaper(batch: int | None, features: int, classes: int) -> b
     if batch is None:
         return False
     gram = batch * (2 * features + 2 * classes + GRAM_PASSES)
-    return classes**2 * (3 * features + MEANS_PASSES) < gram
+    return (classes**2 + MEANS_WIDTH) * (3 * features + MEANS_PASSES) < gram
 
 
 def averaging(

@@ -194,7 +194,8 @@ def hyper_parameter(model: keras.Model, name: str, value: float) -> keras.Variab
 def constants(values: Sequence[float]) -> keras.Variable:
     """Numbers that follow from the constructor's arguments, put on the device once, not saved.
 
-    Made in `build`. A list converted in `gradients` is copied to the device in each eager step.
+    Made in `build`. A list converted in `gradients` is walked through item by item, and copied to
+    the device, in each eager step: with thousands of classes the longest part of it.
     """
     dtype = keras.config.floatx()
     numbers = np.asarray(values, dtype)
