@@ -25,6 +25,7 @@ from keras_ccsam.sharpness.method import (
     Evaluation,
     Objective,
     SharpnessMethod,
+    constants,
     hyper_parameter,
     require,
 )
@@ -79,18 +80,18 @@ class FocalSAM(SharpnessMethod):
     def build(self, model: keras.Model) -> None:
         """Creates `rho`, `gamma` and `strength`, which a callback may assign."""
         check_counts_of_head(self.class_counts, model.num_classes)
+        total = sum(self.class_counts)
+        self._others = constants([1.0 - count / total for count in self.class_counts])
         self.rho = hyper_parameter(model, "rho", self._rho)
         self.gamma = hyper_parameter(model, "gamma", self._gamma)
         self.strength = hyper_parameter(model, "strength", self._strength)
 
     def gradients(self, objective: Objective) -> tuple[list[Tensor], Evaluation]:
         """Two forward and three backward passes. The loss reported is the clean one."""
-        total = sum(self.class_counts)
-        others = [1.0 - count / total for count in self.class_counts]
         gamma, strength = (ops.convert_to_tensor(v) for v in (self.gamma, self.strength))
         return focused_gradient(
             objective,
-            strength * ops.power(ops.convert_to_tensor(others, gamma.dtype), gamma),
+            strength * ops.power(ops.convert_to_tensor(self._others), gamma),
             self.rho,
             adaptive=self.adaptive,
             sync_perturbation=self.sync_perturbation,

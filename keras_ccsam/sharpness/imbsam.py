@@ -27,6 +27,7 @@ from keras_ccsam.sharpness.method import (
     Evaluation,
     Objective,
     SharpnessMethod,
+    constants,
     hyper_parameter,
     require,
 )
@@ -79,15 +80,15 @@ class ImbSAM(SharpnessMethod):
     def build(self, model: keras.Model) -> None:
         """Creates `rho` and `tail_weight`, which a callback may assign."""
         check_counts_of_head(self.class_counts, model.num_classes)
+        self._tail = constants([float(count < self.threshold) for count in self.class_counts])
         self.rho = hyper_parameter(model, "rho", self._rho)
         self.tail_weight = hyper_parameter(model, "tail_weight", self._tail_weight)
 
     def gradients(self, objective: Objective) -> tuple[list[Tensor], Evaluation]:
         """Two forward and three backward passes. The loss reported is the clean one."""
-        tail = [float(count < self.threshold) for count in self.class_counts]
         return focused_gradient(
             objective,
-            ops.convert_to_tensor(tail, keras.config.floatx()),
+            ops.convert_to_tensor(self._tail),
             self.rho,
             weight=ops.convert_to_tensor(self.tail_weight),
             adaptive=self.adaptive,
