@@ -103,6 +103,19 @@ def pipeline(content: dict[str, Any]) -> str:
     return markdown(heads, cells)
 
 
+def profile(content: dict[str, Any]) -> str:
+    """Kinds of kernels below each other."""
+    cells = []
+    for row in content["rows"]:
+        total = sum(row["kinds"].values())
+        step = f"{row['backbone']}, batch {row['batch']}, {row['ms_per_step']:.0f} ms/step"
+        cells += [
+            (step, kind, f"{took:.1f}", f"{took / total:.0%}")
+            for kind, took in row["kinds"].items()
+        ]
+    return markdown(("", "kind", "ms", "of the kernels"), cells, 2)
+
+
 def any_other(content: dict[str, Any]) -> str:
     """The key of each row, its milliseconds and its ratio."""
     key = content["key"]
@@ -130,6 +143,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "step_cost": step_cost,
     "whole_network": whole_network,
     "pipeline": pipeline,
+    "profile": profile,
 }
 
 
