@@ -194,12 +194,11 @@ def measured_crossover(rows: Sequence[Row], features: int, classes: int) -> str:
     )
     if not both:
         return "not measured"
-    if both[0][1] <= 0:
-        return f"below {both[0][0]}"
-    for (low, above), (high, below) in itertools.pairwise(both):
-        if below <= 0:
+    # From the largest batch down: in small ones a disturbed round can turn the order.
+    for (low, above), (high, below) in reversed(list(itertools.pairwise(both))):
+        if above > 0 >= below:
             return f"{low * (high / low) ** (above / (above - below)):.0f}"
-    return f"above {both[-1][0]}"
+    return f"above {both[-1][0]}" if both[-1][1] > 0 else f"below {both[0][0]}"
 
 
 def modelled_crossover(features: int, classes: int) -> int:

@@ -10,10 +10,10 @@ and the cheaper one is taken from the static shapes, when the step is traced. Wh
 batch is not static, the Gram form is.
 
 The constants are fitted to crossovers measured by benchmarks/head_scaling.py on one CPU core, in
-processor time: for D from 64 to 2,048 the class means are cheaper from a batch of 186 to 190
-(PyTorch) or 209 to 229 (JAX) on with 10 classes, and from 439 to 565 or 610 to 678 on with 20; the
-model says about 200 and 600 to 640. With 100 classes the Gram form was cheaper at every batch
-measured.
+processor time, D from 64 to 2,048. With 10 classes the class means were cheaper from a batch of 161
+to 204 (PyTorch) or 209 to 229 (JAX) on, and with 20 from 368 to 571 or 610 to 678 on; the model
+says 196 to 198 and 601 to 645. With 100 classes the Gram form was cheaper at every batch measured.
+TensorFlow and GPUs were not measured.
 """
 
 from typing import Protocol

@@ -12,7 +12,6 @@ from keras_ccsam.heads.gram import Gram
 from tests.sharpness import test_edges
 from tests.support import float_type, vector
 from tests.training import test_losses_and_heads, test_vectors
-from tests.training.test_vectors import PRECISIONS
 
 FORMS = {"gram": Gram, "class means": ClassMeans}
 
@@ -35,11 +34,19 @@ def forced(request, monkeypatch):
     assert set(ran) == {request.param}
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
+def test_dense(forced):
+    test_vectors.test_dense_head_in_closed_form("stage1_dense_cifar10", "float32", 1e-5)
+
+
+def test_cosine(forced):
+    test_vectors.test_cosine_head_in_closed_form("stage1_cosine", "float32", 1e-5)
+
+
+# The vectors are batches for which the Gram form is chosen: test_vectors.py has it on all of them.
+@pytest.mark.parametrize("forced", ["class means"], indirect=True)
 @pytest.mark.parametrize(
     "name",
     [
-        "stage1_dense_cifar10",
         "stage1_dense_large_radius",
         "stage1_dense_no_bias",
         "stage1_dense_one_class",
@@ -47,26 +54,30 @@ def forced(request, monkeypatch):
         "stage1_mixup",
     ],
 )
-def test_dense(forced, name, dtype, tolerance):
-    test_vectors.test_dense_head_in_closed_form(name, dtype, tolerance)
+def test_dense_by_class_means(forced, name):
+    test_vectors.test_dense_head_in_closed_form(name, "float32", 1e-5)
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
-@pytest.mark.parametrize("name", ["stage1_cosine", "stage1_cosine_wide"])
-def test_cosine(forced, name, dtype, tolerance):
-    test_vectors.test_cosine_head_in_closed_form(name, dtype, tolerance)
+@test_vectors.no_float64
+@pytest.mark.parametrize("forced", ["class means"], indirect=True)
+def test_class_means_in_float64(forced):
+    test_vectors.test_dense_head_in_closed_form("stage1_dense_large_radius", "float64", 1e-10)
+    test_vectors.test_cosine_head_in_closed_form("stage1_cosine", "float64", 1e-10)
 
 
+@pytest.mark.parametrize("forced", ["class means"], indirect=True)
 @pytest.mark.parametrize("name", ["stage1_ldam_mixup_weights", "stage1_gcl_weights"])
 def test_mixup_class_weights_and_noise(forced, name):
     test_losses_and_heads.check(name, cc.heads.Cosine(6, scale=1.0), 1e-5)
 
 
+@pytest.mark.parametrize("forced", ["class means"], indirect=True)
 @pytest.mark.parametrize("route", ["closed form", "cosine"])
 def test_a_masked_class(forced, route):
     test_edges.test_a_masked_class_takes_no_step_and_gives_no_nan(route)
 
 
+@pytest.mark.parametrize("forced", ["class means"], indirect=True)
 def test_a_class_without_a_gradient(forced):
     test_edges.test_a_class_fitted_perfectly_gives_no_nan("closed form")
 
