@@ -3,7 +3,6 @@
 import keras
 import numpy as np
 import pytest
-from keras import ops
 
 import keras_ccsam as cc
 
@@ -18,7 +17,8 @@ class Counting(keras.layers.Layer):
         self.rows = 0
 
     def call(self, inputs):
-        self.rows += int(ops.shape(inputs)[0])
+        if inputs.shape[0] is not None:  # a symbolic call asks for the shape alone
+            self.rows += int(inputs.shape[0])
         return inputs
 
 
