@@ -48,7 +48,10 @@ KINDS = {
     ),
     "jax": (
         ("copies for convolutions", r"^(copy|transpose_copy|slice_pad|pad)"),
-        ("convolution, kernel gradient", r"transpose\(jvp.*conv_general_dilated.*[\[,](\d),\1[\],]"),
+        (
+            "convolution, kernel gradient",
+            r"transpose\(jvp.*conv_general_dilated.*[\[,](\d),\1[\],]",
+        ),
         ("convolution, input gradient", r"transpose\(jvp.*conv_general_dilated"),
         ("convolution, forward", r"conv_general_dilated"),
         ("normalisation", r"_bn\d?\)"),
