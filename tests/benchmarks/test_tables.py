@@ -35,6 +35,6 @@ def test_a_benchmark_without_a_layout_of_its_own_shows_its_key() -> None:
 def test_a_profile_says_what_share_each_kind_takes() -> None:
     row = {"backbone": "resnet32", "batch": 64, "ms_per_step": 310.4}
     row |= {"kinds": {"convolution": 225.0, "the rest": 75.0}}
-    assert tables.profile({"rows": [row]}).splitlines()[-1] == (
-        "| resnet32, batch 64, 310 ms/step | the rest | 75.0 | 25% |"
+    assert tables.profile({"backend": "jax", "rows": [row]}).splitlines()[-1] == (
+        "| jax: resnet32, batch 64, 310 ms/step | the rest | 75.0 | 25% |"
     )
