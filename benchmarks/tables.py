@@ -108,8 +108,8 @@ def profile(content: dict[str, Any]) -> str:
     cells = []
     for row in content["rows"]:
         total = sum(row["kinds"].values())
-        step = f"{row['backbone']}, batch {row['batch']}, {row['ms_per_step']:.0f} ms/step"
-        step = f"{content['backend']}: {step}"
+        setting = f"{content['backend']}: {row['backbone']}, batch {row['batch']}"
+        step = f"{setting}, {row['ms_per_step']:.0f} ms/step"
         cells += [
             (step, kind, f"{took:.1f}", f"{took / total:.0%}")
             for kind, took in row["kinds"].items()
