@@ -48,3 +48,36 @@ def test_on_a_cpu_input_and_output_stand_behind_a_barrier():
         pytest.skip("on a GPU XLA may fuse them")
     program = jax.jit(ours).lower(numbers(2, 5, 4, 3), numbers(3, 3, 3, 2)).as_text()
     assert program.count("optimization_barrier") == 2
+
+
+@pytest.mark.parametrize(
+    ("image", "window", "strides", "padding", "dilation"),
+    [
+        ((2, 2), (3, 3), (1, 1), "same", (1, 1)),
+        ((1, 2), (3, 3), (2, 1), "same", (1, 1)),
+        ((4, 5), (3, 2), (1, 1), "same", (2, 2)),
+        ((5, 2), (2, 3), (2, 2), "same", (1, 1)),
+        ((5, 4), (1, 1), (2, 3), "valid", (1, 1)),
+        ((5, 4), (1, 1), (2, 2), "same", (1, 1)),
+    ],
+)
+def test_products_are_the_convolutions_of_keras(image, window, strides, padding, dilation):
+    import jax
+
+    x, kernel = numbers(2, *image, 3), numbers(*window, 3, 4)
+
+    def found(convolve):
+        def loss(x, kernel):
+            outputs = convolve(x, kernel, strides, padding, "channels_last", dilation)
+            return (outputs**3).sum(), outputs
+
+        gradients, outputs = jax.jit(jax.grad(loss, (0, 1), has_aux=True))(x, kernel)
+        return (outputs, *gradients)
+
+    for mine, its in zip(found(backend.convolution), found(ops.conv), strict=True):
+        assert mine.shape == its.shape
+        np.testing.assert_allclose(mine, its, rtol=1e-4, atol=1e-4 * np.abs(its).max())
+    if jax.default_backend() == "cpu":
+        arguments = (strides, padding, "channels_last", dilation)
+        program = jax.jit(lambda x, k: backend.convolution(x, k, *arguments)).lower(x, kernel)
+        assert "dot_general" in program.as_text() and "convolution" not in program.as_text()
