@@ -1,7 +1,8 @@
 """The one folder that imports a framework.
 
-Each framework's modules here give the same names, those of `kernels` where nothing beats Keras' own
-operations; the configured Keras backend decides which are used. The contract, stated once:
+Each framework's modules here give the same names, those of `kernels` and `programs` where a
+framework has nothing of its own; the configured Keras backend decides which are used. The contract,
+stated once:
 
 `value_and_grad(fn, values) -> ((loss, aux), grads)`
     `fn` maps a list of tensors to `(scalar loss, aux)`; `grads` is the list of gradients of the
@@ -55,28 +56,28 @@ if keras.backend.backend() == "jax":
     from keras_ccsam.backend.jax import STATELESS as STATELESS
     from keras_ccsam.backend.jax import add_rows as add_rows
     from keras_ccsam.backend.jax import all_reduce as all_reduce
-    from keras_ccsam.backend.jax import can_keep_programs as can_keep_programs
-    from keras_ccsam.backend.jax import keep_programs as keep_programs
     from keras_ccsam.backend.jax import no_grad as no_grad
-    from keras_ccsam.backend.jax import program_folder as program_folder
     from keras_ccsam.backend.jax import replay_rng as replay_rng
     from keras_ccsam.backend.jax import replica_count as replica_count
     from keras_ccsam.backend.jax import sample_gradients as sample_gradients
     from keras_ccsam.backend.jax import value_and_grad as value_and_grad
     from keras_ccsam.backend.jax import value_and_grads as value_and_grads
     from keras_ccsam.backend.jax_kernels import convolution as convolution
+    from keras_ccsam.backend.jax_programs import can_keep_programs as can_keep_programs
+    from keras_ccsam.backend.jax_programs import keep_programs as keep_programs
+    from keras_ccsam.backend.jax_programs import program_folder as program_folder
     from keras_ccsam.backend.kernels import average_pool as average_pool
     from keras_ccsam.backend.kernels import batch_normalization as batch_normalization
     from keras_ccsam.backend.kernels import depthwise_convolution as depthwise_convolution
     from keras_ccsam.backend.kernels import max_pool as max_pool
 elif keras.backend.backend() == "torch":
+    from keras_ccsam.backend.programs import can_keep_programs as can_keep_programs
+    from keras_ccsam.backend.programs import keep_programs as keep_programs
+    from keras_ccsam.backend.programs import program_folder as program_folder
     from keras_ccsam.backend.torch import STATELESS as STATELESS
     from keras_ccsam.backend.torch import add_rows as add_rows
     from keras_ccsam.backend.torch import all_reduce as all_reduce
-    from keras_ccsam.backend.torch import can_keep_programs as can_keep_programs
-    from keras_ccsam.backend.torch import keep_programs as keep_programs
     from keras_ccsam.backend.torch import no_grad as no_grad
-    from keras_ccsam.backend.torch import program_folder as program_folder
     from keras_ccsam.backend.torch import replay_rng as replay_rng
     from keras_ccsam.backend.torch import replica_count as replica_count
     from keras_ccsam.backend.torch import sample_gradients as sample_gradients
@@ -92,13 +93,13 @@ elif keras.backend.backend() == "tensorflow":
     from keras_ccsam.backend.kernels import convolution as convolution
     from keras_ccsam.backend.kernels import depthwise_convolution as depthwise_convolution
     from keras_ccsam.backend.kernels import max_pool as max_pool
+    from keras_ccsam.backend.programs import can_keep_programs as can_keep_programs
+    from keras_ccsam.backend.programs import keep_programs as keep_programs
+    from keras_ccsam.backend.programs import program_folder as program_folder
     from keras_ccsam.backend.tensorflow import STATELESS as STATELESS
     from keras_ccsam.backend.tensorflow import add_rows as add_rows
     from keras_ccsam.backend.tensorflow import all_reduce as all_reduce
-    from keras_ccsam.backend.tensorflow import can_keep_programs as can_keep_programs
-    from keras_ccsam.backend.tensorflow import keep_programs as keep_programs
     from keras_ccsam.backend.tensorflow import no_grad as no_grad
-    from keras_ccsam.backend.tensorflow import program_folder as program_folder
     from keras_ccsam.backend.tensorflow import replay_rng as replay_rng
     from keras_ccsam.backend.tensorflow import replica_count as replica_count
     from keras_ccsam.backend.tensorflow import sample_gradients as sample_gradients

@@ -11,13 +11,13 @@ XLA leaves to a loop some eighty times as slow; and a kernel of one pixel, whose
 faster that way.
 """
 
-import math
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 from keras import ops
 
+from keras_ccsam.backend.padding import same_padding, span
 from keras_ccsam.typing import Tensor
 
 
@@ -47,14 +47,9 @@ def _is_product(x: Tensor, kernel: Tensor, data_format: str, dilation: Sequence[
     sizes = x.shape[1:3]
     if not all(isinstance(size, int) for size in sizes):
         return False
-    spans = [_span(*each) for each in zip(kernel.shape[:2], dilation, strict=True)]
-    wide = any(span > size for span, size in zip(spans, sizes, strict=True))
+    windows = zip(kernel.shape[:2], dilation, sizes, strict=True)
+    wide = any(span(taps, rate) > size for taps, rate, size in windows)
     return wide or kernel.shape[:2] == (1, 1)
-
-
-def _span(width: int, dilation: int) -> int:
-    """The pixels from one end of a kernel to the other."""
-    return (width - 1) * dilation + 1
 
 
 def _product(
@@ -63,9 +58,9 @@ def _product(
     height, width, channels, filters = kernel.shape
     windows = list(zip(x.shape[1:3], (height, width), strides, dilation, strict=True))
     if padding == "same":
-        x = jnp.pad(x, ((0, 0), *(_same(*window) for window in windows), (0, 0)))
+        x = jnp.pad(x, ((0, 0), *(same_padding(*window) for window in windows), (0, 0)))
     (rows, row_step), (columns, column_step) = (
-        ((size - _span(taps, rate)) // stride * stride + 1, stride)
+        ((size - span(taps, rate)) // stride * stride + 1, stride)
         for size, (_, taps, stride, rate) in zip(x.shape[1:3], windows, strict=True)
     )
     pixels = [
@@ -75,9 +70,3 @@ def _product(
     ]
     below = pixels[0] if len(pixels) == 1 else jnp.concatenate(pixels, axis=-1)
     return jnp.tensordot(below, jnp.reshape(kernel, (height * width * channels, filters)), axes=1)
-
-
-def _same(size: int, taps: int, stride: int, rate: int) -> tuple[int, int]:
-    """Zeros before and after, with the odd one behind, as TensorFlow has it."""
-    total = max((math.ceil(size / stride) - 1) * stride + _span(taps, rate) - size, 0)
-    return total // 2, total - total // 2

@@ -95,18 +95,3 @@ def all_reduce(tensors: Sequence[Tensor]) -> list[Tensor]:
 def replica_count() -> int:
     """The replicas of the current strategy; Keras divides each one's loss by it."""
     return int(tf.distribute.get_strategy().num_replicas_in_sync)
-
-
-def can_keep_programs() -> bool:
-    """No: a process starts at once, or traces anew."""
-    return False
-
-
-def program_folder() -> str | None:
-    """None."""
-    return None
-
-
-def keep_programs(folder: str) -> contextlib.AbstractContextManager[None]:
-    """Nothing to keep."""
-    return contextlib.nullcontext()

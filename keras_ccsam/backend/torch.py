@@ -142,18 +142,3 @@ def all_reduce(tensors: Sequence[Tensor]) -> list[Tensor]:
 def replica_count() -> int:
     """One, for the same reason."""
     return 1
-
-
-def can_keep_programs() -> bool:
-    """No: a process starts at once, or traces anew."""
-    return False
-
-
-def program_folder() -> str | None:
-    """None."""
-    return None
-
-
-def keep_programs(folder: str) -> contextlib.AbstractContextManager[None]:
-    """Nothing to keep."""
-    return contextlib.nullcontext()

@@ -6,12 +6,12 @@ other format and back around every convolution and pooling, and computes BatchNo
 elementwise operations, each with its own pass forward and back.
 """
 
-import math
 from collections.abc import Sequence
 
 import torch
 from torch.nn import functional
 
+from keras_ccsam.backend.padding import same_padding
 from keras_ccsam.typing import Tensor
 
 
@@ -87,7 +87,7 @@ def _convolution(
     around: Sequence[int] = (0, 0)
     if padding == "same":
         sides = [
-            _same(size, width, stride, rate)
+            same_padding(size, width, stride, rate)
             for size, width, stride, rate in zip(
                 images.shape[2:], kernel.shape[2:], strides, dilation, strict=True
             )
@@ -99,12 +99,6 @@ def _convolution(
     groups = images.shape[1] // kernel.shape[1]
     outputs = functional.conv2d(images, kernel, None, strides, around, dilation, groups)
     return torch.permute(outputs, (0, 2, 3, 1)) if channels_last else outputs
-
-
-def _same(size: int, width: int, stride: int, rate: int) -> tuple[int, int]:
-    """Zeros before and after, with the odd one behind, as TensorFlow has it."""
-    total = max((math.ceil(size / stride) - 1) * stride + (width - 1) * rate + 1 - size, 0)
-    return total // 2, total - total // 2
 
 
 def max_pool(x: Tensor, size: Sequence[int], strides: Sequence[int]) -> Tensor:

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from keras_ccsam.layers.fast import STOCK, stock_type
+from keras_ccsam.layers.fast import STOCK, switch
 from keras_ccsam.layers.spectral_normalization import SpectralNormalization
 from keras_ccsam.layers.walk import all_layers
 
@@ -56,7 +56,11 @@ def plain_backbone(backbone: keras.Model) -> keras.Model:
     Raises:
         ValueError: if it is neither.
     """
-    return clone_network(backbone, _plain)
+    copy = clone_network(
+        backbone,
+        lambda layer: layer.plain() if isinstance(layer, SpectralNormalization) else None,
+    )
+    return switch(copy, STOCK)
 
 
 def has_own_layers(model: Any) -> bool:
@@ -65,16 +69,3 @@ def has_own_layers(model: Any) -> bool:
         isinstance(layer, SpectralNormalization) or type(layer) in STOCK
         for layer in all_layers(model)
     )
-
-
-def _plain(layer: Any) -> Any:
-    """The stock layer in place of one of ours, or None for any other."""
-    inner = layer.plain() if isinstance(layer, SpectralNormalization) else layer
-    kind = stock_type(inner)
-    if kind is not type(inner):
-        plain = kind.from_config(inner.get_config())
-        if inner.weights:
-            plain.build(inner.get_build_config()["input_shape"])
-            plain.set_weights(inner.get_weights())
-        return plain
-    return None if inner is layer else inner

@@ -12,6 +12,7 @@ from keras_ccsam.layers.convolution import (
     MaxPooling2D,
     SeparableConv2D,
 )
+from keras_ccsam.layers.walk import all_layers
 
 FAST: dict[type, type] = {
     keras.layers.AveragePooling2D: AveragePooling2D,
@@ -22,6 +23,18 @@ FAST: dict[type, type] = {
     keras.layers.SeparableConv2D: SeparableConv2D,
 }
 STOCK = {fast: stock for stock, fast in FAST.items()}
+
+
+def switch(model: Any, twins: dict[type, type]) -> Any:
+    """Gives each layer inside a model its twin's class, in place; returns the model.
+
+    Twins have the same state and the same arguments, so no object need be built anew.
+    """
+    for layer in all_layers(model):
+        twin = twins.get(type(layer))
+        if twin is not None:
+            layer.__class__ = twin
+    return model
 
 
 def stock_type(layer: Any) -> Any:

@@ -93,6 +93,18 @@ def test_networks_come_switched_and_go_back_to_stock_layers():
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
+def test_a_layer_inside_a_wrapper_goes_both_ways():
+    frames = keras.Input((3, 8, 8, 2))
+    wrapped = layers.TimeDistributed(layers.Conv2D(4, 3, name="inner"))
+    network = cc.models.accelerate(keras.Model(frames, layers.Flatten()(wrapped(frames))))
+    assert type(wrapped.layer) is FAST[layers.Conv2D]
+    plain = cc.models.plain_backbone(network)
+    assert not {type(layer) for layer in all_layers(plain)} & set(STOCK)
+    x = np.random.default_rng(0).normal(size=(2, 3, 8, 8, 2)).astype("float32")
+    found, expected = (numpy_of(each(x, training=False)) for each in (network, plain))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_a_network_of_the_users_own_is_switched_only_when_asked():
     network = functional()
     cc.models.build(keras.Model(network.inputs, network.layers[2].output))
