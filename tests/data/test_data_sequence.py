@@ -272,3 +272,17 @@ def test_an_error_in_a_thread_is_raised(data):
 
 def test_repr(data):
     assert "batch_size=32" in repr(data.batches(batch_size=32))
+
+
+@pytest.mark.parametrize("options", [{"augment": ("crop", "flip")}, {"augment": (), "mixup": 1.0}])
+def test_crops_and_shares_follow_from_the_seed(options):
+    """Of images that are all alike, so that the order of the rows, which does too, is not seen."""
+    image = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    alike = ccdata.from_arrays(np.stack([image] * 64), np.arange(64) % 2)
+
+    def drawn(seed):
+        x, y = alike.batches(batch_size=32, seed=seed, **options)[0]
+        return y["mix"] if options["augment"] == () else x
+
+    np.testing.assert_array_equal(drawn(0), drawn(0))
+    assert (drawn(0) != drawn(1)).any()
