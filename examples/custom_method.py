@@ -16,8 +16,8 @@ import keras
 from keras import ops
 
 import keras_ccsam as cc
+from keras_ccsam.checks import require
 from keras_ccsam.sharpness import ascend, global_norm, hyper_parameter
-from keras_ccsam.sharpness.method import require
 
 
 @keras.saving.register_keras_serializable(package="examples")

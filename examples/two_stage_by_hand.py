@@ -42,7 +42,7 @@ CHOICES = {
 for name, options in CHOICES.items():
     keras.utils.set_random_seed(0)
     model.head.set_weights(stage1_head)
-    history = cc.training.retrain_classifier(model, train, epochs=EPOCHS, **options)
+    history = cc.second_stage.retrain_classifier(model, train, epochs=EPOCHS, **options)
     rows[name] = cc.evaluate(model, data.test, groups="thirds")
     print(f"{name}: loss {history.history['loss'][0]:.3f} -> {history.history['loss'][-1]:.3f}")
 

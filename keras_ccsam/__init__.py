@@ -4,15 +4,19 @@ Importing this package registers every layer, loss, metric and schedule for `ker
 """
 
 from keras_ccsam import callbacks as callbacks
+from keras_ccsam import comparison as comparison
 from keras_ccsam import data as data
 from keras_ccsam import heads as heads
 from keras_ccsam import layers as layers
 from keras_ccsam import losses as losses
+from keras_ccsam import m2m as m2m
 from keras_ccsam import metrics as metrics
 from keras_ccsam import models as models
 from keras_ccsam import recipes as recipes
+from keras_ccsam import reproduction as reproduction
 from keras_ccsam import runs as runs
 from keras_ccsam import schedules as schedules
+from keras_ccsam import second_stage as second_stage
 from keras_ccsam import sharpness as sharpness
 from keras_ccsam import training as training
 from keras_ccsam.metrics.evaluation import evaluate as evaluate

@@ -9,10 +9,15 @@ import importlib.util
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from keras_ccsam.recipes import Recipe
+    from keras_ccsam.runs import RunResult
 
 _INSTALLED = [name for name in ("jax", "torch", "tensorflow") if importlib.util.find_spec(name)]
 
@@ -59,3 +64,35 @@ def global_keras_state() -> Iterator[None]:
     yield
     keras.config.set_floatx(floatx)
     keras.config.set_dtype_policy(policy)
+
+
+_SMALL_RUN = (
+    "model.options.width=4",
+    "model.options.features=8",
+    "stage1.epochs=2",
+    "stage1.batch_size=64",
+    "data.imbalance_ratio=10",
+)
+
+
+def _small(name: str, *overrides: str) -> "Recipe":
+    from keras_ccsam import recipes
+
+    two_stages = recipes.load(name).stage2 is not None
+    second = ["stage2.epochs=2"] if two_stages else []
+    return recipes.load(name, overrides=(*_SMALL_RUN, *second, *overrides))
+
+
+@pytest.fixture(scope="session")
+def small() -> "Callable[..., Recipe]":
+    """Make a recipe that takes a second, of a method's name and overrides."""
+    return _small
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> "RunResult":
+    """A finished run of both stages, with a validation split; read only."""
+    from keras_ccsam import runs
+
+    out = tmp_path_factory.mktemp("runs") / "ccsam"
+    return runs.run(_small("ccsam", "data.validation_fraction=0.2"), out, progress="none")

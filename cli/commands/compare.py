@@ -48,7 +48,7 @@ def command(
     """
     numbers = parse_seeds(seeds)
     prepare(backend, device)
-    from keras_ccsam import recipes, runs
+    from keras_ccsam import comparison, recipes
 
     chosen = Choices(**choices)
     resolved, without = recipes.load_several(
@@ -58,8 +58,8 @@ def command(
         say(f"note: stage2 settings were not applied to {', '.join(without)}: no second stage")
     for warning in dict.fromkeys(text for recipe in resolved for text in recipe.warnings()):
         say(f"warning: {warning}")
-    comparison = runs.compare(resolved, numbers, out, compile_cache=compile_cache)
+    result = comparison.compare(resolved, numbers, out, compile_cache=compile_cache)
     say()
-    say(comparison.table())
+    say(result.table())
     say()
-    say(f"The runs are in {comparison.path}")
+    say(f"The runs are in {result.path}")

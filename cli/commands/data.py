@@ -94,7 +94,7 @@ def describe(name: str, data_path: str | None, **options: Any) -> None:
 def _forecast(choice: Data, groups: dict[str, Any]) -> str:
     """The counts that the profile of a set to download will give; nothing is fetched for them."""
     from keras_ccsam.data import DATASETS, profile_counts
-    from keras_ccsam.data.cifar import class_names
+    from keras_ccsam.data.sources.cifar import class_names
 
     info = DATASETS[choice.name]
     counts = profile_counts(

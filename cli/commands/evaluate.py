@@ -14,7 +14,7 @@ from ..options import runtime_options
 from ..runtime import prepare
 
 if TYPE_CHECKING:
-    from keras_ccsam.data.sequence import Split
+    from keras_ccsam.data.batches.sequence import Split
     from keras_ccsam.metrics import Report
 
 

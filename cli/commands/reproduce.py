@@ -58,7 +58,7 @@ def command(
     """
     numbers = parse_seeds(seeds)
     prepare(backend, device)
-    from keras_ccsam import runs
+    from keras_ccsam import reproduction
     from keras_ccsam.recipes import tables
 
     if name is None:
@@ -67,7 +67,7 @@ def command(
         say(table(("table", "rows", "what it shows", "published in"), rows, right=("rows",)))
         return
     overrides = Choices(**choices).overrides()
-    plan = runs.plan_reproduction(
+    plan = reproduction.plan_reproduction(
         name, scale, numbers, out, data_path=data_path, overrides=overrides
     )
     plan.check_folders()
@@ -79,7 +79,7 @@ def command(
     if dry_run:
         say(plan.describe())
         return
-    result = runs.reproduce(
+    result = reproduction.reproduce(
         name,
         scale,
         numbers,

@@ -9,6 +9,6 @@ from keras_ccsam.callbacks.deferred_reweighting import (
     DeferredReweighting as DeferredReweighting,
 )
 from keras_ccsam.callbacks.metrics_log import MetricsLog as MetricsLog
-from keras_ccsam.callbacks.start import first_epoch as first_epoch
-from keras_ccsam.callbacks.translation_start import StartTranslation as StartTranslation
 from keras_ccsam.callbacks.weight_averaging import WeightAveraging as WeightAveraging
+from keras_ccsam.m2m.start_translation import StartTranslation as StartTranslation
+from keras_ccsam.schedules.start import first_epoch as first_epoch

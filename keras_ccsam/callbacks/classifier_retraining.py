@@ -4,8 +4,8 @@ from typing import Any
 
 import keras
 
-from keras_ccsam.training.retraining import check_options, retrain_classifier
-from keras_ccsam.training.retraining_options import check_model
+from keras_ccsam.second_stage.retraining import check_options, retrain_classifier
+from keras_ccsam.second_stage.retraining_options import check_model
 
 
 class ClassifierRetraining(keras.callbacks.Callback):
@@ -16,7 +16,7 @@ class ClassifierRetraining(keras.callbacks.Callback):
 
     Args:
         train: the training data, a `data.BatchSequence`.
-        **options: of `training.retrain_classifier`: epochs, learn, lr_factor, adversarial,
+        **options: of `second_stage.retrain_classifier`: epochs, learn, lr_factor, adversarial,
             strength, radius_weights, loss_weights, alpha_max, reinitialize_head, batch_norm,
             sampler, images_per_class, augment, mixup, batch_size, optimizer, loss, weight_decay,
             verbose, callbacks, ...

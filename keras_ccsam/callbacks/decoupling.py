@@ -4,13 +4,13 @@ from typing import Any
 
 import keras
 
-from keras_ccsam.training.nearest_class_mean import (
+from keras_ccsam.second_stage.nearest_class_mean import (
     check_metric,
     check_nearest,
     check_train,
     nearest_class_mean,
 )
-from keras_ccsam.training.tau_normalization import (
+from keras_ccsam.second_stage.tau_normalization import (
     check_dense_head,
     check_not_test,
     check_tau,
@@ -20,7 +20,7 @@ from keras_ccsam.training.tau_normalization import (
 
 
 class TauNormalization(keras.callbacks.Callback):
-    """Normalises the classifier's norms when `fit` ends; see `training.tau_normalize`.
+    """Normalises the classifier's norms when `fit` ends; see `second_stage.tau_normalize`.
 
     Args:
         tau: at least 0; or None, to choose it on `validation`.
@@ -63,7 +63,8 @@ class TauNormalization(keras.callbacks.Callback):
 
 
 class NearestClassMean(keras.callbacks.Callback):
-    """Sets the classifier to the class means when `fit` ends; see `training.nearest_class_mean`.
+    """Sets the classifier to the class means when `fit` ends; see
+    `second_stage.nearest_class_mean`.
 
     Args:
         train: the training data, a `data.BatchSequence` or a tuple of images and labels.

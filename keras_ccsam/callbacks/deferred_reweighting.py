@@ -15,10 +15,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_ccsam.callbacks.start import check_start, first_epoch
+from keras_ccsam.checks import check_class_counts, require
 from keras_ccsam.losses import class_weights
-from keras_ccsam.sharpness.method import require
-from keras_ccsam.sharpness.radius import check_class_counts
+from keras_ccsam.schedules.start import check_start, first_epoch
 from keras_ccsam.training import SharpnessAwareModel
 
 

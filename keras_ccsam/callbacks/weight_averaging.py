@@ -20,7 +20,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_ccsam.callbacks.start import check_start, first_epoch
+from keras_ccsam.schedules.start import check_start, first_epoch
 from keras_ccsam.training.batch_statistics import batch_norms, recompute_batch_statistics
 
 
@@ -30,7 +30,7 @@ class WeightAveraging(keras.callbacks.Callback):
     What the epochs log (and a checkpoint of one) is of the weights before the average: evaluate
     after `fit`. A callback that goes on from the average when `fit` ends, such as
     `ClassifierRetraining`, comes after this one in the list. In a second stage (`callbacks=` of
-    `training.retrain_classifier`) the head alone is trained and so averaged; with a frozen
+    `second_stage.retrain_classifier`) the head alone is trained and so averaged; with a frozen
     backbone there are no statistics to compute.
 
     Args:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from types import MappingProxyType
 
-from keras_ccsam.data import cifar, digits
-from keras_ccsam.data.cut import cut
 from keras_ccsam.data.long_tailed import LongTailedData
-from keras_ccsam.data.profiles import Profile, check_profile, check_ratio
-from keras_ccsam.data.subset import Protocol, check_fraction, check_protocol, check_seed
+from keras_ccsam.data.sources import cifar, digits
+from keras_ccsam.data.tails.cut import cut
+from keras_ccsam.data.tails.profiles import Profile, check_profile, check_ratio
+from keras_ccsam.data.tails.subset import Protocol, check_fraction, check_protocol, check_seed
 
 
 @dataclass(frozen=True)

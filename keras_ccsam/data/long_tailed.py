@@ -9,11 +9,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_ccsam.data.augment import Augmentation
-from keras_ccsam.data.indices import SavedIndices, index_digest, save
-from keras_ccsam.data.samplers import Sampler
-from keras_ccsam.data.sequence import BatchOptions, BatchSequence, Split
-from keras_ccsam.data.source import Images, Labels
+from keras_ccsam.data.batches.augment import Augmentation
+from keras_ccsam.data.batches.samplers import Sampler
+from keras_ccsam.data.batches.sequence import BatchOptions, BatchSequence, Split
+from keras_ccsam.data.sources.source import Images, Labels
+from keras_ccsam.data.tails.indices import SavedIndices, index_digest, save
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from keras_ccsam.checks import check_class_counts
 from keras_ccsam.losses.effective_number import effective_number_weights
-from keras_ccsam.sharpness.radius import check_class_counts
 
 CLASS_WEIGHTS = ("effective_number", "inverse", "inverse_square_root")
 

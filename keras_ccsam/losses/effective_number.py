@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_ccsam.sharpness.method import require
-from keras_ccsam.sharpness.radius import check_class_counts
+from keras_ccsam.checks import check_class_counts, require
 
 
 def effective_number_weights(

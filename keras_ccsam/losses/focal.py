@@ -12,8 +12,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_ccsam.checks import require
 from keras_ccsam.losses.loss import LogitLoss, of_label
-from keras_ccsam.sharpness.method import require
 from keras_ccsam.typing import Tensor
 
 _TINY = 1e-12  # 1 - p_y is kept from 0, where a power below 1 has no derivative

@@ -16,9 +16,9 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_ccsam.checks import at_least_float32, require
 from keras_ccsam.losses.focal import focal_factor
 from keras_ccsam.losses.loss import CosineLoss, constant, cross_entropy
-from keras_ccsam.sharpness.method import at_least_float32, require
 from keras_ccsam.typing import Tensor
 
 _DEVIATION = 1.0 / 3.0

@@ -19,8 +19,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_ccsam.checks import require
 from keras_ccsam.losses.loss import ClassCountLoss, constant, of_label
-from keras_ccsam.sharpness.method import require
 from keras_ccsam.typing import Tensor
 
 SHAPES = ("concave", "linear", "convex", "exponential")

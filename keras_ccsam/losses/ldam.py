@@ -14,8 +14,8 @@ from typing import Any
 
 import keras
 
+from keras_ccsam.checks import require
 from keras_ccsam.losses.loss import CosineLoss, constant, cross_entropy
-from keras_ccsam.sharpness.method import require
 from keras_ccsam.typing import Tensor
 
 

@@ -16,9 +16,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_ccsam.checks import check_class_counts, require
 from keras_ccsam.losses.loss import ClassCountLoss, constant, cross_entropy
-from keras_ccsam.sharpness.method import require
-from keras_ccsam.sharpness.radius import check_class_counts
 from keras_ccsam.typing import Tensor
 
 

@@ -12,8 +12,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_ccsam.sharpness.method import at_least_float32, require
-from keras_ccsam.sharpness.radius import check_class_counts
+from keras_ccsam.checks import at_least_float32, check_class_counts, require
 from keras_ccsam.typing import Tensor
 
 _NARROW = ("float16", "bfloat16")

@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_ccsam.metrics.groups import Groups, group_classes
 from keras_ccsam.metrics.predictions import calibration_error, checked, log_probabilities
-from keras_ccsam.metrics.text_table import text_table
+from keras_ccsam.text_table import text_table
 
 PER_CLASS_ROWS = 20
 

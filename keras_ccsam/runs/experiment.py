@@ -14,18 +14,19 @@ from keras_ccsam import atomic
 from keras_ccsam.callbacks import metrics_log
 from keras_ccsam.callbacks.metrics_log import MetricsLog
 from keras_ccsam.data import BatchSequence, LongTailedData, load_indices
-from keras_ccsam.data.sequence import Split
+from keras_ccsam.data.batches.sequence import Split
 from keras_ccsam.metrics import Report
 from keras_ccsam.metrics.evaluation import evaluate
 from keras_ccsam.recipes import Recipe
 from keras_ccsam.recipes.schema_stages import Stage2
 from keras_ccsam.runs import environment, parts
 from keras_ccsam.runs.compiled_programs import kept_programs
+from keras_ccsam.runs.m2m_helper import check_helper, trained_helper
 from keras_ccsam.runs.progress import verbosity
 from keras_ccsam.runs.run_directory import PathLike, RunDirectory, fresh
 from keras_ccsam.runs.stage_callbacks import apply_posthoc, averaging, stage1_callbacks
-from keras_ccsam.runs.translation_helper import check_helper, trained_helper
-from keras_ccsam.training import SharpnessAwareModel, retrain_classifier
+from keras_ccsam.second_stage import retrain_classifier
+from keras_ccsam.training import SharpnessAwareModel
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,8 +3,8 @@
 from typing import Any, TypeAlias
 
 from keras_ccsam import schedules
-from keras_ccsam.callbacks.start import first_epoch
 from keras_ccsam.recipes.schema_stages import Average, Stage1, Stage2
+from keras_ccsam.schedules.start import first_epoch
 
 Schedule: TypeAlias = Any  # a keras.optimizers.schedules.LearningRateSchedule
 

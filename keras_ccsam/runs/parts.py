@@ -7,14 +7,15 @@ from typing import Any
 import keras
 
 from keras_ccsam import data, heads, models
-from keras_ccsam.callbacks.start import first_epoch
+from keras_ccsam.m2m import MajorToMinor
 from keras_ccsam.recipes import Recipe
 from keras_ccsam.recipes.schema import Data, Groups, Model
 from keras_ccsam.recipes.schema_stages import Stage2
 from keras_ccsam.runs.build_loss import build_loss
 from keras_ccsam.runs.build_sharpness import build_sharpness
 from keras_ccsam.runs.learning_rates import stage1_rate, stage2_rate
-from keras_ccsam.training import MajorToMinor, SharpnessAwareModel
+from keras_ccsam.schedules.start import first_epoch
+from keras_ccsam.training import SharpnessAwareModel
 
 
 def load_data(choice: Data) -> data.LongTailedData:
@@ -95,7 +96,7 @@ def build_model(
 def retraining_options(
     recipe: Recipe, stage: Stage2, batches: data.BatchSequence
 ) -> dict[str, Any]:
-    """Return the keyword arguments of `training.retrain_classifier` on `batches`."""
+    """Return the keyword arguments of `second_stage.retrain_classifier` on `batches`."""
     size = stage.batch_size or recipe.stage1.batch_size
     rate = stage2_rate(stage, len(batches.with_options(batch_size=size)))
     return {

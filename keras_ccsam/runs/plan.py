@@ -4,10 +4,11 @@ from typing import Any
 
 import keras
 
+from keras_ccsam import text_table as table
 from keras_ccsam.callbacks import first_epoch
 from keras_ccsam.metrics import group_classes
 from keras_ccsam.recipes import Recipe
-from keras_ccsam.runs import parts, table
+from keras_ccsam.runs import parts
 from keras_ccsam.runs.learning_rates import stage1_rate
 
 
@@ -49,7 +50,7 @@ def plan(recipe: Recipe) -> str:
         for name, classes in groups.items()
         for label in classes
     ]
-    return "\n".join(lines) + "\n\n" + table.plain(("class", "name", "images", "group"), rows)
+    return "\n".join(lines) + "\n\n" + table.text_table(("class", "name", "images", "group"), rows)
 
 
 def _shown(choice: Any) -> str:

@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_ccsam import callbacks, training
+from keras_ccsam import callbacks, second_stage, training
 from keras_ccsam.data import BatchSequence, LongTailedData
 from keras_ccsam.recipes import Recipe
 from keras_ccsam.recipes.schema_stages import Average
@@ -36,13 +36,13 @@ def apply_posthoc(
         return None
     if choice.name == "nearest_class_mean":
         options = choice.model_dump(exclude={"name"})
-        training.nearest_class_mean(model, images.train, **options)
+        second_stage.nearest_class_mean(model, images.train, **options)
         return None
     if choice.name == "logit_adjustment":
-        training.adjust_bias(model, images.class_counts, choice.tau)
+        second_stage.adjust_bias(model, images.class_counts, choice.tau)
         return choice.tau
     tau = choice.tau
     if tau == "validation":
-        tau = training.choose_tau(model, images.validation)
-    training.tau_normalize(model, tau)
+        tau = second_stage.choose_tau(model, images.validation)
+    second_stage.tau_normalize(model, tau)
     return float(tau)

@@ -3,7 +3,11 @@
 from keras_ccsam.sharpness.adversarial_features import AdversarialFeatures as AdversarialFeatures
 from keras_ccsam.sharpness.adversarial_features import class_weights as class_weights
 from keras_ccsam.sharpness.ascent import worst_point as worst_point
-from keras_ccsam.sharpness.class_conditional import ClassConditional as ClassConditional
+from keras_ccsam.sharpness.class_conditional.method import ClassConditional as ClassConditional
+from keras_ccsam.sharpness.class_conditional.radius import (
+    characteristic_radius as characteristic_radius,
+)
+from keras_ccsam.sharpness.class_conditional.radius import step_length as step_length
 from keras_ccsam.sharpness.erm import ERM as ERM
 from keras_ccsam.sharpness.focal_sam import FocalSAM as FocalSAM
 from keras_ccsam.sharpness.gaussian import GaussianPerturbation as GaussianPerturbation
@@ -18,6 +22,4 @@ from keras_ccsam.sharpness.method import Tap as Tap
 from keras_ccsam.sharpness.method import ascend as ascend
 from keras_ccsam.sharpness.method import global_norm as global_norm
 from keras_ccsam.sharpness.method import hyper_parameter as hyper_parameter
-from keras_ccsam.sharpness.radius import characteristic_radius as characteristic_radius
-from keras_ccsam.sharpness.radius import step_length as step_length
 from keras_ccsam.sharpness.sam import SAM as SAM

@@ -20,6 +20,7 @@ import keras
 from keras import ops
 
 from keras_ccsam import backend
+from keras_ccsam.checks import check_class_counts, require
 from keras_ccsam.heads import class_averages
 from keras_ccsam.heads.closed_form import safe_divide
 from keras_ccsam.sharpness.method import (
@@ -29,9 +30,7 @@ from keras_ccsam.sharpness.method import (
     SharpnessMethod,
     constants,
     hyper_parameter,
-    require,
 )
-from keras_ccsam.sharpness.radius import check_class_counts
 from keras_ccsam.typing import Tensor
 
 

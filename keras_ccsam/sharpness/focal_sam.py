@@ -6,7 +6,7 @@
     step = grad (L - part)(w) + grad part(w + eps)
 
 Without regularisers gamma 0 and strength 1 are SAM; strength 0 is the plain step. Regularisers are
-outside the ascent (focused.py). With many classes every 1 - pi_c is near 1 (above 0.95 on
+outside the ascent (partial_loss.py). With many classes every 1 - pi_c is near 1 (above 0.95 on
 CIFAR-100-LT), so that strength matters and gamma hardly does.
 
 References:
@@ -20,16 +20,15 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_ccsam.sharpness.focused import focused_gradient
+from keras_ccsam.checks import check_class_counts, check_counts_of_head, require
 from keras_ccsam.sharpness.method import (
     Evaluation,
     Objective,
     SharpnessMethod,
     constants,
     hyper_parameter,
-    require,
 )
-from keras_ccsam.sharpness.radius import check_class_counts, check_counts_of_head
+from keras_ccsam.sharpness.partial_loss import partial_loss_gradient
 from keras_ccsam.typing import Tensor
 
 
@@ -89,7 +88,7 @@ class FocalSAM(SharpnessMethod):
     def gradients(self, objective: Objective) -> tuple[list[Tensor], Evaluation]:
         """Two forward and three backward passes. The loss reported is the clean one."""
         gamma, strength = (ops.convert_to_tensor(v) for v in (self.gamma, self.strength))
-        return focused_gradient(
+        return partial_loss_gradient(
             objective,
             strength * ops.power(ops.convert_to_tensor(self._others), gamma),
             self.rho,

@@ -20,6 +20,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_ccsam.checks import require
 from keras_ccsam.sharpness.method import (
     Evaluation,
     Objective,
@@ -27,9 +28,8 @@ from keras_ccsam.sharpness.method import (
     ascend,
     global_norm,
     hyper_parameter,
-    require,
 )
-from keras_ccsam.sharpness.selection import check_pattern, positions
+from keras_ccsam.sharpness.perturbed_weights import check_pattern, positions
 from keras_ccsam.typing import Tensor
 
 

@@ -22,6 +22,7 @@ import keras
 from keras import ops
 
 from keras_ccsam import backend
+from keras_ccsam.checks import require
 from keras_ccsam.sharpness.ascent import worst_point
 from keras_ccsam.sharpness.method import (
     Evaluation,
@@ -29,7 +30,6 @@ from keras_ccsam.sharpness.method import (
     SharpnessMethod,
     global_norm,
     hyper_parameter,
-    require,
 )
 from keras_ccsam.typing import Tensor
 

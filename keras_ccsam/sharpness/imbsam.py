@@ -6,7 +6,7 @@
     step = grad (L - tail)(w) + tail_weight grad tail(w + eps)
 
 With a threshold above every count, and without regularisers, it is SAM on `tail_weight` times the
-loss; with threshold 0 it is the plain step. Regularisers are outside the ascent (focused.py).
+loss; with threshold 0 it is the plain step. Regularisers are outside the ascent (partial_loss.py).
 
 The released code keeps the BatchNorm updates of both passes; here, as everywhere in this package,
 only the clean pass counts.
@@ -22,16 +22,15 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_ccsam.sharpness.focused import focused_gradient
+from keras_ccsam.checks import check_class_counts, check_counts_of_head, require
 from keras_ccsam.sharpness.method import (
     Evaluation,
     Objective,
     SharpnessMethod,
     constants,
     hyper_parameter,
-    require,
 )
-from keras_ccsam.sharpness.radius import check_class_counts, check_counts_of_head
+from keras_ccsam.sharpness.partial_loss import partial_loss_gradient
 from keras_ccsam.typing import Tensor
 
 
@@ -86,7 +85,7 @@ class ImbSAM(SharpnessMethod):
 
     def gradients(self, objective: Objective) -> tuple[list[Tensor], Evaluation]:
         """Two forward and three backward passes. The loss reported is the clean one."""
-        return focused_gradient(
+        return partial_loss_gradient(
             objective,
             ops.convert_to_tensor(self._tail),
             self.rho,

@@ -18,6 +18,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_ccsam.checks import at_least_float32
 from keras_ccsam.typing import Tensor
 
 
@@ -207,21 +208,9 @@ def global_norm(tensors: Sequence[Tensor]) -> Tensor:
     return ops.sqrt(sum(ops.sum(ops.square(at_least_float32(t))) for t in tensors))
 
 
-def at_least_float32(tensor: Tensor) -> Tensor:
-    """The tensor in float32, or in float64 where it is that wide."""
-    narrow = keras.backend.standardize_dtype(tensor.dtype) != "float64"
-    return ops.cast(tensor, "float32") if narrow else tensor
-
-
 def ascend(values: Sequence[Tensor], directions: Sequence[Tensor], step: Tensor) -> list[Tensor]:
     """values + step * directions, each in its own type."""
     return [
         value + ops.cast(step, value.dtype) * ops.cast(direction, value.dtype)
         for value, direction in zip(values, directions, strict=True)
     ]
-
-
-def require(condition: bool, name: str, value: object, expected: str) -> None:
-    """Raises the ValueError of a hyper-parameter outside its range."""
-    if not condition:
-        raise ValueError(f"`{name}` must be {expected}. Received: {name}={value!r}")

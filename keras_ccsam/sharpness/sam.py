@@ -18,14 +18,9 @@ from typing import Any
 import keras
 
 from keras_ccsam import backend
+from keras_ccsam.checks import require
 from keras_ccsam.sharpness.ascent import worst_point
-from keras_ccsam.sharpness.method import (
-    Evaluation,
-    Objective,
-    SharpnessMethod,
-    hyper_parameter,
-    require,
-)
+from keras_ccsam.sharpness.method import Evaluation, Objective, SharpnessMethod, hyper_parameter
 from keras_ccsam.typing import Tensor
 
 

@@ -18,14 +18,14 @@ from keras import ops
 
 from keras_ccsam import backend
 from keras_ccsam.layers.walk import all_layers
-from keras_ccsam.training.retraining_model import RetrainingModel
 from keras_ccsam.typing import Tensor
 
 
 def batch_norms(model: Any) -> list[keras.layers.BatchNormalization]:
     """The BatchNorm layers whose statistics a training step of the model updates.
 
-    Frozen layers are left out, and so is the frozen backbone of a `RetrainingModel`.
+    Frozen layers are left out, and so is what a model runs in inference mode while it trains: one
+    that does names the rest as `part_in_training`.
 
     Args:
         model: a built model or layer.
@@ -33,8 +33,7 @@ def batch_norms(model: Any) -> list[keras.layers.BatchNormalization]:
     Raises:
         ValueError: if one of them uses batch renormalisation, which keeps other statistics.
     """
-    frozen = isinstance(model, RetrainingModel) and model.batch_norm == "frozen"
-    found = {id(layer): layer for layer in all_layers(model.head if frozen else model)}
+    found = {id(layer): layer for layer in all_layers(getattr(model, "part_in_training", model))}
     norms = [
         layer
         for layer in found.values()

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from keras_ccsam.sharpness.class_conditional import ClassConditional
+from keras_ccsam.sharpness.class_conditional.method import ClassConditional
 from keras_ccsam.training.model import SharpnessAwareModel
 from keras_ccsam.training.split import split_classifier
 

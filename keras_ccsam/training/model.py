@@ -9,14 +9,14 @@ from keras import ops
 
 from keras_ccsam import backend
 from keras_ccsam.heads import DenseClosedForm, closed_form
+from keras_ccsam.m2m.translation import MajorToMinor
 from keras_ccsam.sharpness.erm import ERM
 from keras_ccsam.sharpness.method import SharpnessMethod
 from keras_ccsam.training import step
-from keras_ccsam.training.independence import Coupling, coupling
+from keras_ccsam.training.coupling import Coupling, coupling
 from keras_ccsam.training.label_check import check_labels
 from keras_ccsam.training.sample_loss import SampleLoss, check_head, resolve_loss
 from keras_ccsam.training.targets import dominant_labels, is_mixed
-from keras_ccsam.training.translation import MajorToMinor
 from keras_ccsam.typing import Tensor
 
 _PROBABILITIES = ("softmax", "sigmoid")
@@ -274,7 +274,7 @@ class SharpnessAwareModel(keras.Model):
         Raises:
             ValueError: if the backbone is not a functional or sequential model.
         """
-        from keras_ccsam.training.plain import plain_model
+        from keras_ccsam.training.export import plain_model
 
         return plain_model(self)
 

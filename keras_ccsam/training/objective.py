@@ -13,7 +13,8 @@ import keras
 from keras import ops
 
 from keras_ccsam import backend
-from keras_ccsam.sharpness.method import Evaluation, Outputs, at_least_float32
+from keras_ccsam.checks import at_least_float32
+from keras_ccsam.sharpness.method import Evaluation, Outputs
 from keras_ccsam.training.clean_pass import clean_pass_with_statistics
 from keras_ccsam.training.sample_loss import SampleLoss
 from keras_ccsam.training.samples import BatchSamples

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_ccsam.analysis import figures, plots
-from keras_ccsam.analysis.series import epoch_series
+from keras_ccsam.analysis import plots
+from keras_ccsam.analysis.plots import canvas
+from keras_ccsam.analysis.plots.series import epoch_series
 from keras_ccsam.metrics import Report
 
 RECORDS = [
@@ -21,13 +22,13 @@ RECORDS = [
 def drawn(monkeypatch):
     """The figures that are saved, as matplotlib objects."""
     kept = []
-    save = figures.save
+    save = canvas.save
 
     def keep(made, path):
         kept.append(made)
         return save(made, path)
 
-    monkeypatch.setattr(plots, "save", keep)
+    monkeypatch.setattr(canvas, "save", keep)
     return kept
 
 

@@ -100,7 +100,7 @@ def test_a_second_stage_averages_its_head_alone(data, augment):
     model.fit(train, epochs=1, verbose=0)
     backbone = as_numpy(model.backbone.variables)
     averaging = WeightAveraging(train, start=1)
-    cc.training.retrain_classifier(
+    cc.second_stage.retrain_classifier(
         model, train, epochs=3, augment=augment, callbacks=[record, averaging]
     )
     assert averaging.count == 2 and len(averaging.average) == 2

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_ccsam import recipes, training
+from keras_ccsam import recipes, second_stage
 from keras_ccsam.metrics.evaluation import evaluate
 from keras_ccsam.runs import parts
 from keras_ccsam.runs.stage_callbacks import apply_posthoc, averaging, stage1_callbacks
@@ -79,7 +79,7 @@ def test_it_learns(name):
     head = np.concatenate([ops.convert_to_numpy(w).ravel() for w in model.head.weights])
     if recipe.stage2 is not None:
         plain = batches.with_options(mixup=0.0, epochs=recipe.stage2.epochs, deferred_sampler=None)
-        training.retrain_classifier(
+        second_stage.retrain_classifier(
             model,
             plain,
             **parts.retraining_options(recipe, recipe.stage2, plain),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_ccsam.data.augment import Crop, Cutout, Flip, resolve
+from keras_ccsam.data.batches.augment import Crop, Cutout, Flip, resolve
 
 
 def generator(seed=0):

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import keras_ccsam.data as ccdata
-from keras_ccsam.data.cifar import load_cifar
-from keras_ccsam.data.restricted_pickle import read_batch
+from keras_ccsam.data.sources.cifar import load_cifar
+from keras_ccsam.data.sources.restricted_pickle import read_batch
 
 
 def expected_images(files, names):

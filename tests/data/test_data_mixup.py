@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_ccsam.data.mixup import mix_batch
+from keras_ccsam.data.batches.mixup import mix_batch
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from keras_ccsam.data.profiles import fitting_maximum, profile_counts
+from keras_ccsam.data.tails.profiles import fitting_maximum, profile_counts
 
 # fmt: off
 CIFAR10 = {

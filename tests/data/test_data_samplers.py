@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_ccsam.data.samplers import SAMPLERS, class_probabilities, epoch_plan
+from keras_ccsam.data.batches.samplers import SAMPLERS, class_probabilities, epoch_plan
 
 COUNTS = np.array([400, 120, 36, 9, 2])
 TOTAL = int(COUNTS.sum())

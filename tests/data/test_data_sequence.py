@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import keras_ccsam.data as ccdata
-from keras_ccsam.data.samplers import epoch_plan
-from keras_ccsam.training.retraining import check_options
+from keras_ccsam.data.batches.samplers import epoch_plan
+from keras_ccsam.second_stage.retraining import check_options
 
 
 @pytest.fixture(scope="module")

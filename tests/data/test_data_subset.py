@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_ccsam.data.subset import draw_subset, stratified_split
+from keras_ccsam.data.tails.subset import draw_subset, stratified_split
 
 COUNTS = [40, 17, 7, 3]
 

@@ -13,14 +13,14 @@ import pytest
 from click.testing import CliRunner
 from keras_ccsam_cli.main import cli
 
-from keras_ccsam import backend, recipes, runs
+from keras_ccsam import backend, comparison, recipes, reproduction, runs
 from keras_ccsam.runs import compiled_programs, experiment
 from keras_ccsam.runs.compiled_programs import kept_programs
 from keras_ccsam.runs.run_directory import PROGRAMS, require_free
 
 JAX = keras.backend.backend() == "jax"
 # The package's attribute of this name is the function.
-compare = importlib.import_module("keras_ccsam.runs.compare")
+compare = importlib.import_module("keras_ccsam.comparison.compare")
 
 
 @pytest.fixture
@@ -184,7 +184,7 @@ def test_a_comparison_and_a_reproduction_share_one_beside_them(unset, tmp_path, 
     monkeypatch.setattr(compare, "_train_missing", note)
     for call in (
         lambda: compare.compare([recipes.load("ce")], 1, tmp_path / "c", progress="none"),
-        lambda: runs.reproduce("table2", "tiny", 1, tmp_path / "r", progress="none"),
+        lambda: reproduction.reproduce("table2", "tiny", 1, tmp_path / "r", progress="none"),
     ):
         with contextlib.suppress(Reached):
             call()
@@ -208,7 +208,7 @@ def test_a_run_uses_it_from_its_first_step_on(tmp_path, monkeypatch, small):
     assert seen == [str(tmp_path / "kept") if JAX else None, own, own]
 
 
-@pytest.mark.parametrize("function", [runs.run, runs.compare, runs.reproduce])
+@pytest.mark.parametrize("function", [runs.run, comparison.compare, reproduction.reproduce])
 def test_it_is_the_default(function):
     assert inspect.signature(function).parameters["compile_cache"].default == "auto"
 
@@ -216,9 +216,9 @@ def test_it_is_the_default(function):
 @pytest.mark.parametrize(
     ("words", "function"),
     [
-        (["train", "ce"], "run"),
-        (["compare", "ce"], "compare"),
-        (["reproduce", "table2", "--scale", "tiny"], "reproduce"),
+        (["train", "ce"], (runs, "run")),
+        (["compare", "ce"], (comparison, "compare")),
+        (["reproduce", "table2", "--scale", "tiny"], (reproduction, "reproduce")),
     ],
 )
 def test_an_option_and_a_variable_choose_it(words, function, tmp_path, monkeypatch):
@@ -228,7 +228,7 @@ def test_an_option_and_a_variable_choose_it(words, function, tmp_path, monkeypat
         given.append(compile_cache)
         raise Reached
 
-    monkeypatch.setattr(runs, function, note)
+    monkeypatch.setattr(*function, note)
     words = [*words, "--out", str(tmp_path / "out")]
     for arguments, variable in (
         (words, None),

@@ -7,7 +7,7 @@ from keras import layers, ops
 
 import keras_ccsam as cc
 from keras_ccsam.sharpness import ClassConditional
-from keras_ccsam.training.independence import coupling
+from keras_ccsam.training.coupling import coupling
 from tests.support import COUNTS, step_gradients, toy_batches
 
 

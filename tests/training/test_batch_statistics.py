@@ -95,8 +95,8 @@ def test_an_unseeded_dropout_does_not_move_the_global_generator():
 def test_which_layers(model):
     norm = model.backbone.get_layer("norm")
     assert batch_norms(model) == [norm]
-    frozen = cc.training.RetrainingModel(model.backbone, model.head)
-    updating = cc.training.RetrainingModel(model.backbone, model.head, batch_norm="update")
+    frozen = cc.second_stage.RetrainingModel(model.backbone, model.head)
+    updating = cc.second_stage.RetrainingModel(model.backbone, model.head, batch_norm="update")
     assert batch_norms(frozen) == [] and batch_norms(updating) == [norm]
     norm.trainable = False
     assert batch_norms(model) == []

@@ -14,12 +14,12 @@ from keras_ccsam.sharpness import (
     ClassConditional,
     GradientNorm,
     ascent,
-    class_conditional,
-    class_loop,
-    focused,
     gaussian,
     imbsam,
+    partial_loss,
 )
+from keras_ccsam.sharpness.class_conditional import class_loop
+from keras_ccsam.sharpness.class_conditional import method as class_conditional
 from tests.sharpness import test_gaussian, test_sam_variants
 from tests.support import vector
 from tests.training.test_vectors import (
@@ -150,7 +150,7 @@ def no_ascent(monkeypatch):
 
 
 def every_sample_its_neighbours_way(monkeypatch):
-    from keras_ccsam.sharpness import class_routes
+    from keras_ccsam.sharpness.class_conditional import class_routes
 
     take = class_routes._Rows.take
     monkeypatch.setattr(
@@ -183,9 +183,9 @@ def forgotten_loss_scale(monkeypatch):
 
 
 def forgotten_weight(monkeypatch):
-    original = focused.focused_gradient
+    original = partial_loss.partial_loss_gradient
     monkeypatch.setattr(
-        imbsam, "focused_gradient", lambda *args, weight, **kwargs: original(*args, **kwargs)
+        imbsam, "partial_loss_gradient", lambda *args, weight, **kwargs: original(*args, **kwargs)
     )
 
 
@@ -195,7 +195,9 @@ def all_classes_alike(monkeypatch):
 
 def not_adaptive(monkeypatch):
     original = ascent.worst_point
-    monkeypatch.setattr(focused, "worst_point", lambda v, g, rho, adaptive: original(v, g, rho))
+    monkeypatch.setattr(
+        partial_loss, "worst_point", lambda v, g, rho, adaptive: original(v, g, rho)
+    )
 
 
 def seed_not_kept(monkeypatch):

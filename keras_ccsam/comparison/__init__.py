@@ -1,0 +1,4 @@
+"""Several recipes over several seeds, in one table."""
+
+from keras_ccsam.comparison.compare import compare as compare
+from keras_ccsam.comparison.comparison import Comparison as Comparison

@@ -1,0 +1,1 @@
+"""How batches are made: samplers, augmentation, mixup, and the sequence that Keras reads."""

@@ -1,0 +1,127 @@
+"""Augmentations of a batch of images, vectorised in NumPy.
+
+Each is a small frozen object, called with a batch (B, H, W, C) and a random generator; it returns a
+batch of the same shape and type and leaves its input alone. Everything random is drawn per image.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from keras_ccsam.data.sources.source import Images
+
+Augmentation = Callable[[Images, np.random.Generator], Images]
+
+
+@dataclass(frozen=True)
+class Crop:
+    """Pads with zeros on all sides and cuts the original size out at a random place.
+
+    Attributes:
+        padding: pixels on each side; `None` is an eighth of the height, at least 1 (4 for 32 x 32,
+            the recipe of He et al. 2016).
+    """
+
+    padding: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.padding is not None and self.padding < 0:
+            raise ValueError(f"padding must be at least 0. Received: padding={self.padding}")
+
+    def __call__(self, x: Images, rng: np.random.Generator) -> Images:
+        """Returns one crop of each image."""
+        batch, height, width, channels = x.shape
+        pad = max(1, height // 8) if self.padding is None else self.padding
+        padded = np.zeros((batch, height + 2 * pad, width + 2 * pad, channels), dtype=x.dtype)
+        padded[:, pad : pad + height, pad : pad + width] = x
+        # With a row's pixels and channels in one axis, a crop is `height` contiguous pieces.
+        rows = padded.reshape(batch, height + 2 * pad, -1)
+        windows = sliding_window_view(rows, (height, width * channels), axis=(1, 2))
+        top, left = rng.integers(0, 2 * pad + 1, size=(2, batch))
+        cropped: Images = windows[np.arange(batch), top, left * channels]
+        return cropped.reshape(x.shape)
+
+
+@dataclass(frozen=True)
+class Flip:
+    """Mirrors each image left to right with probability 1/2."""
+
+    def __call__(self, x: Images, rng: np.random.Generator) -> Images:
+        """Returns the images, about half of them mirrored."""
+        flipped = rng.random(len(x)) < 0.5
+        x = x.copy()
+        x[flipped] = x[flipped, :, ::-1]
+        return x
+
+
+@dataclass(frozen=True)
+class Cutout:
+    """Blanks a square around a random pixel; it may stick out (DeVries and Taylor 2017).
+
+    Attributes:
+        size: side of the square in pixels; `None` is half the height (16 for 32 x 32).
+        fill: value put there. 0 is black, as in the long-tailed codebases that cut before they
+            normalise.
+    """
+
+    size: int | None = None
+    fill: float = 0
+
+    def __post_init__(self) -> None:
+        if self.size is not None and self.size < 1:
+            raise ValueError(f"size must be at least 1. Received: size={self.size}")
+
+    def __call__(self, x: Images, rng: np.random.Generator) -> Images:
+        """Returns the images, each with a hole."""
+        batch, height, width, _ = x.shape
+        size = max(1, height // 2) if self.size is None else self.size
+        in_rows = _span(rng.integers(0, height, size=(batch, 1)), size, height)
+        in_columns = _span(rng.integers(0, width, size=(batch, 1)), size, width)
+        x = x.copy()
+        x[in_rows[:, :, np.newaxis] & in_columns[:, np.newaxis, :]] = self.fill
+        return x
+
+
+def _span(centre: NDArray[np.int64], size: int, extent: int) -> NDArray[np.bool_]:
+    """Which of `extent` positions lie in [centre - size // 2, centre - size // 2 + size)."""
+    first = centre - size // 2
+    position = np.arange(extent)
+    return (position >= first) & (position < first + size)
+
+
+_BY_NAME: dict[str, Augmentation] = {"crop": Crop(), "flip": Flip(), "cutout": Cutout()}
+AUGMENTATIONS: tuple[str, ...] = tuple(_BY_NAME)
+
+
+def resolve(
+    augment: str | Sequence[str | Augmentation], default: Sequence[str]
+) -> tuple[Augmentation, ...]:
+    """Turns names into augmentations.
+
+    Args:
+        augment: `"default"`, or a sequence of names and augmentations.
+        default: the names that `"default"` stands for.
+
+    Raises:
+        ValueError: if a name is unknown.
+    """
+    if isinstance(augment, str):
+        if augment != "default":
+            raise ValueError(
+                f"augment must be 'default' or a sequence of names from {AUGMENTATIONS}. "
+                f"Received: augment={augment!r}"
+            )
+        augment = default
+    resolved = []
+    for entry in augment:
+        step = _BY_NAME.get(entry) if isinstance(entry, str) else entry
+        if step is None or not callable(step):
+            raise ValueError(
+                f"An augmentation is one of {AUGMENTATIONS} or a callable (images, generator) -> "
+                f"images. Received: augment={entry!r}"
+            )
+        resolved.append(step)
+    return tuple(resolved)

@@ -1,0 +1,314 @@
+"""`BatchSequence`: the batches of a data set as a `keras.utils.PyDataset`."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import threading
+from typing import Any, Literal, Protocol
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_ccsam.data.batches.augment import Augmentation, resolve
+from keras_ccsam.data.batches.mixup import MixedLabels, mix_batch
+from keras_ccsam.data.batches.prefetch import Prefetcher
+from keras_ccsam.data.batches.samplers import Sampler, check_sampler, epoch_plan
+from keras_ccsam.data.sources.source import Images, Labels
+from keras_ccsam.data.tails.subset import check_seed
+
+Split = Literal["train", "validation", "test"]
+Batch = tuple[Images, Labels | MixedLabels]
+
+
+class LabelledParts(Protocol):
+    """What batches are made of: a data set of several parts, such as `LongTailedData`."""
+
+    @property
+    def name(self) -> str:
+        """Of the data set."""
+        ...
+
+    @property
+    def class_counts(self) -> tuple[int, ...]:
+        """Images of each class in the training part."""
+        ...
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        ...
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """One name per class."""
+        ...
+
+    def split_arrays(self, split: Split) -> tuple[Images, Labels]:
+        """Images and labels of a part."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchOptions:
+    """How batches are made; `LongTailedData.batches` explains each option."""
+
+    batch_size: int = 128
+    sampler: Sampler | Literal["default"] = "default"
+    augment: str | tuple[str | Augmentation, ...] = "default"
+    mixup: float = 0.0
+    seed: int = 0
+    drop_remainder: bool = False
+    workers: int = 1
+    epochs: int | None = None
+    images_per_class: int = 1
+    replica: int = 0
+    replicas: int = 1
+    deferred_sampler: Sampler | None = None
+    deferred_from: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "images_per_class", "workers", "replicas"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+                raise ValueError(
+                    f"{name} must be an integer of at least 1. Received: {name}={value!r}"
+                )
+        is_number = isinstance(self.mixup, int | float) and not isinstance(self.mixup, bool)
+        if not (is_number and math.isfinite(self.mixup) and self.mixup >= 0):
+            raise ValueError(
+                "mixup is the alpha of a Beta distribution: a number of at least 0 (0: no mixup). "
+                f"Received: mixup={self.mixup!r}"
+            )
+        check_seed(self.seed)
+        if self.sampler != "default":
+            check_sampler(self.sampler, self.epochs)
+        self._check_deferred()
+        if not 0 <= self.replica < self.replicas:
+            raise ValueError(
+                f"replica must be from 0 to {self.replicas - 1}. Received: replica={self.replica}"
+            )
+
+    def _check_deferred(self) -> None:
+        first = self.deferred_from
+        if isinstance(first, bool) or not isinstance(first, int | np.integer) or first < 0:
+            raise ValueError(
+                "deferred_from must be an epoch, an integer of at least 0. "
+                f"Received: deferred_from={first!r}"
+            )
+        if self.deferred_sampler is not None:
+            check_sampler(self.deferred_sampler, self.epochs)
+        elif first:
+            raise ValueError(
+                "deferred_from is the first epoch of deferred_sampler, which must be named. "
+                f"Received: deferred_from={first} without deferred_sampler"
+            )
+
+    def sampler_at(self, epoch: int, default: Sampler) -> Sampler:
+        """The sampler of an epoch; `default` is what `"default"` stands for."""
+        if self.deferred_sampler is not None and epoch >= self.deferred_from:
+            return self.deferred_sampler
+        return default if self.sampler == "default" else self.sampler
+
+
+class BatchSequence(keras.utils.PyDataset):
+    """Batches of one part of a data set.
+
+    A batch is ``(x, y)``: images (B, H, W, C), uint8 in 0..255 unless the user's own are floats,
+    and classes (B,) int32. With mixup the images are float32 and the labels a dictionary
+    (`mixup.MixedLabels`). The batch of a step is a pure function of (seed, epoch, step): it depends
+    neither on threads nor on what was read before.
+
+    The epoch is set by `set_epoch`; the trainer of this package does so. Under a plain Keras `fit`
+    it advances by itself each time all batches were read.
+
+    `LongTailedData.train`, `.validation`, `.test` and `.batches` make these.
+
+    Args:
+        data: the data set.
+        split: `"train"`, `"validation"` or `"test"`.
+        options: how batches are made.
+
+    Raises:
+        ValueError: if the part does not exist, an option is not valid, or no batch is left.
+    """
+
+    def __init__(
+        self,
+        data: LabelledParts,
+        split: Split = "train",
+        options: BatchOptions | None = None,
+    ) -> None:
+        # One Keras worker, always: the threads are our own (see `prefetch`).
+        super().__init__(workers=1, use_multiprocessing=False)
+        options = BatchOptions() if options is None else options
+        self.data = data
+        self.split = split
+        self.options = options
+        self._x, self._y = data.split_arrays(split)
+        training = split == "train"
+        self._default_sampler: Sampler = "instance" if training else "sequential"
+        colour = tuple(self._x.shape[1:]) == (32, 32, 3)
+        self._augment = resolve(options.augment, ("crop", "flip") if training and colour else ())
+        self._epoch = 0
+        self._plan: tuple[int, NDArray[np.int64]] | None = None
+        self._lock = threading.Lock()
+        self._running = self._finished = False
+        if len(self) == 0:
+            raise ValueError(
+                f"No batch is left: the {split} part has {len(self._y)} images. Received: "
+                f"batch_size={options.batch_size}, drop_remainder={options.drop_remainder}, "
+                f"replicas={options.replicas}"
+            )
+        self._prefetcher: Prefetcher[Batch] | None = None
+        if options.workers > 1:
+            self._prefetcher = Prefetcher(self._batch, options.workers)
+
+    @property
+    def batch_size(self) -> int:
+        """Images of a full batch."""
+        return self.options.batch_size
+
+    @property
+    def class_counts(self) -> tuple[int, ...]:
+        """Images of each class in the *training* part, whatever the split.
+
+        They define the groups (many, medium, few) that a test set is judged by.
+        """
+        return self.data.class_counts
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return self.data.num_classes
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """One name a class."""
+        return self.data.class_names
+
+    @property
+    def num_images(self) -> int:
+        """Images of this part."""
+        return len(self._y)
+
+    @property
+    def epoch(self) -> int:
+        """The epoch whose batches are handed out, counted from 0."""
+        return self._epoch
+
+    def set_epoch(self, epoch: int) -> None:
+        """Chooses the epoch; call it before the epoch's first batch.
+
+        Args:
+            epoch: counted from 0.
+
+        Raises:
+            ValueError: if it is negative.
+        """
+        if epoch < 0:
+            raise ValueError(f"epoch must be at least 0. Received: epoch={epoch}")
+        with self._lock:
+            self._epoch = int(epoch)
+            self._finished = False
+
+    def with_options(self, **changes: Any) -> BatchSequence:
+        """The same part of the same data with other options, at epoch 0.
+
+        Args:
+            **changes: any argument of `LongTailedData.batches` but `split`.
+
+        Raises:
+            ValueError: if an option is unknown or not valid.
+        """
+        known = [field.name for field in dataclasses.fields(BatchOptions)]
+        for name in changes:
+            if name not in known:
+                raise ValueError(f"Options are {', '.join(known)}. Received: {name}=")
+        augment = changes.get("augment", "default")
+        if not isinstance(augment, str):
+            changes["augment"] = tuple(augment)
+        return BatchSequence(self.data, self.split, dataclasses.replace(self.options, **changes))
+
+    def rows(self, step: int) -> NDArray[np.int64]:
+        """The rows of `arrays()` that step `step` of the current epoch draws."""
+        position = step * self.options.replicas + self.options.replica
+        first = position * self.options.batch_size
+        return self._rows(self._epoch)[first : first + self.options.batch_size]
+
+    def arrays(self) -> tuple[Images, Labels]:
+        """All images and labels of the part: unaugmented, in order, not copied."""
+        return self._x, self._y
+
+    def __len__(self) -> int:
+        """Batches of an epoch; each of several replicas has the same number."""
+        size = self.options.batch_size
+        count = len(self._y) // size if self.options.drop_remainder else -(-len(self._y) // size)
+        return count // self.options.replicas
+
+    def __getitem__(self, index: int) -> Batch:
+        """The batch of step `index` of the current epoch."""
+        steps = len(self)
+        step = index + steps if index < 0 else index
+        if not 0 <= step < steps:
+            raise IndexError(f"There are {steps} batches. Received: index={index}")
+        with self._lock:
+            epoch = self._epoch
+            self._finished |= step == steps - 1
+        if self._prefetcher is None:
+            return self._batch(epoch, step)
+        return self._prefetcher.get(epoch, step, steps)
+
+    def on_epoch_begin(self) -> None:
+        """Called by Keras before an epoch."""
+        with self._lock:
+            self._running = True
+
+    def on_epoch_end(self) -> None:
+        """Called by Keras after an epoch: moves on if it was read to its end.
+
+        Keras also calls this after reading a batch or two to learn their shapes, and once more
+        before a later `fit`; these do not count.
+        """
+        with self._lock:
+            if self._running and self._finished:
+                self._epoch += 1
+            self._running = self._finished = False
+
+    def _batch(self, epoch: int, step: int) -> Batch:
+        options = self.options
+        position = step * options.replicas + options.replica
+        first = position * options.batch_size
+        rows = self._rows(epoch)[first : first + options.batch_size]
+        x, y = self._x[rows], self._y[rows]
+        if not self._augment and not options.mixup:
+            return x, y
+        rng = np.random.default_rng(np.random.SeedSequence((options.seed, epoch, position)))
+        for augment in self._augment:
+            x = augment(x, rng)
+        if options.mixup:
+            return mix_batch(x, y, options.mixup, rng)
+        return x, y
+
+    def _rows(self, epoch: int) -> NDArray[np.int64]:
+        plan = self._plan  # read once: another thread may replace it
+        if plan is None or plan[0] != epoch:
+            rows = epoch_plan(
+                self.options.sampler_at(epoch, self._default_sampler),
+                self._y,
+                seed=self.options.seed,
+                epoch=epoch,
+                epochs=self.options.epochs,
+                images_per_class=self.options.images_per_class,
+            )
+            plan = (epoch, rows)
+            self._plan = plan
+        return plan[1]
+
+    def __repr__(self) -> str:
+        sampler = self.options.sampler_at(self._epoch, self._default_sampler)
+        return (
+            f"BatchSequence({self.data.name!r}, {self.split!r}, batches={len(self)}, "
+            f"batch_size={self.batch_size}, sampler={sampler!r}, epoch={self._epoch})"
+        )

@@ -1,0 +1,96 @@
+"""From a whole source to long-tailed data: profile, draw, validation split."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from keras_ccsam.data.long_tailed import LongTailedData
+from keras_ccsam.data.sources.array_checks import check_all_present
+from keras_ccsam.data.sources.source import Source
+from keras_ccsam.data.tails.profiles import Profile, check_profile, fitting_maximum, profile_counts
+from keras_ccsam.data.tails.subset import (
+    Protocol,
+    check_fraction,
+    check_protocol,
+    check_seed,
+    draw_subset,
+    stratified_split,
+)
+
+_VALIDATION_STREAM = 2
+
+
+def cut(
+    source: Source,
+    *,
+    imbalance_ratio: float | None,
+    profile: Profile,
+    protocol: Protocol,
+    seed: int,
+    validation_fraction: float,
+    fit_head: bool = False,
+) -> LongTailedData:
+    """Cuts a source to a long-tailed profile and splits validation off.
+
+    Args:
+        source: all images.
+        imbalance_ratio: n_max / n_min; `None` keeps every image.
+        profile: `"exponential"` or `"step"`.
+        protocol: which images are kept (`subset.draw_subset`).
+        seed: of the protocol `"seeded"` and of the validation split.
+        validation_fraction: share of each class for validation, in [0, 1).
+        fit_head: take the largest head that every class can fill, for roughly balanced sources.
+            Otherwise the head is the source's largest class, as the published profiles have it.
+
+    Raises:
+        ValueError: if an argument is not valid or a class has too few images.
+    """
+    check_profile(profile)
+    check_protocol(protocol)
+    check_seed(seed)
+    check_fraction("validation_fraction", validation_fraction)
+    check_all_present(source.y_train, source.class_names)
+    available = source.available
+    rows = np.arange(len(source.y_train), dtype=np.int64)
+    if imbalance_ratio is not None:
+        n_max = fitting_maximum(available, imbalance_ratio, profile) if fit_head else max(available)
+        counts = profile_counts(n_max, len(available), imbalance_ratio, profile)
+        _check_enough(source, counts, imbalance_ratio)
+        # A file that already is such a draw lists it in order, and the draws are nested.
+        order: Protocol = "first_n" if source.drawn and protocol == "ldam" else protocol
+        rows = draw_subset(source.y_train, counts, order, seed)
+    labels = source.y_train[rows]
+    kept, held = stratified_split(labels, validation_fraction, seed, _VALIDATION_STREAM)
+    has_validation = validation_fraction > 0
+    as_it_is = imbalance_ratio is None and not has_validation  # then no second copy is made
+    return LongTailedData(
+        name=source.name,
+        x_train=source.x_train if as_it_is else source.x_train[rows[kept]],
+        y_train=labels[kept],
+        x_validation=source.x_train[rows[held]] if has_validation else None,
+        y_validation=labels[held] if has_validation else None,
+        x_test=source.x_test,
+        y_test=source.y_test,
+        class_names=source.class_names,
+        train_indices=source.positions[rows[kept]],
+        validation_indices=source.positions[rows[held]],
+        source=source.origin,
+        licence=source.licence,
+        settings={
+            "imbalance_ratio": imbalance_ratio,
+            "profile": profile,
+            "protocol": protocol,
+            "seed": seed,
+            "validation_fraction": validation_fraction,
+        },
+    )
+
+
+def _check_enough(source: Source, counts: Sequence[int], imbalance_ratio: float) -> None:
+    for label, (has, wants) in enumerate(zip(source.available, counts, strict=True)):
+        if has < wants:
+            raise ValueError(
+                f"Class {label} ({source.class_names[label]}) of {source.origin} has {has} images "
+                f"and the profile wants {wants}: give the full training set, or a larger ratio. "
+                f"Received: imbalance_ratio={imbalance_ratio}"
+            )

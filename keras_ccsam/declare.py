@@ -1,0 +1,190 @@
+"""How a part declares itself: its options stand once, on its constructor.
+
+A part is whatever a recipe can name: a sharpness method, a loss, a head, a backbone, a source of
+data, an augmentation, what follows training. Its options are the constructor's arguments that carry
+a pydantic `Field`:
+
+    @part("sharpness", "gsam", limit=Limit("sam", alpha=0.0))
+    class GSAM(SharpnessMethod):
+        def __init__(
+            self,
+            rho: Annotated[float, Field(ge=0, description="radius (paper: 0.05)"), VARIABLE] = 0.05,
+            alpha: Annotated[float, Field(ge=0, description="of the gap"), VARIABLE] = 0.2,
+        ) -> None:
+            super().__init__(rho=rho, alpha=alpha)
+
+From this follow the table of a recipe, its defaults, the checks of the constructor and their
+errors, what is saved, and the reference page. An argument without a `Field` is none of the user's:
+the run gives it (`class_counts`), or Keras does (`name`, `dtype`).
+"""
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal, TypeVar
+
+import keras
+from pydantic import BaseModel, ConfigDict, create_model
+
+from keras_ccsam.checks import did_you_mean
+from keras_ccsam.options import Option, options
+
+T = TypeVar("T", bound=Callable[..., Any])
+
+KINDS = {
+    "sharpness": "how a step's gradient is formed",
+    "loss": "of a sample",
+    "head": "the classifier on the features",
+    "backbone": "the network from images to features",
+    "data": "which images",
+    "augmentation": "what is done to an image before each use",
+    "posthoc": "what is done to a trained model without training",
+}
+
+
+class Table(BaseModel):
+    """A closed table: an unknown key is an error, and a value never changes after validation."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, arbitrary_types_allowed=True
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Limit:
+    """Where a part becomes another one, which the contract suite holds it to.
+
+    Attributes:
+        other: the part's name that it then equals.
+        options: at which values of its own.
+        tolerance: of the weights after some steps.
+    """
+
+    other: str
+    options: Mapping[str, Any]
+    tolerance: float
+
+    def __init__(self, other: str, *, tolerance: float = 1e-6, **options: Any) -> None:
+        object.__setattr__(self, "other", other)
+        object.__setattr__(self, "options", MappingProxyType(options))
+        object.__setattr__(self, "tolerance", tolerance)
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A part as it was declared.
+
+    Attributes:
+        kind: one of `KINDS`.
+        name: what recipes call it.
+        make: its class, or the function that makes it.
+        limit: where it becomes another part; None where it says none.
+        trials: further options with which the contract suite is to run over it, each as a mapping.
+    """
+
+    kind: str
+    name: str
+    make: Callable[..., Any]
+    limit: Limit | None = None
+    trials: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def options(self) -> Mapping[str, Option]:
+        """Its options by name, in the constructor's order."""
+        return options(self.make)
+
+    @property
+    def summary(self) -> str:
+        """The first line of its docstring."""
+        return (inspect.getdoc(self.make) or "").partition("\n")[0]
+
+    def build(self, values: Mapping[str, Any], **given: Any) -> Any:
+        """Makes the part.
+
+        Args:
+            values: options.
+            **given: what the run knows, such as `class_counts`; taken where there is such an
+                argument.
+        """
+        known = inspect.signature(self.make).parameters
+        return self.make(**{k: v for k, v in given.items() if k in known}, **values)
+
+
+_PARTS: dict[str, dict[str, Part]] = {kind: {} for kind in KINDS}
+
+
+def part(
+    kind: str,
+    name: str,
+    *,
+    limit: Limit | None = None,
+    trials: tuple[Mapping[str, Any], ...] = (),
+) -> Callable[[T], T]:
+    """Declares a class or a function as a part, and registers a class for `keras.saving`.
+
+    Args:
+        kind: one of `KINDS`.
+        name: what recipes call it.
+        limit: where it becomes another part of its kind.
+        trials: see `Part`.
+
+    Raises:
+        ValueError: for another kind, or a name that another part has.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"`kind` must be one of {', '.join(KINDS)}. Received: kind={kind!r}")
+
+    def declared(made: T) -> T:
+        there = _PARTS[kind].get(name)
+        if there is not None and _place(there.make) != _place(made):
+            raise ValueError(
+                f"{_place(there.make)} is the {kind} of that name already. Received: name={name!r}"
+            )
+        if inspect.isclass(made) and hasattr(made, "get_config"):
+            package = made.__module__.partition(".")[0]
+            made = keras.saving.register_keras_serializable(package=package)(made)
+        _PARTS[kind][name] = Part(kind, name, made, limit, trials)
+        return made
+
+    return declared
+
+
+def parts(kind: str) -> Mapping[str, Part]:
+    """The parts of a kind by name, in the order in which they were declared."""
+    return MappingProxyType(_PARTS[kind])
+
+
+def find(kind: str, name: str) -> Part:
+    """A declared part.
+
+    Raises:
+        ValueError: if there is none of that name, with the closest one.
+    """
+    found = _PARTS[kind].get(name)
+    if found is None:
+        raise ValueError(
+            f"There is no {kind} of that name{did_you_mean(name, _PARTS[kind])} "
+            f"(known: {', '.join(_PARTS[kind])}). Received: name={name!r}"
+        )
+    return found
+
+
+@functools.cache
+def table(made: Part) -> type[Table]:
+    """The table of a recipe that chooses a part: its `name` and its options."""
+    fields: dict[str, Any] = {
+        option.name: (
+            option.kind,
+            ... if option.default is inspect.Parameter.empty else option.default,
+        )
+        for option in made.options.values()
+    }
+    name = getattr(made.make, "__name__", made.name)
+    fields = {"name": (Literal[made.name], made.name), **fields}
+    return create_model(name, __base__=Table, __doc__=made.summary, **fields)
+
+
+def _place(made: Any) -> str:
+    return f"{made.__module__}:{getattr(made, '__qualname__', made)}"

@@ -1,0 +1,48 @@
+"""When M2m's translation begins."""
+
+from typing import Any
+
+import keras
+
+from keras_ccsam.schedules.start import check_start, first_epoch
+
+
+class StartTranslation(keras.callbacks.Callback):
+    """Switches the model's translation on at an epoch, and off before it.
+
+    The epoch's number alone decides, so a resumed `fit` (`initial_epoch`) goes on as it was. The
+    batches are to be drawn with weight 1/n from the same epoch on: `deferred_sampler` and
+    `deferred_from` of `LongTailedData.batches`.
+
+    Args:
+        start: the first epoch that translates: a whole number counted from 0, or a share of all
+            epochs in (0, 1), rounded down. 0.8 by default: epoch 160 of 200, the paper's.
+
+    Raises:
+        ValueError: for another `start`; when `fit` begins, for a model without a translation, or a
+            `start` beyond the last epoch.
+
+    Example:
+        >>> model = SharpnessAwareModel(backbone, head, translation=MajorToMinor(helper, counts))
+        >>> model.compile("sgd", "sparse_categorical_crossentropy")
+        >>> model.fit(batches, epochs=200, callbacks=[StartTranslation(160)])
+    """
+
+    def __init__(self, start: float = 0.8) -> None:
+        super().__init__()
+        check_start(start)
+        self.start = start
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Refuses a model that has nothing to start."""
+        if getattr(self.model, "translation", None) is None:
+            raise ValueError(
+                "StartTranslation needs a model with a translation: "
+                "SharpnessAwareModel(..., translation=MajorToMinor(...)). "
+                f"Received: model={self.model!r}"
+            )
+        self._first = first_epoch(self.start, self.params["epochs"])
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Sets the switch."""
+        self.model.translation.active.assign(float(epoch >= self._first))

@@ -1,0 +1,277 @@
+"""M2m: rare samples made of frequent ones, for the network as it is at this step.
+
+With n_k the images of class k, n_0 the largest of them, g a helper network trained before and held,
+f the network in training, and p(k, j) = 1 - beta^max(n_{y_j} - n_k, 0) for a sample j of the batch:
+
+    target   sample i of class k is left alone with probability n_k / n_0, else to be replaced
+    seed     j of the same batch with probability p(k, j) / sum_j p(k, j); none where that sum is 0
+    start    x <- clip(x_j + noise),                                     |noise| = `noise`
+    T times  x <- clip(x - step_size grad / |grad|),  grad of CE(g(x), k) + strength f_{y_j}(x)
+    accept   where softmax(g(x))_k >= gamma, with probability p(k, j); else sample i stays
+
+f_{y_j} is the raw logit of the seed's class; f and g are in inference mode. Norms are Euclidean,
+of one image each, in units of the pixels' whole range. The label is k throughout.
+
+Reference:
+    Kim, Jeong and Shin, M2m: Imbalanced Classification via Major-to-minor Translation, CVPR 2020,
+    algorithm 1 and equations 2 to 6; the defaults are those of the released CIFAR-10 command.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_ccsam import backend
+from keras_ccsam.checks import at_least_float32, check_class_counts, require
+from keras_ccsam.m2m.helper import check_helper, check_helper_fits
+from keras_ccsam.sharpness.method import hyper_parameter
+from keras_ccsam.training.targets import class_indices, is_mixed
+from keras_ccsam.typing import Tensor
+
+_TINY = 1e-30
+
+
+class _State(keras.layers.Layer):
+    """The switch and the seed: a part of the step's state, no part of the saved model.
+
+    So a model that was trained with a translation loads where there is none, and the reverse.
+    """
+
+    def __init__(self, seed: int | None) -> None:
+        super().__init__(name="translation_state", trainable=False)
+        self.active = hyper_parameter(self, "active", 1.0)
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.built = True
+
+    def save_own_variables(self, store: Any) -> None:
+        """Stores nothing."""
+
+    def load_own_variables(self, store: Any) -> None:
+        """Reads nothing."""
+
+
+class MajorToMinor:
+    """Replaces samples of rare classes by translated samples of more frequent ones.
+
+    Given to a model as `SharpnessAwareModel(..., translation=MajorToMinor(...))`, it acts on each
+    batch of `fit` before anything else does: loss, sharpness and the training metrics are those of
+    the translated batch. `evaluate` and `predict` never see it. It is on from the first step;
+    `callbacks.StartTranslation` delays it, and the method is meant to be used with batches drawn
+    with weight 1/n from then on (`deferred_sampler` of `LongTailedData.batches`).
+
+    While it is on, a step costs `steps` passes forth and back through both networks for the whole
+    batch (shapes are static; which samples are replaced is decided in the compiled step); while
+    it is off, nothing.
+
+    Args:
+        helper: g, a built Keras classifier from images to logits (B, K), trained on the same data
+            (by plain cross-entropy in the paper). It is held and always in inference mode. The
+            model neither tracks nor saves it; under JAX its weights are constants of the compiled
+            step, so train it before.
+        class_counts: the number of images of each class in the *training set*, K integers.
+        beta: how much more frequent a seed's class must be, in [0, 1). 0.999 by default: p is
+            0.63 at 1000 images more; 0 takes any more frequent class. (Eq. 5.)
+        gamma: the helper's confidence in the new class from which on a translation is accepted, in
+            [0, 1]. 0.9 by default, as released for CIFAR-10; 0.99 is the code's own default.
+        strength: lambda, weight of f's logit of the seed's class, at least 0. 0.5 by default.
+        step_size: eta, length of a step, above 0; 0.1 by default.
+        steps: T, a whole number from 0 on; 10 by default.
+        noise: Euclidean length of the noise at the start, at least 0; 0.5 by default. (The
+            released code normalises it along the channels and the batch; here it is per image.)
+        pixel_range: the lowest and the highest value that a pixel can have. `step_size` and `noise`
+            are multiplied by their difference. (0, 255) by default.
+        seed: of the draws; drawn from Keras' global seed by default.
+
+    Raises:
+        ValueError: for a value outside its range, or a helper that is not built, puts out
+            probabilities, or has another number of classes or (when the model is built) another
+            shape of inputs.
+
+    Attributes:
+        active: scalar variable, 1 (the default) or 0: whether a step translates.
+    """
+
+    active: keras.Variable
+
+    def __init__(
+        self,
+        helper: Any,
+        class_counts: Sequence[int],
+        beta: float = 0.999,
+        gamma: float = 0.9,
+        strength: float = 0.5,
+        step_size: float = 0.1,
+        steps: int = 10,
+        noise: float = 0.5,
+        pixel_range: tuple[float, float] = (0.0, 255.0),
+        *,
+        seed: int | None = None,
+    ) -> None:
+        self.class_counts = check_class_counts(class_counts)
+        require(0 <= beta < 1, "beta", beta, "at least 0 and below 1")
+        require(0 <= gamma <= 1, "gamma", gamma, "a probability")
+        require(0 <= strength < math.inf, "strength", strength, "a number of at least 0")
+        require(0 < step_size < math.inf, "step_size", step_size, "a number above 0")
+        whole = isinstance(steps, int | np.integer) and not isinstance(steps, bool)
+        require(whole and steps >= 0, "steps", steps, "a whole number from 0 on")
+        require(0 <= noise < math.inf, "noise", noise, "a number of at least 0")
+        low, high = pixel_range
+        require(-math.inf < low < high < math.inf, "pixel_range", pixel_range, "(lowest, highest)")
+        check_helper(helper)
+        self.helper = helper
+        self.beta, self.gamma, self.strength = float(beta), float(gamma), float(strength)
+        self.step_size, self.steps, self.noise = float(step_size), int(steps), float(noise)
+        self.pixel_range = (float(low), float(high))
+        self.seed = seed
+
+    def build(self, model: Any) -> None:
+        """Creates `active` and the seed on `model`, which owns but does not save them."""
+        model.translation_state = _State(self.seed)
+        self.active = model.translation_state.active
+
+    def check(self, model: Any, input_shape: Any) -> None:
+        """Raises ValueError if helper, class counts and the built model do not fit together."""
+        classes = model.num_classes
+        if classes != len(self.class_counts):
+            raise ValueError(
+                f"`class_counts` must have one count a class: the head has {classes} classes. "
+                f"Received: class_counts={list(self.class_counts)}"
+            )
+        if model.activation is not None and not isinstance(model.head, keras.layers.Dense):
+            raise ValueError(
+                "A translation needs the head's logits: a Dense, or a head without an activation. "
+                f"Received: head={model.head!r}"
+            )
+        check_helper_fits(self.helper, tuple(input_shape), classes)
+
+    def translate(self, model: Any, x: Any, y: Any) -> Tensor:
+        """The batch's images, some of them replaced, in float32 (or float64 where they are).
+
+        Variables are read through the current scope; only the seed's state is assigned, and only
+        while `active` is 1.
+
+        Args:
+            model: the `SharpnessAwareModel` that `build` was called with.
+            x: images (B, ...), `y` their classes (B,) or one-hot rows (B, K).
+
+        Raises:
+            ValueError: for mixup targets, no targets, or more than one input.
+        """
+        if y is None or is_mixed(y):
+            raise ValueError(
+                "M2m takes one class a sample, and no mixup: an image is translated into one "
+                f"class. Received: y={'None' if y is None else 'mixup targets'}"
+            )
+        if keras.tree.is_nested(x):
+            raise ValueError(
+                f"M2m translates the images of a model with one input. Received: x={type(x)}"
+            )
+        images = at_least_float32(ops.convert_to_tensor(x))
+        seed = model.translation_state.seed_generator.state
+        # A branch may not leave anything in an outer scope: the seed goes in and out by value.
+        translated, after = ops.cond(
+            ops.convert_to_tensor(self.active) > 0.5,
+            lambda: self._replaced(model, images, class_indices(y)),
+            lambda: (images, ops.convert_to_tensor(seed)),
+        )
+        seed.assign(after)
+        return translated
+
+    def _replaced(self, model: Any, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """The translated batch, and the seed's state after its draws."""
+        generator = model.translation_state.seed_generator
+        state = [(v, ops.stop_gradient(v.value)) for v in _variables(self.helper, model)]
+        size, dtype = ops.shape(x)[0], x.dtype
+        with keras.StatelessScope(state) as scope:
+            marks = keras.random.uniform((size,), seed=generator, dtype=dtype)
+            choices = keras.random.uniform((size, size), seed=generator, dtype=dtype)
+            noise = keras.random.normal(ops.shape(x), seed=generator, dtype=dtype)
+            coins = keras.random.uniform((size,), seed=generator, dtype=dtype)
+            after = scope.get_current_value(generator.state)
+
+        odds = self.seed_odds(target, dtype)
+        seeds = _draw(odds, choices)
+        start = ops.take(x, seeds, axis=0) + self._pixels(self.noise) * _unit(noise)
+        made, confidence = self._translations(
+            model, state, ops.clip(start, *self.pixel_range), target, ops.take(target, seeds)
+        )
+        # A row without any seed drew one whose odds are 0: it is not accepted.
+        counts = ops.convert_to_tensor(self.class_counts, dtype)
+        marked = marks >= ops.take(counts, target) / max(self.class_counts)
+        odds = ops.take_along_axis(odds, seeds[:, None], axis=1)[:, 0]
+        accepted = ops.logical_and(confidence >= self.gamma, coins < odds)
+        replaced = ops.logical_and(marked, accepted)
+        return ops.where(_per_image(replaced, x), made, x), after
+
+    def seed_odds(self, target: Tensor, dtype: str = "float32") -> Tensor:
+        """(B, B) p(y_i, j) from classes (B,), row i; 0 where sample j is no seed for i."""
+        counts = ops.take(ops.convert_to_tensor(self.class_counts, dtype), target)
+        surplus = ops.maximum(counts[None, :] - counts[:, None], 0.0)
+        return -ops.expm1(surplus * math.log(max(self.beta, _TINY)))
+
+    def _translations(
+        self, model: Any, state: Any, x: Tensor, target: Tensor, source: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Images from `x` towards class `target` and away from `source`; g's confidence in them."""
+        sources = ops.one_hot(source, len(self.class_counts), dtype=x.dtype)
+
+        def helper_logits(x: Tensor) -> Tensor:
+            # One scope a pass: what a pass writes must not outlive the loop's body.
+            with keras.StatelessScope(state):
+                return ops.cast(self.helper(x, training=False), x.dtype)
+
+        def loss(values: list[Tensor]) -> tuple[Tensor, None]:
+            (x,) = values
+            towards = ops.sparse_categorical_crossentropy(
+                target, helper_logits(x), from_logits=True
+            )
+            with keras.StatelessScope(state):
+                away = ops.sum(ops.cast(_logits(model, x), x.dtype) * sources, axis=1)
+            # Only its direction counts; in units of the range, it does not underflow in float16.
+            return self._pixels(ops.sum(towards + self.strength * away)), None
+
+        def step(_: Tensor, x: Tensor) -> Tensor:
+            _, (gradient,) = backend.value_and_grad(loss, [x])
+            x = x - self._pixels(self.step_size) * _unit(gradient)
+            return ops.clip(x, *self.pixel_range)
+
+        x = ops.fori_loop(0, self.steps, step, x)
+        probabilities = ops.softmax(helper_logits(x), axis=-1)
+        return x, ops.take_along_axis(probabilities, target[:, None], axis=1)[:, 0]
+
+    def _pixels(self, length: Any) -> Any:
+        low, high = self.pixel_range
+        return length * (high - low)
+
+
+def _logits(model: Any, x: Tensor) -> Tensor:
+    """f's raw logits in inference mode."""
+    outputs, features = model(x, training=False, return_features=True)
+    return outputs if model.activation is None else model.head_logits(features)
+
+
+def _draw(odds: Tensor, uniform: Tensor) -> Tensor:
+    """(B,) a column of each row with probability in proportion to `odds`, by Gumbel's maximum."""
+    gumbel = -ops.log(-ops.log(ops.maximum(uniform, _TINY)))
+    scores = ops.where(odds > 0, ops.log(ops.maximum(odds, _TINY)) + gumbel, -math.inf)
+    return ops.argmax(scores, axis=1)
+
+
+def _unit(x: Tensor) -> Tensor:
+    """Each image of `x` with norm 1; 0 where it is 0."""
+    norm = ops.sqrt(ops.sum(ops.square(x), axis=tuple(range(1, len(x.shape))), keepdims=True))
+    return ops.where(norm > 0, x / ops.maximum(norm, _TINY), 0.0)
+
+
+def _per_image(mask: Tensor, x: Tensor) -> Tensor:
+    return ops.reshape(mask, (-1,) + (1,) * (len(x.shape) - 1))
+
+
+def _variables(*layers: Any) -> list[keras.Variable]:
+    """All variables, each once: the helper may share layers with the model."""
+    found = {id(v): v for layer in layers for v in layer.variables}
+    return list(found.values())

@@ -1,0 +1,153 @@
+"""The options of a part, read off its constructor: types, ranges, defaults, explanations.
+
+An option is an argument whose annotation carries a pydantic `Field` with a description:
+
+    rho: Annotated[float, Field(ge=0, description="radius (paper: 0.05)"), VARIABLE] = 0.05
+
+`checked` holds values to that; `declare.py` makes the tables of a recipe of it.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+import numpy as np
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+
+
+class _Variable:
+    """The mark of an option that a callback may change while a model trains."""
+
+    def __repr__(self) -> str:
+        return "VARIABLE"
+
+
+VARIABLE = _Variable()
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a part.
+
+    Attributes:
+        name: of the constructor's argument.
+        kind: its type, the constraints of its range included: an `Annotated` of the constructor.
+        default: its default; `inspect.Parameter.empty` where it must be given.
+        description: one line.
+        variable: whether a callback may change it.
+        expected: what is right, in words: "at least 0".
+    """
+
+    name: str
+    kind: Any
+    default: Any
+    description: str
+    variable: bool
+    expected: str
+
+    def checked(self, value: Any) -> Any:
+        """The value in the option's own type.
+
+        Raises:
+            ValueError: for one outside its range.
+        """
+        if isinstance(value, np.generic):
+            value = value.item()
+        try:
+            return _adapter(self.kind).validate_python(value)
+        except ValidationError:
+            raise ValueError(
+                f"`{self.name}` must be {self.expected}. Received: {self.name}={value!r}"
+            ) from None
+
+
+@functools.cache
+def options(make: Callable[..., Any]) -> Mapping[str, Option]:
+    """The options that a class or a function declares, by name."""
+    function = make.__init__ if inspect.isclass(make) else make
+    hints = get_type_hints(function, include_extras=True)
+    found = {}
+    for name, parameter in inspect.signature(function).parameters.items():
+        hint = hints.get(name)
+        fields = [m for m in _metadata(hint) if isinstance(m, FieldInfo)]
+        if not fields:
+            continue
+        found[name] = Option(
+            name=name,
+            kind=hint,
+            default=parameter.default,
+            description=fields[0].description or "",
+            variable=VARIABLE in _metadata(hint),
+            expected=expected(hint),
+        )
+    return MappingProxyType(found)
+
+
+def checked(make: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values in their options' own types; what is no option stays as it is.
+
+    Args:
+        make: a class; an option may be declared by any of its bases.
+        values: arguments by name.
+
+    Raises:
+        ValueError: for one outside its range.
+    """
+    known: dict[str, Option] = {}
+    for base in reversed(make.__mro__):
+        if "__init__" in vars(base):
+            known |= options(base)
+    return {k: known[k].checked(v) if k in known else v for k, v in values.items()}
+
+
+def expected(kind: Any) -> str:
+    """What is right for a type and its range, in words."""
+    inner = kind
+    while get_origin(inner) is Annotated:
+        inner = get_args(inner)[0]
+    union = [a for a in get_args(inner) if a is not type(None)]
+    if get_origin(inner) is Literal:
+        return f"one of {', '.join(map(repr, get_args(inner)))}"
+    if len(union) > 1 or (union and type(None) in get_args(inner)):
+        said = [expected(a) for a in union]
+        # A constraint of the whole union belongs to its number.
+        bounds = _bounds(kind)
+        said = [f"{w} {bounds}" if bounds and w.endswith("number") else w for w in said]
+        if type(None) in get_args(inner):
+            said.append("absent")
+        return " or ".join(said)
+    words = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+    bounds = _bounds(kind)
+    if inner is float and bounds:
+        return bounds
+    return f"{words.get(inner, 'of another type')} {bounds}".strip()
+
+
+def _bounds(kind: Any) -> str:
+    found: dict[str, Any] = {}
+    for item in _metadata(kind):
+        for constraint in item.metadata if isinstance(item, FieldInfo) else [item]:
+            for name in ("ge", "gt", "le", "lt"):
+                if getattr(constraint, name, None) is not None:
+                    found[name] = getattr(constraint, name)
+    if {"ge", "le"} <= set(found):
+        return f"between {found['ge']:g} and {found['le']:g}"
+    words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+    return " and ".join(f"{words[name]} {bound:g}" for name, bound in found.items())
+
+
+def _metadata(hint: Any) -> tuple[Any, ...]:
+    """What `Annotated` adds to a type, nested ones included."""
+    if get_origin(hint) is not Annotated:
+        return ()
+    inner, *added = get_args(hint)
+    return (*_metadata(inner), *added)
+
+
+@functools.cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind, config=ConfigDict(strict=True, allow_inf_nan=False))

@@ -1,0 +1,122 @@
+"""The tables of the CC-SAM paper's appendix, trained as comparisons and set beside the paper's."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+
+from keras_ccsam import atomic
+from keras_ccsam.comparison.compare import check_models, compare, row, run_path
+from keras_ccsam.comparison.comparison import Row
+from keras_ccsam.reproduction.plan import PlannedRow, ReproductionPlan, plan_reproduction
+from keras_ccsam.reproduction.reproduction import ReproducedRow, Reproduction
+from keras_ccsam.runs import parts
+from keras_ccsam.runs.compiled_programs import kept_programs
+from keras_ccsam.runs.progress import verbosity
+from keras_ccsam.runs.run_directory import (
+    PathLike,
+    RunDirectory,
+    write_json,
+)
+
+
+def reproduce(
+    name: str,
+    scale: str = "small",
+    seeds: Sequence[int] | int = 1,
+    out: PathLike | None = None,
+    *,
+    data_path: PathLike | None = None,
+    overrides: Sequence[str] = (),
+    progress: str = "auto",
+    compile_cache: PathLike = "auto",
+) -> Reproduction:
+    """Train the rows of a published table and set the results beside the published numbers.
+
+    Rows on the same data are one comparison (`compare`), so they share first stages. Finished runs
+    in the folder are kept, those of other tables included: give the same `out` to go on where a
+    call was interrupted, or to let the next table use what the last one trained.
+
+    Args:
+        name: `"table1"` ... `"table5"`, `"figure1"`, `"figure2"`: `recipes.tables.names()`.
+        scale: `"full"` is the paper's network and schedule, `"small"` one for a CPU on the same
+            data, `"tiny"` the embedded digits in place of CIFAR.
+        seeds: as in `compare`.
+        out: an absent or empty folder, or one of an earlier reproduction at the same scale;
+            `runs/reproduce-<scale>` by default. Gets a comparison's folder for each data set and
+            imbalance ratio, `<name>.md` and `<name>.json`.
+        data_path: where CIFAR lies: a folder with CIFAR-10 and CIFAR-100, for a table with both.
+        overrides: `"stage1.epochs=20"`, as in `recipes.load`, for every row; those of `stage2` go
+            to the recipes that have a second stage.
+        progress: as in `run`.
+        compile_cache: as in `run`; `"auto"` is beside `out`.
+
+    Returns:
+        The table. A row whose data cannot be had, or whose training failed, is in `missing` with
+        the reason; the others are there.
+
+    Raises:
+        ValueError: an unknown table, scale or key, a folder with anything else in it, a model that
+            cannot be built, or no row's data can be had. Nothing has been trained then.
+    """
+    verbosity(progress, 1)
+    chosen = plan_reproduction(name, scale, seeds, out, data_path=data_path, overrides=overrides)
+    chosen.check_folders()
+    groups = chosen.groups()
+    failed = _check_groups(chosen)
+    chosen.path.mkdir(parents=True, exist_ok=True)
+    state = {"kind": "reproduction", "scale": scale}
+    write_json(chosen.state_file, {**state, "status": "running"})
+    with kept_programs(compile_cache, chosen.path, announce=progress != "none"):
+        for number, (folder, group) in enumerate(groups.items(), start=1):
+            if folder in failed:
+                continue
+            if progress != "none":
+                print(f"{name} {number}/{len(groups)}: {folder.name}", flush=True)
+            try:
+                compare(group, chosen.seeds, folder, progress=progress, compile_cache="off")
+            except Exception as error:  # the other data sets' rows must not be lost with this one's
+                reason = " ".join(str(error).split())
+                failed[folder] = f"training failed: {type(error).__name__}: {reason}"
+    rows = tuple(_reproduced(planned, chosen.seeds, failed) for planned in chosen.rows)
+    reproduction = Reproduction(
+        name,
+        chosen.table,
+        scale,
+        chosen.seeds,
+        keras.backend.backend(),
+        chosen.overrides,
+        chosen.path,
+        rows,
+    )
+    write_json(chosen.path / f"{name}.json", reproduction.to_dict())
+    atomic.write_text(chosen.path / f"{name}.md", reproduction.markdown())
+    status = "incomplete" if reproduction.missing else "complete"
+    write_json(chosen.state_file, {**state, "status": status})
+    return reproduction
+
+
+def _check_groups(chosen: ReproductionPlan) -> dict[Path, str]:
+    """Find a model's mistake before the first run; return why a group's data cannot be had."""
+    failed: dict[Path, ValueError] = {}
+    for folder, group in chosen.groups().items():
+        try:
+            parts.load_data(group[0].data)
+        except ValueError as error:
+            failed[folder] = error
+        else:
+            check_models(group)
+    if len(failed) == len(chosen.groups()):
+        raise next(iter(failed.values()))
+    return {folder: " ".join(str(error).split()) for folder, error in failed.items()}
+
+
+def _reproduced(
+    planned: PlannedRow, seeds: tuple[int, ...], failed: dict[Path, str]
+) -> ReproducedRow:
+    result: Row | None = None
+    paths = (run_path(planned.folder, planned.recipe, seed) for seed in seeds)
+    if all(RunDirectory(path).status() == "complete" for path in paths):
+        result = row(planned.folder, planned.recipe, seeds)
+    missing = failed.get(planned.folder, "") if result is None else ""
+    return ReproducedRow(planned.source, planned.recipe, planned.folder, result, missing)

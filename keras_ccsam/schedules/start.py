@@ -1,0 +1,36 @@
+"""When something begins in a run: a share of its epochs, or an epoch number."""
+
+import math
+
+from keras_ccsam.checks import require
+
+
+def check_start(start: float) -> None:
+    """Refuses what is neither a share of the epochs nor an epoch number.
+
+    Raises:
+        ValueError: if `start` is no float in (0, 1) and no whole number from 0 on.
+    """
+    share = isinstance(start, float) and 0 < start < 1
+    number = isinstance(start, int) and not isinstance(start, bool) and start >= 0
+    require(
+        share or number, "start", start, "a share of the epochs between 0 and 1, or an epoch number"
+    )
+
+
+def first_epoch(start: float, epochs: int) -> int:
+    """The epoch, counted from 0, that `start` means in a run of so many epochs.
+
+    Args:
+        start: a share of the epochs in (0, 1), rounded down, or an epoch number.
+        epochs: of the run.
+
+    Raises:
+        ValueError: as `check_start`, or if the run ends before that epoch.
+    """
+    check_start(start)
+    if isinstance(start, float):
+        # The product of a share such as 0.29 and 100 is a little less than its 29.
+        return min(math.floor(start * epochs + 1e-9), epochs - 1)
+    require(start < epochs, "start", start, f"an epoch before the end of the {epochs} epochs")
+    return start

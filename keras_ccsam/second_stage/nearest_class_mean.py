@@ -1,0 +1,99 @@
+"""Nearest class mean: the classifier is read off the training features, without training.
+
+With mu_c the mean feature of class c, u^ = u / ||u||, and what depends on h alone left out,
+
+    euclidean          -||h - mu_c||^2     ->   W_c = 2 mu_c,    b_c = -||mu_c||^2
+    cosine             cos(h, mu_c)        ->   W_c = mu_c^,     b_c = 0
+    cosine, centred    cos(h - m, mu_c - m)     W_c = (mu_c - m)^,   b_c = -m . W_c
+
+where m is the mean feature of all training images. The largest logit is then the nearest mean's
+(Kang et al. 2020, "Decoupling representation and classifier for long-tailed recognition", section
+4.1 and its released code). Frequent classes have no longer vectors than rare ones.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from keras_ccsam.checks import require
+from keras_ccsam.heads import Cosine, is_plain_dense
+from keras_ccsam.second_stage.features import labelled_features
+from keras_ccsam.training.model import SharpnessAwareModel
+
+METRICS = ("cosine", "euclidean")
+
+
+def nearest_class_mean(
+    model: SharpnessAwareModel, train: Any, metric: str = "cosine", centred: bool = False
+) -> None:
+    """Makes the head of `model` a nearest-class-mean classifier, in place.
+
+    The head ranks the classes by their distance. Its outputs are no log-likelihoods: a softmax of
+    them is no calibrated probability, and its sharpness follows the features' scale.
+
+    Args:
+        model: trained, with a `keras.layers.Dense` head (with a bias, but for plain cosines), or
+            with a `heads.Cosine` for plain cosines, whose kernel becomes the means.
+        train: the training images, a `data.BatchSequence` or a tuple of images and labels. They
+            are not augmented, in order, and pass the backbone in inference mode.
+        metric: `"cosine"` by default, or `"euclidean"`.
+        centred: subtract the mean of all training features first. False by default. It makes no
+            difference to Euclidean distances.
+
+    Raises:
+        ValueError: for another `metric`, data that is not for training, a class without images,
+            or a head that cannot hold the result.
+    """
+    check_nearest(model, metric, centred)
+    check_train(train)
+    features, labels = labelled_features(model, train)
+    counts = np.bincount(labels, minlength=model.num_classes)
+    if not counts.all():
+        raise ValueError(
+            "Every class needs at least one image for its mean. "
+            f"Received: no image of class {int(np.argmin(counts))}"
+        )
+    origin = features.mean(axis=0) if centred else np.zeros(features.shape[1])
+    sums = np.zeros((len(counts), features.shape[1]))
+    np.add.at(sums, labels, features - origin)
+    means = sums / counts[:, None]
+
+    if metric == "euclidean":
+        columns, bias = 2.0 * means.T, -np.sum(means**2, axis=1)
+    else:
+        norms = np.linalg.norm(means, axis=1)
+        columns, bias = means.T / np.where(norms > 0, norms, 1.0), np.zeros(len(counts))
+    model.head.kernel.assign(columns)
+    if getattr(model.head, "use_bias", False):
+        model.head.bias.assign(bias - origin @ columns)
+
+
+def check_metric(metric: str) -> None:
+    """Raises ValueError for an unknown metric."""
+    require(metric in METRICS, "metric", metric, f"one of {', '.join(METRICS)}")
+
+
+def check_train(train: Any) -> None:
+    """Raises ValueError for a part of a data set that is not for training."""
+    if getattr(train, "split", "train") != "train":
+        raise ValueError(
+            "The class means must be those of training images. "
+            f"Received: train of split={train.split!r}"
+        )
+
+
+def check_nearest(model: Any, metric: str, centred: bool) -> None:
+    """Raises ValueError for a model whose head cannot hold the class means."""
+    check_metric(metric)
+    if not isinstance(model, SharpnessAwareModel):
+        raise ValueError(f"`model` must be a SharpnessAwareModel. Received: model={model!r}")
+    head, plain = model.head, metric == "cosine" and not centred
+    if is_plain_dense(head) and (head.use_bias or plain):
+        return
+    if isinstance(head, Cosine) and plain:
+        return
+    raise ValueError(
+        "Class means fit into a plain keras.layers.Dense head with a bias; without one, or into a "
+        "heads.Cosine, only with metric='cosine' and centred=False. "
+        f"Received: head={head!r}, metric={metric!r}, centred={centred}"
+    )

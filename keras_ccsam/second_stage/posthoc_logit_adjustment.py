@@ -1,0 +1,49 @@
+"""Logit adjustment of a trained classifier: z_c - tau log pi_c, folded into the head's bias.
+
+    pi_c = n_c / sum_k n_k
+
+For a model trained with cross-entropy, tau = 1 predicts by p(x | c) in place of p(c | x), so that
+a frequent class is not preferred for being frequent. No training.
+
+References:
+    Menon et al., Long-Tail Learning via Logit Adjustment, ICLR 2021.
+"""
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_ccsam.checks import check_class_counts, require
+from keras_ccsam.training.model import SharpnessAwareModel
+
+
+def adjust_bias(model: SharpnessAwareModel, class_counts: Sequence[int], tau: float = 1.0) -> None:
+    """Subtracts tau log pi_c from the head's bias, in place.
+
+    Args:
+        model: a trained model with a Dense head that has a bias.
+        class_counts: the number of training images of each class (K,).
+        tau: at least 0; 1 by default. Applying it twice subtracts twice.
+
+    Raises:
+        ValueError: for another head, a count below 1, another number of classes or a negative
+            `tau`.
+    """
+    require(tau >= 0, "tau", tau, "at least 0")
+    counts = np.asarray(check_class_counts(class_counts), "float64")
+    head = model.head
+    if not isinstance(head, keras.layers.Dense) or not head.use_bias:
+        raise ValueError(
+            "Post-hoc logit adjustment changes the bias of a Dense head: give the model one with "
+            f"use_bias=True. Received: head={head!r}"
+        )
+    require(
+        len(counts) == model.num_classes,
+        "class_counts",
+        list(class_counts),
+        f"one count for each of {model.num_classes} classes",
+    )
+    bias = np.asarray(ops.convert_to_numpy(head.bias), "float64")
+    head.bias.assign(bias - tau * np.log(counts / counts.sum()))

@@ -1,0 +1,125 @@
+"""A backbone that is held, and a head of which some weights are trained.
+
+What is held goes through the list of variables that the optimizer gets, not through any layer's
+`trainable` flag: the stage-1 model shares these layers, and Keras' BatchNorm runs in inference mode
+wherever that flag is off.
+"""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_ccsam.checks import require
+from keras_ccsam.heads import Scaled
+from keras_ccsam.second_stage.retraining_options import check_rates
+from keras_ccsam.sharpness.method import SharpnessMethod
+from keras_ccsam.training.model import SharpnessAwareModel
+from keras_ccsam.typing import Tensor
+
+
+@keras.saving.register_keras_serializable(package="keras_ccsam")
+class RetrainingModel(SharpnessAwareModel):
+    """A backbone that is held, and a head that is trained.
+
+    Args:
+        backbone: of the stage-1 model, or an `Identity` layer where features are the inputs.
+        head: of the stage-1 model, or a `heads.Scaled` over it.
+        sharpness: how the head's gradient is formed; `ERM()` is plain cRT.
+        batch_norm: `"frozen"` runs the backbone in inference mode; `"update"` in training mode,
+            so that BatchNorm's statistics follow the balanced batches (and dropout is on), as the
+            published codes do.
+        learn: `"classifier"`, a head as it is; `"scales"`, those of a `Scaled` alone (LWS);
+            `"both"`, a `Scaled` with its kernel and bias (MisLAS).
+        lr_factor: with `"both"`, kernel and bias learn at this many times the rate of the scales:
+            their gradients, weight decay included, are multiplied by it before the optimizer sees
+            them. That is exact for SGD with or without momentum, and only for it. 1 by default.
+        **kwargs: of `SharpnessAwareModel`.
+
+    Raises:
+        ValueError: for another `batch_norm` or `learn`, a `learn` that does not suit the head, or
+            an `lr_factor` that is not positive or has nothing to act on.
+    """
+
+    def __init__(
+        self,
+        backbone: Any,
+        head: Any,
+        sharpness: SharpnessMethod | None = None,
+        *,
+        batch_norm: str = "frozen",
+        learn: str = "classifier",
+        lr_factor: float = 1.0,
+        **kwargs: Any,
+    ) -> None:
+        require(batch_norm in ("frozen", "update"), "batch_norm", batch_norm, "frozen or update")
+        check_rates(learn, lr_factor)
+        if learn != "classifier" and not isinstance(head, Scaled):
+            raise ValueError(
+                f"learn={learn!r} trains the scales of a heads.Scaled. Received: head={head!r}"
+            )
+        self.batch_norm = batch_norm
+        self.learn = learn
+        self.lr_factor = float(lr_factor)
+        super().__init__(backbone, head, sharpness, **kwargs)
+
+    def compile(
+        self, optimizer: Any = "rmsprop", loss: Any = None, *args: Any, **kwargs: Any
+    ) -> None:
+        """As its base.
+
+        Raises:
+            ValueError: as its base; or where `lr_factor` is not 1, for an optimizer in which a
+                multiple of the gradient is not a multiple of the rate.
+        """
+        check_rates(self.learn, self.lr_factor, optimizer)
+        super().compile(optimizer, loss, *args, **kwargs)
+
+    def call(self, inputs: Any, training: bool | None = None, return_features: bool = False) -> Any:
+        """As its base, with features that carry no gradient."""
+        updating = bool(training) and self.batch_norm == "update"
+        features = ops.stop_gradient(self.backbone(inputs, training=updating))
+        outputs = self.head(features, training=training)
+        return (outputs, features) if return_features else outputs
+
+    @property
+    def part_in_training(self) -> keras.Layer:
+        """What a training step runs in training mode: not a frozen backbone."""
+        return self.head if self.batch_norm == "frozen" else self
+
+    def scale_gradients(self, gradients: list[Tensor]) -> list[Tensor]:
+        """Those of the head's own weights times `lr_factor`."""
+        if self.lr_factor == 1.0:
+            return gradients
+        scales = self.head.scales
+        return [
+            gradient if variable is scales else self.lr_factor * gradient
+            for gradient, variable in zip(gradients, self.trainable_variables, strict=True)
+        ]
+
+    @property
+    def trainable_variables(self) -> list[keras.Variable]:
+        """What `learn` says. No layer's `trainable` is touched: stage 1's model shares these."""
+        if self.learn == "scales":
+            return [self.head.scales]
+        return list(self.head.trainable_variables)
+
+    @property
+    def non_trainable_variables(self) -> list[keras.Variable]:
+        """Everything else."""
+        trained = {id(v) for v in self.trainable_variables}
+        return [v for v in self.variables if id(v) not in trained]
+
+    @property
+    def trainable_weights(self) -> list[keras.Variable]:
+        """As `trainable_variables`."""
+        return self.trainable_variables
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            **super().get_config(),
+            "batch_norm": self.batch_norm,
+            "learn": self.learn,
+            "lr_factor": self.lr_factor,
+        }

@@ -1,0 +1,108 @@
+"""tau-normalisation: the classifier's norms are evened out, without training.
+
+    v_c <- v_c / ||v_c||^tau,    b <- 0
+
+The norm of a class's weight vector grows with its number of images, so that a long-tailed head
+favours the frequent classes. tau = 0 keeps the norms, tau = 1 makes them all 1, and more reverses
+their order (Kang et al. 2020, "Decoupling representation and classifier for long-tailed
+recognition", section 4.1). tau is chosen on validation images, from 0 to 2.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from keras_ccsam.checks import require
+from keras_ccsam.heads import is_plain_dense
+from keras_ccsam.second_stage.features import labelled_features
+from keras_ccsam.training.model import SharpnessAwareModel
+
+TAUS = tuple(step / 10 for step in range(21))
+
+
+def tau_normalize(model: SharpnessAwareModel, tau: float = 1.0) -> None:
+    """Normalises the head of `model` in place, and drops its bias.
+
+    Normalising again goes on from what is there: the norms left by tau are those to the power of
+    1 - tau. A class whose vector is 0 keeps it.
+
+    Args:
+        model: trained, with a `keras.layers.Dense` head.
+        tau: at least 0; 1 by default.
+
+    Raises:
+        ValueError: for a `tau` outside its range, or another head (in a `heads.Cosine` the norms
+            have no effect).
+    """
+    check_tau(tau)
+    check_dense_head(model)
+    head = model.head
+    kernel = ops.convert_to_numpy(head.kernel).astype("float64")
+    head.kernel.assign(_normalized(kernel, tau))
+    if head.use_bias:
+        head.bias.assign(np.zeros(head.units))
+
+
+def choose_tau(model: SharpnessAwareModel, data: Any, taus: Sequence[float] = TAUS) -> float:
+    """The tau with the best balanced accuracy (mean of the classes' recalls) on `data`.
+
+    The model is not changed; `tau_normalize(model, choose_tau(model, data))` does that. Of taus
+    that are equally good the smallest is taken.
+
+    Args:
+        model: trained, with a `keras.layers.Dense` head.
+        data: validation images, a `data.BatchSequence` or a tuple of images and labels. Classes
+            that it does not hold do not count.
+        taus: the candidates; 0, 0.1, ..., 2 by default.
+
+    Raises:
+        ValueError: for the test part of a data set, no candidate or one outside the range, or a
+            head that cannot be normalised.
+    """
+    require(len(taus) > 0, "taus", taus, "at least one number")
+    for tau in taus:
+        check_tau(tau)
+    check_not_test(data)
+    check_dense_head(model)
+    features, labels = labelled_features(model, data)
+    kernel = ops.convert_to_numpy(model.head.kernel).astype("float64")
+    best, chosen = -1.0, 0.0
+    for tau in sorted(taus):
+        correct = np.argmax(features @ _normalized(kernel, tau), axis=1) == labels
+        accuracy = float(np.mean([correct[labels == c].mean() for c in np.unique(labels)]))
+        if accuracy > best:
+            best, chosen = accuracy, float(tau)
+    return chosen
+
+
+def check_tau(tau: float) -> None:
+    """Raises ValueError for a tau that is negative or not finite."""
+    require(math.isfinite(tau) and tau >= 0, "tau", tau, "a finite number of at least 0")
+
+
+def check_not_test(data: Any) -> None:
+    """Raises ValueError for the test part of a `BatchSequence`."""
+    if getattr(data, "split", None) == "test":
+        raise ValueError(
+            "tau must be chosen on validation images, not on those that the result is reported "
+            "for. Received: data of split='test'"
+        )
+
+
+def check_dense_head(model: Any) -> None:
+    """Raises ValueError for a model without a plain `keras.layers.Dense` head."""
+    if not isinstance(model, SharpnessAwareModel) or not is_plain_dense(model.head):
+        raise ValueError(
+            "tau-normalisation needs a SharpnessAwareModel with a plain keras.layers.Dense head; "
+            "in a heads.Cosine the norms have no effect. "
+            f"Received: model={model!r} with head={getattr(model, 'head', None)!r}"
+        )
+
+
+def _normalized(kernel: np.ndarray, tau: float) -> np.ndarray:
+    norms = np.linalg.norm(kernel, axis=0)
+    columns: np.ndarray = kernel / np.where(norms > 0, norms, 1.0) ** tau
+    return columns

@@ -1,0 +1,39 @@
+"""The characteristic radius of a class.
+
+    rho_c = r ( ||w|| / (2 ||g_c||) )^(1/2)  k^(-1/4)  (n_c - 1)^(-1/4)
+
+(CC-SAM, appendix, Eqn 1), where the ascent term sqrt(k) rho ||g|| and the complexity term
+||w|| / (2 rho sqrt(n - 1)) of the bound are equal at r = 1. The bound's ball has radius
+sqrt(k) rho, so that is the length of the step. The rarer the class, the longer.
+"""
+
+from keras import ops
+
+from keras_ccsam.typing import Tensor
+
+
+def characteristic_radius(
+    weight_norm: Tensor, gradient_norm: Tensor, class_counts: Tensor, size: int
+) -> Tensor:
+    """rho_c at r = 1.
+
+    Args:
+        weight_norm: scalar, ||w|| over all perturbed tensors together.
+        gradient_norm: (...,), ||g_c||.
+        class_counts: (...,), n_c, the class's number of *training* images.
+        size: k, the number of scalars in w.
+
+    Returns:
+        (...,). 0 where ||g_c|| is 0: a class that is fitted perfectly, or masked out, has no
+        direction to step in. n_c = 1 counts as 2, the factor being infinite otherwise.
+    """
+    others = ops.maximum(class_counts - 1.0, 1.0)
+    positive = ops.greater(gradient_norm, 0.0)
+    safe = ops.where(positive, gradient_norm, ops.ones_like(gradient_norm))
+    radius = ops.sqrt(weight_norm / (2.0 * safe)) * ops.power(size * others, -0.25)
+    return ops.where(positive, radius, 0.0)
+
+
+def step_length(radius: Tensor, size: int) -> Tensor:
+    """sqrt(k) rho: the radius of the ball that Theorem 1 takes the maximum over."""
+    return float(size) ** 0.5 * radius

@@ -1,0 +1,37 @@
+"""Tables of results, as aligned text and as Markdown."""
+
+import statistics
+from collections.abc import Sequence
+
+
+def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Lines of columns two spaces apart, under a rule: the first left-aligned, the others right."""
+    widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
+
+    def line(cells: Sequence[str]) -> str:
+        first, *others = zip(cells, widths, strict=True)
+        aligned = [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]
+        return "  ".join(aligned).rstrip()
+
+    rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
+    return "\n".join([line(header), rule, *(line(row) for row in rows)])
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table with the same alignment."""
+    marks = ["---"] + ["---:"] * (len(header) - 1)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, marks, *rows))
+
+
+def mean_std(values: Sequence[float | None], scale: float = 1.0, digits: int = 2) -> str:
+    """Return "mean ± standard deviation" of the sample (n - 1); the mean alone of one value.
+
+    A missing value makes the cell "-": a mean over other seeds than its neighbours' would mislead.
+    """
+    numbers = [scale * value for value in values if value is not None]
+    if not numbers or len(numbers) < len(values):
+        return "-"
+    mean = f"{statistics.fmean(numbers):.{digits}f}"
+    if len(numbers) == 1:
+        return mean
+    return f"{mean} ± {statistics.stdev(numbers):.{digits}f}"
