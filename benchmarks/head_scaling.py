@@ -2,8 +2,8 @@
 
 Times the head alone (logits, loss, gradients of the features, kernel and bias) for cross-entropy,
 and for CC-SAM with each of its two forms forced, whatever the shapes would choose (see
-keras_ccsam/heads/averaging.py). Contenders take turns; a ratio is of the same round, and processor
-time is what the tables and the plot show.
+keras_ccsam/heads/class_averaging.py). Contenders take turns; a ratio is of the same round, and
+processor time is what the tables and the plot show.
 
 The whole step is that of ResNet-32 on 32 x 32 images (64 features) and of ResNet-50 on 64 x 64
 (2,048), measured at one batch with ten classes and taken as linear in the batch, plus the head of
@@ -91,7 +91,8 @@ def contender(form: str, features: int, classes: int, batch: int) -> Callable[[]
     model.optimizer.build(model.trainable_variables)
 
     def gradients(values: Any, x: Any, y: Any) -> Any:
-        found, evaluation = model.sharpness.gradients(BatchObjective(model, values, (), x, y, None))
+        objective = BatchObjective(model, values, (), x, y, None)
+        found, evaluation = model.sharpness.gradients(objective, model.hyper_parameters)
         return found, evaluation.loss
 
     values = [ops.convert_to_tensor(v.value) for v in model.trainable_variables]
@@ -126,7 +127,7 @@ def possible(form: str, features: int, classes: int, batch: int) -> bool:
 
 def measure(features: int, classes: int, batch: int, rounds: int, block: float) -> list[Row]:
     """One row a form: milliseconds and ratios to cross-entropy."""
-    from keras_ccsam.heads.averaging import class_means_are_cheaper
+    from keras_ccsam.heads.class_averaging import class_means_are_cheaper
 
     setting = (features, classes, batch)
     calls = {f: contender(f, *setting) for f in FORMS if possible(f, *setting)}
@@ -203,7 +204,7 @@ def measured_crossover(rows: Sequence[Row], features: int, classes: int) -> str:
 
 def modelled_crossover(features: int, classes: int) -> int:
     """The batch from which the cost model chooses the class means."""
-    from keras_ccsam.heads.averaging import class_means_are_cheaper
+    from keras_ccsam.heads.class_averaging import class_means_are_cheaper
 
     high = 1
     while not class_means_are_cheaper(high, features, classes):

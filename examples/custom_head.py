@@ -1,4 +1,4 @@
-"""A head of your own: with a closed form CC-SAM costs one pass, without one a pass a class.
+"""A head of your own: with a closed form CC-SAM costs one pass, without one a pass per class.
 
     KERAS_BACKEND=jax python examples/custom_head.py [--epochs 20]
 
@@ -39,17 +39,15 @@ class ClosedTemperature(Temperature):
     def perturbed_weights(self):
         return [self.kernel, self.bias]
 
-    def class_gradients(self, features, logits, logit_gradients, averages):
-        # The weights see delta / T. With G = H H^T + 1 and M the class averages, row i of
-        # (G o M) (delta / T) is h_i against the gradient of sample i's class, and its products
-        # with delta / T, averaged, are that gradient's squared norm. The step changes the
-        # logits by length / norm * (that row) / T. A step is a constant of the second pass, hence
-        # stop_gradient: the left H alone is differentiated.
+    def class_gradients(self, features, logits, logit_gradients, by_class):
+        # The weights see delta / T. `along` is h_i against the gradient of sample i's class: its
+        # products with delta / T, averaged, are that gradient's squared norm, and the step changes
+        # the logits by length / norm * along / T. A step is a constant of the second pass, hence
+        # stop_gradient: the left features alone are differentiated.
         delta = logit_gradients / self.temperature
-        gram = ops.matmul(features, ops.transpose(ops.stop_gradient(features))) + 1.0
-        along = ops.matmul(gram * averages, delta)
+        along = by_class.along(features, ops.stop_gradient(features), delta, bias=True)
         inner = ops.sum(delta * ops.stop_gradient(along), axis=1, keepdims=True)
-        norm = ops.sqrt(ops.maximum(ops.matmul(averages, inner)[:, 0], 0.0))
+        norm = ops.sqrt(ops.maximum(by_class.mean(inner)[:, 0], 0.0))
 
         def logits_after(length):
             share = length / ops.maximum(norm, 1e-30)  # the length of a zero gradient's step is 0

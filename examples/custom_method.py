@@ -11,32 +11,33 @@ Improves Sharpness-Aware Training, ICLR 2022.) At alpha = 0 it is SAM.
 """
 
 import argparse
+from typing import Annotated
 
 import keras
 from keras import ops
+from pydantic import Field
 
 import keras_ccsam as cc
-from keras_ccsam.checks import require
-from keras_ccsam.sharpness import ascend, global_norm, hyper_parameter
+from keras_ccsam.declare import Limit, part
+from keras_ccsam.options import VARIABLE
+from keras_ccsam.sharpness import ascend, global_norm
 
 
-@keras.saving.register_keras_serializable(package="examples")
+@part("sharpness", "gsam", limit=Limit("sam", alpha=0.0))
 class GSAM(cc.sharpness.SharpnessMethod):
     """Two passes a step, as SAM."""
 
-    def __init__(self, rho: float = 0.05, alpha: float = 0.2) -> None:
-        require(rho >= 0, "rho", rho, "at least 0")
-        require(alpha >= 0, "alpha", alpha, "at least 0")
-        self._rho, self._alpha = float(rho), float(alpha)
+    # VARIABLE: a callback may change it while the model trains.
+    def __init__(
+        self,
+        rho: Annotated[float, Field(ge=0, description="radius (paper: 0.05)"), VARIABLE] = 0.05,
+        alpha: Annotated[float, Field(ge=0, description="weight of the gap"), VARIABLE] = 0.2,
+    ) -> None:
+        super().__init__(rho=rho, alpha=alpha)
 
-    def build(self, model: keras.Model) -> None:
-        # Variables, so that a callback may change them: a float would be compiled into the step.
-        self.rho = hyper_parameter(model, "rho", self._rho)
-        self.alpha = hyper_parameter(model, "alpha", self._alpha)
-
-    def gradients(self, objective):
+    def gradients(self, objective, options):
         clean, evaluation = objective.gradient(objective.values)
-        step = ops.convert_to_tensor(self.rho) / ops.maximum(global_norm(clean), 1e-30)
+        step = ops.convert_to_tensor(options.rho) / ops.maximum(global_norm(clean), 1e-30)
         objective.replay()  # the second pass draws the same dropout masks
         sharp, _ = objective.gradient(ascend(objective.values, clean, step))
         # Both carry the loss scale of mixed precision: their ratio does not, and the result does.
@@ -44,10 +45,7 @@ class GSAM(cc.sharpness.SharpnessMethod):
         along = product / ops.maximum(ops.square(global_norm(sharp)), 1e-30)
         orthogonal = ascend(clean, sharp, -along)
         # Metrics, BatchNorm and seeds are those of the clean pass alone.
-        return ascend(sharp, orthogonal, -ops.convert_to_tensor(self.alpha)), evaluation
-
-    def get_config(self) -> dict:
-        return {"rho": self._rho, "alpha": self._alpha}
+        return ascend(sharp, orthogonal, -ops.convert_to_tensor(options.alpha)), evaluation
 
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

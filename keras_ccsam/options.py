@@ -87,6 +87,15 @@ def options(make: Callable[..., Any]) -> Mapping[str, Option]:
     return MappingProxyType(found)
 
 
+def inherited(make: type) -> dict[str, Option]:
+    """The options that a class or any of its bases declares, by name; the class's own first."""
+    found: dict[str, Option] = {}
+    for base in reversed(make.__mro__):
+        if "__init__" in vars(base):
+            found |= options(base)
+    return found
+
+
 def checked(make: type, values: Mapping[str, Any]) -> dict[str, Any]:
     """The values in their options' own types; what is no option stays as it is.
 
@@ -97,10 +106,7 @@ def checked(make: type, values: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: for one outside its range.
     """
-    known: dict[str, Option] = {}
-    for base in reversed(make.__mro__):
-        if "__init__" in vars(base):
-            known |= options(base)
+    known = inherited(make)
     return {k: known[k].checked(v) if k in known else v for k, v in values.items()}
 
 

@@ -10,9 +10,16 @@ import numpy as np
 from keras import ops
 
 import keras_ccsam as cc
+from keras_ccsam.sharpness.objective import Coupling
 from keras_ccsam.training.objective import BatchObjective
 
 VECTORS = Path(__file__).parent / "vectors"
+
+
+def by_class(model: Any) -> Any:
+    """The same model with a pass for each class, as where samples see each other; until `fit`."""
+    model._found.coupling = Coupling("a test asks for passes by class", (), False)
+    return model
 
 
 def vector(name: str) -> dict[str, np.ndarray]:
@@ -73,7 +80,9 @@ def step_gradients(model: Any, x: Any, y: Any, sample_weight: Any = None) -> tup
     x, y = (keras.tree.map_structure(ops.convert_to_tensor, part) for part in (x, y))
 
     def gradients_at(values: Any) -> Any:
-        return model.sharpness.gradients(BatchObjective(model, values, (), x, y, sample_weight))
+        return model.sharpness.gradients(
+            BatchObjective(model, values, (), x, y, sample_weight), model.hyper_parameters
+        )
 
     wide_cosine = keras.config.floatx() == "float64" and isinstance(model.head, cc.heads.Cosine)
     if keras.backend.backend() == "jax" and not wide_cosine:

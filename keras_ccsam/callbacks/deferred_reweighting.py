@@ -18,7 +18,7 @@ import numpy as np
 from keras_ccsam.checks import check_class_counts, require
 from keras_ccsam.losses import class_weights
 from keras_ccsam.schedules.start import check_start, first_epoch
-from keras_ccsam.training import SharpnessAwareModel
+from keras_ccsam.training import ClassWeighting, SharpnessAwareModel
 
 
 class DeferredReweighting(keras.callbacks.Callback):
@@ -71,15 +71,14 @@ class DeferredReweighting(keras.callbacks.Callback):
                 f"Received: model={model!r}"
             )
         self._first = first_epoch(self.start, self.params["epochs"])
-        if not model.reweighting:
-            model.reweighting = True
-            model.make_train_function(force=True)
+        part = model.step_parts.find(ClassWeighting) or model.add_step_part(ClassWeighting())
+        self._variable = part.class_weights
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Assigns the weights of this epoch: they depend on its number alone."""
         uniform = np.ones(len(self.weights))
-        self.model.class_weights.assign(self.weights if epoch >= self._first else uniform)
+        self._variable.assign(self.weights if epoch >= self._first else uniform)
 
     def on_train_end(self, logs: Any = None) -> None:
         """Leaves uniform weights behind: a later `fit` without this callback has none."""
-        self.model.class_weights.assign(np.ones(len(self.weights)))
+        self._variable.assign(np.ones(len(self.weights)))

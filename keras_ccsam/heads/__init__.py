@@ -1,21 +1,24 @@
 """Heads: the last layer, from features (B, D) to logits (B, K), and their closed forms.
 
 `keras.layers.Dense` is the usual head; `Cosine` is the normalised one, and `Scaled` a `Dense` with
-one scale a class. `closed_form(head)` finds what CC-SAM needs to perturb a head without an extra
+one scale per class. `closed_form(head)` finds what CC-SAM needs to perturb a head without an extra
 pass.
 """
 
 from typing import Any
 
-import keras
-
+from keras_ccsam.heads.class_averaging import Averaging as Averaging
+from keras_ccsam.heads.class_averaging import averaging as averaging
 from keras_ccsam.heads.closed_form import ClassGradients as ClassGradients
 from keras_ccsam.heads.closed_form import ClosedForm as ClosedForm
-from keras_ccsam.heads.closed_form import class_gradients as class_gradients
 from keras_ccsam.heads.cosine import Cosine as Cosine
 from keras_ccsam.heads.dense import DenseClosedForm as DenseClosedForm
 from keras_ccsam.heads.dense import is_plain_dense as is_plain_dense
 from keras_ccsam.heads.gram import class_averages as class_averages
+from keras_ccsam.heads.outputs import activation as activation
+from keras_ccsam.heads.outputs import logits_before_activation as logits_before_activation
+from keras_ccsam.heads.outputs import num_classes as num_classes
+from keras_ccsam.heads.outputs import puts_out_logits as puts_out_logits
 from keras_ccsam.heads.scaled import Scaled as Scaled
 
 
@@ -29,6 +32,5 @@ def closed_form(head: Any) -> ClosedForm | None:
     # Asked of the class: before a head is built, its weights' property may raise.
     if all(hasattr(type(head), name) for name in ("class_gradients", "perturbed_weights")):
         own: ClosedForm = head
-        activation = getattr(head, "activation", None)
-        return own if activation in (None, keras.activations.linear) else None
+        return own if activation(head) is None else None
     return DenseClosedForm(head) if is_plain_dense(head) else None

@@ -1,11 +1,11 @@
-"""Class means by way of the classes: Y = one-hot labels (B, K), n_c the samples of class c.
+"""Class means by way of the classes: Y = one-hot labels (B, C), n_c the samples of class c.
 
     mean(x)             = Y (Y^T x / n)
-    R_j,(c,k)           = Y_jc delta_jk / n_c                   (B, K^2)
-    A                   = h^T R                                 (D, K^2): every class's gradient
+    R_j,(c,k)           = Y_jc delta_jk / n_c                   (B, C K)
+    A                   = h^T R                                 (D, C K): every class's gradient
     along(u, h, delta)  = sum_c Y_ic (u A)_i,(c,k) + bias mean(delta)_ik
 
-The same numbers as gram.py's at a cost of B D K^2: linear in the batch, and two dense products, as
+The same numbers as gram.py's at a cost of B D C K: linear in the batch, and two dense products, as
 a gather or a sum by segments of (D, K) matrices is bound by memory. Right for few classes in a
 large batch.
 """
@@ -20,7 +20,7 @@ class ClassMeans:
 
     Args:
         labels: (B,) integers.
-        classes: K.
+        classes: C, of the labels.
         dtype: of what is averaged.
     """
 
@@ -43,9 +43,9 @@ class ClassMeans:
             delta: (B, K).
             bias: whether the 1 is there.
         """
-        k = self.classes
-        routed = ops.reshape(self.share[:, :, None] * delta[:, None, :], (-1, k * k))
+        c, k = self.classes, delta.shape[1]
+        routed = ops.reshape(self.share[:, :, None] * delta[:, None, :], (-1, c * k))
         gradients = ops.matmul(ops.transpose(right), routed)
-        against_all = ops.reshape(ops.matmul(left, gradients), (-1, k, k))
+        against_all = ops.reshape(ops.matmul(left, gradients), (-1, c, k))
         along = ops.sum(self.one_hot[:, :, None] * against_all, axis=1)
         return along + self.mean(delta) if bias else along

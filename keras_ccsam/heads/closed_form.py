@@ -9,19 +9,17 @@ class c's mean loss with respect to the head's weights. A closed form knows, wit
   g_{y_i} / ||g_{y_i}||, differentiable in the features and the weights, not in the step.
 
 A head of your own takes part by defining `class_gradients(features, logits, logit_gradients,
-averages)` and `perturbed_weights`; without them it is perturbed class by class. One whose
-`class_gradients` has a parameter `labels` gets these in place of `averages`, as the library's own
-do: they average by whichever form is cheaper (averaging.py).
+by_class)` and `perturbed_weights`; without them it is perturbed class by class. `by_class` stands
+for M and takes averages in whichever form is cheaper (class_averaging.py).
 """
 
-import inspect
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 import keras
 from keras import ops
 
-from keras_ccsam.heads.gram import class_averages
+from keras_ccsam.heads.class_averaging import Averaging
 from keras_ccsam.typing import Tensor
 
 
@@ -47,7 +45,7 @@ class ClosedForm(Protocol):
         ...
 
     def class_gradients(
-        self, features: Tensor, logits: Tensor, logit_gradients: Tensor, averages: Tensor
+        self, features: Tensor, logits: Tensor, logit_gradients: Tensor, by_class: Averaging
     ) -> ClassGradients:
         """The class gradients of a batch.
 
@@ -55,29 +53,9 @@ class ClosedForm(Protocol):
             features: (B, D), the head's inputs; gradients flow through them.
             logits: (B, K), the head's outputs before any activation.
             logit_gradients: (B, K), delta; no gradient flows through it.
-            averages: (B, B), M.
+            by_class: class means over the batch.
         """
         ...
-
-
-def class_gradients(
-    form: ClosedForm, features: Tensor, logits: Tensor, logit_gradients: Tensor, labels: Tensor
-) -> ClassGradients:
-    """Asks a closed form for the class gradients of a batch, in the terms that it takes.
-
-    Args:
-        form: asked with the labels where its `class_gradients` has a parameter of that name, and
-            with the class averages otherwise.
-        features: (B, D).
-        logits: (B, K).
-        logit_gradients: (B, K).
-        labels: (B,) integers.
-    """
-    ask: Callable[..., ClassGradients] = form.class_gradients
-    if "labels" in inspect.signature(ask).parameters:
-        return ask(features, logits, logit_gradients, labels=labels)
-    averages = class_averages(labels, keras.backend.standardize_dtype(features.dtype))
-    return ask(features, logits, logit_gradients, averages)
 
 
 def safe_sqrt(square: Tensor) -> Tensor:

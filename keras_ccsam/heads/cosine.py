@@ -13,7 +13,7 @@ g_{c,k} = mean over the class of d_ik (u_i - cos_ik w^_k), so that
 
 Everything that belongs to the step (d, P, M, and the second U and W of each product) is a constant
 of the second pass. Products with M, that with G o M among them, take the cheaper of two forms
-(averaging.py).
+(class_averaging.py).
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_ccsam.heads.averaging import averaging
+from keras_ccsam.heads.class_averaging import Averaging
 from keras_ccsam.heads.closed_form import ClassGradients, safe_divide, safe_sqrt
 from keras_ccsam.typing import Tensor
 
@@ -100,11 +100,9 @@ class Cosine(keras.layers.Layer):
         features: Tensor,
         logits: Tensor,
         logit_gradients: Tensor,
-        averages: Tensor | None = None,
-        labels: Tensor | None = None,
+        by_class: Averaging,
     ) -> ClassGradients:
-        """The class gradients of a batch, from M or from the labels; see `closed_form`."""
-        by_class = averaging(features, logits, averages, labels)
+        """The class gradients of a batch; see `closed_form`."""
         fixed = ops.stop_gradient
         kernel = ops.cast(self.kernel, features.dtype)
         u, _ = _normalize(features, axis=1)

@@ -8,7 +8,7 @@ With G = H H^T + 1 (the 1 is the bias; without one it is left out) and M the cla
 
 so one (B, B) product takes the place of a gradient, a forward and a backward pass a class. It is
 exact, has static shapes, and costs O(B^2 (D + K)) whatever the number of classes present; for few
-classes in a large batch T comes from the class means instead (averaging.py).
+classes in a large batch T comes from the class means instead (class_averaging.py).
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_ccsam.heads.averaging import averaging
+from keras_ccsam.heads.class_averaging import Averaging
 from keras_ccsam.heads.closed_form import ClassGradients, safe_divide, safe_sqrt
 from keras_ccsam.typing import Tensor
 
@@ -62,11 +62,9 @@ class DenseClosedForm:
         features: Tensor,
         logits: Tensor,
         logit_gradients: Tensor,
-        averages: Tensor | None = None,
-        labels: Tensor | None = None,
+        by_class: Averaging,
     ) -> ClassGradients:
-        """The class gradients of a batch, from M or from the labels; see `closed_form`."""
-        by_class = averaging(features, logits, averages, labels)
+        """The class gradients of a batch; see `closed_form`."""
         # Differentiable in the left factor only: the step is a constant of the second pass.
         along = by_class.along(
             features, ops.stop_gradient(features), logit_gradients, self.layer.use_bias

@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 
+from keras_ccsam.m2m.translation import MajorToMinor
 from keras_ccsam.schedules.start import check_start, first_epoch
 
 
@@ -23,7 +24,7 @@ class StartTranslation(keras.callbacks.Callback):
             `start` beyond the last epoch.
 
     Example:
-        >>> model = SharpnessAwareModel(backbone, head, translation=MajorToMinor(helper, counts))
+        >>> model = SharpnessAwareModel(backbone, head, step_parts=[MajorToMinor(helper, counts)])
         >>> model.compile("sgd", "sparse_categorical_crossentropy")
         >>> model.fit(batches, epochs=200, callbacks=[StartTranslation(160)])
     """
@@ -35,14 +36,17 @@ class StartTranslation(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Refuses a model that has nothing to start."""
-        if getattr(self.model, "translation", None) is None:
+        parts = getattr(self.model, "step_parts", None)
+        found = None if parts is None else parts.find(MajorToMinor)
+        if found is None:
             raise ValueError(
                 "StartTranslation needs a model with a translation: "
-                "SharpnessAwareModel(..., translation=MajorToMinor(...)). "
+                "SharpnessAwareModel(..., step_parts=[MajorToMinor(...)]). "
                 f"Received: model={self.model!r}"
             )
+        self._translation = found
         self._first = first_epoch(self.start, self.params["epochs"])
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Sets the switch."""
-        self.model.translation.active.assign(float(epoch >= self._first))
+        self._translation.active.assign(float(epoch >= self._first))

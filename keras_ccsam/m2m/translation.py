@@ -17,6 +17,7 @@ Reference:
     algorithm 1 and equations 2 to 6; the defaults are those of the released CIFAR-10 command.
 """
 
+import copy
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -27,37 +28,21 @@ from keras import ops
 
 from keras_ccsam import backend
 from keras_ccsam.checks import at_least_float32, check_class_counts, require
+from keras_ccsam.heads.outputs import activation, logits_before_activation
 from keras_ccsam.m2m.helper import check_helper, check_helper_fits
-from keras_ccsam.sharpness.method import hyper_parameter
+from keras_ccsam.sharpness.method import Learner, constants
+from keras_ccsam.training.step_parts import StepPart
 from keras_ccsam.training.targets import class_indices, is_mixed
+from keras_ccsam.training.trainee import Trainee
 from keras_ccsam.typing import Tensor
 
 _TINY = 1e-30
 
 
-class _State(keras.layers.Layer):
-    """The switch and the seed: a part of the step's state, no part of the saved model.
-
-    So a model that was trained with a translation loads where there is none, and the reverse.
-    """
-
-    def __init__(self, seed: int | None) -> None:
-        super().__init__(name="translation_state", trainable=False)
-        self.active = hyper_parameter(self, "active", 1.0)
-        self.seed_generator = keras.random.SeedGenerator(seed)
-        self.built = True
-
-    def save_own_variables(self, store: Any) -> None:
-        """Stores nothing."""
-
-    def load_own_variables(self, store: Any) -> None:
-        """Reads nothing."""
-
-
-class MajorToMinor:
+class MajorToMinor(StepPart):
     """Replaces samples of rare classes by translated samples of more frequent ones.
 
-    Given to a model as `SharpnessAwareModel(..., translation=MajorToMinor(...))`, it acts on each
+    Given to a model as `SharpnessAwareModel(..., step_parts=[MajorToMinor(...)])`, it acts on each
     batch of `fit` before anything else does: loss, sharpness and the training metrics are those of
     the translated batch. `evaluate` and `predict` never see it. It is on from the first step;
     `callbacks.StartTranslation` delays it, and the method is meant to be used with batches drawn
@@ -92,10 +77,12 @@ class MajorToMinor:
             shape of inputs.
 
     Attributes:
-        active: scalar variable, 1 (the default) or 0: whether a step translates.
+        active: scalar variable of the bound part, 1 (the default) or 0: whether a step translates.
     """
 
+    saving = "missing"
     active: keras.Variable
+    draws: keras.random.SeedGenerator
 
     def __init__(
         self,
@@ -128,12 +115,15 @@ class MajorToMinor:
         self.pixel_range = (float(low), float(high))
         self.seed = seed
 
-    def build(self, model: Any) -> None:
-        """Creates `active` and the seed on `model`, which owns but does not save them."""
-        model.translation_state = _State(self.seed)
-        self.active = model.translation_state.active
+    def bind(self, model: Learner) -> "MajorToMinor":
+        """A copy with a switch and a seed of its own, which the step carries and no file holds."""
+        bound = copy.copy(self)
+        bound.active = constants(1.0)
+        bound.draws = keras.random.SeedGenerator(self.seed)
+        bound.variables = [bound.active, bound.draws.state]
+        return bound
 
-    def check(self, model: Any, input_shape: Any) -> None:
+    def check(self, model: Learner, input_shape: Any) -> None:
         """Raises ValueError if helper, class counts and the built model do not fit together."""
         classes = model.num_classes
         if classes != len(self.class_counts):
@@ -141,21 +131,21 @@ class MajorToMinor:
                 f"`class_counts` must have one count a class: the head has {classes} classes. "
                 f"Received: class_counts={list(self.class_counts)}"
             )
-        if model.activation is not None and not isinstance(model.head, keras.layers.Dense):
+        if activation(model.head) is not None and not isinstance(model.head, keras.layers.Dense):
             raise ValueError(
                 "A translation needs the head's logits: a Dense, or a head without an activation. "
                 f"Received: head={model.head!r}"
             )
         check_helper_fits(self.helper, tuple(input_shape), classes)
 
-    def translate(self, model: Any, x: Any, y: Any) -> Tensor:
+    def inputs(self, model: Trainee, x: Any, y: Any) -> Tensor:
         """The batch's images, some of them replaced, in float32 (or float64 where they are).
 
         Variables are read through the current scope; only the seed's state is assigned, and only
         while `active` is 1.
 
         Args:
-            model: the `SharpnessAwareModel` that `build` was called with.
+            model: the `SharpnessAwareModel` that the part is bound to.
             x: images (B, ...), `y` their classes (B,) or one-hot rows (B, K).
 
         Raises:
@@ -171,7 +161,7 @@ class MajorToMinor:
                 f"M2m translates the images of a model with one input. Received: x={type(x)}"
             )
         images = at_least_float32(ops.convert_to_tensor(x))
-        seed = model.translation_state.seed_generator.state
+        seed = self.draws.state
         # A branch may not leave anything in an outer scope: the seed goes in and out by value.
         translated, after = ops.cond(
             ops.convert_to_tensor(self.active) > 0.5,
@@ -181,10 +171,11 @@ class MajorToMinor:
         seed.assign(after)
         return translated
 
-    def _replaced(self, model: Any, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    def _replaced(self, model: Trainee, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """The translated batch, and the seed's state after its draws."""
-        generator = model.translation_state.seed_generator
-        state = [(v, ops.stop_gradient(v.value)) for v in _variables(self.helper, model)]
+        generator = self.draws
+        variables = [*_variables(self.helper, model), generator.state]
+        state = [(v, ops.stop_gradient(v.value)) for v in variables]
         size, dtype = ops.shape(x)[0], x.dtype
         with keras.StatelessScope(state) as scope:
             marks = keras.random.uniform((size,), seed=generator, dtype=dtype)
@@ -214,7 +205,7 @@ class MajorToMinor:
         return -ops.expm1(surplus * math.log(max(self.beta, _TINY)))
 
     def _translations(
-        self, model: Any, state: Any, x: Tensor, target: Tensor, source: Tensor
+        self, model: Trainee, state: Any, x: Tensor, target: Tensor, source: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Images from `x` towards class `target` and away from `source`; g's confidence in them."""
         sources = ops.one_hot(source, len(self.class_counts), dtype=x.dtype)
@@ -248,10 +239,12 @@ class MajorToMinor:
         return length * (high - low)
 
 
-def _logits(model: Any, x: Tensor) -> Tensor:
+def _logits(model: Trainee, x: Tensor) -> Tensor:
     """f's raw logits in inference mode."""
     outputs, features = model(x, training=False, return_features=True)
-    return outputs if model.activation is None else model.head_logits(features)
+    if activation(model.head) is None:
+        return outputs
+    return logits_before_activation(model.head, features)
 
 
 def _draw(odds: Tensor, uniform: Tensor) -> Tensor:

@@ -63,10 +63,10 @@ def build_model(
         helper: the network that guides M2m's translation, where the recipe has one.
     """
     stage = recipe.stage1
-    translation = None
+    step_parts = []
     if stage.translate is not None and helper is not None:
         options = stage.translate.model_dump(exclude={"start", "helper"})
-        translation = MajorToMinor(helper, images.class_counts, **options)
+        step_parts = [MajorToMinor(helper, images.class_counts, **options)]
     with _precision(stage.precision):
         options = {key: _as_list(value) for key, value in recipe.model.options.items()}
         backbone = models.build(recipe.model.backbone, images.image_shape, **options)
@@ -78,7 +78,7 @@ def build_model(
             head=_head(recipe.model, images.num_classes),
             sharpness=build_sharpness(stage.method, images.class_counts),
             weight_decay=stage.weight_decay,
-            translation=translation,
+            step_parts=step_parts,
         )
     model.compile(
         optimizer=keras.optimizers.SGD(

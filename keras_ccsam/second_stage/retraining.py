@@ -160,15 +160,16 @@ def retrain_classifier(
     )
     stage.compile(
         optimizer=_fresh(optimizer),
-        loss=model.sample_loss.loss if loss is None else loss,
+        loss=_loss_of(model) if loss is None else loss,
         metrics=list(metrics),
     )
-    ramp = [_AlphaRamp(method.alpha, epochs, alpha_max)] if adversarial else []
+    ramp = [_AlphaRamp(stage.hyper_parameters.alpha, epochs, alpha_max)] if adversarial else []
     history = stage.fit(batches, epochs=epochs, verbose=verbose, callbacks=[*ramp, *callbacks])
     if isinstance(stage.head, Scaled):
         stage.head.fold()
     # A loss may scale the logits; the model's are now those of this one.
-    model.logit_scale = getattr(stage, "logit_scale", 1.0)
+    if stage.logit_scale != model.logit_scale:
+        model.logit_scale = stage.logit_scale
     return history
 
 
@@ -192,6 +193,11 @@ def check_options(train: Any, **options: Any) -> Any:
             )
             raise ValueError(f"There is no option {name!r}. {hint} Received: {name}=")
     return resampled(train, **options)
+
+
+def _loss_of(model: SharpnessAwareModel) -> Any:
+    """The compiled one, which `check_model` has seen."""
+    return model.sample_loss and model.sample_loss.loss
 
 
 def _fresh(optimizer: Any) -> Any:

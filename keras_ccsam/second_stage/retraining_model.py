@@ -15,7 +15,7 @@ from keras_ccsam.heads import Scaled
 from keras_ccsam.second_stage.retraining_options import check_rates
 from keras_ccsam.sharpness.method import SharpnessMethod
 from keras_ccsam.training.model import SharpnessAwareModel
-from keras_ccsam.typing import Tensor
+from keras_ccsam.training.step_parts import LearningRateFactor
 
 
 @keras.saving.register_keras_serializable(package="keras_ccsam")
@@ -62,6 +62,11 @@ class RetrainingModel(SharpnessAwareModel):
         self.learn = learn
         self.lr_factor = float(lr_factor)
         super().__init__(backbone, head, sharpness, **kwargs)
+        if self.lr_factor != 1.0:
+            self.step_parts.add(
+                self,
+                LearningRateFactor(self.lr_factor, lambda variable: variable is not head.scales),
+            )
 
     def compile(
         self, optimizer: Any = "rmsprop", loss: Any = None, *args: Any, **kwargs: Any
@@ -87,16 +92,6 @@ class RetrainingModel(SharpnessAwareModel):
         """What a training step runs in training mode: not a frozen backbone."""
         return self.head if self.batch_norm == "frozen" else self
 
-    def scale_gradients(self, gradients: list[Tensor]) -> list[Tensor]:
-        """Those of the head's own weights times `lr_factor`."""
-        if self.lr_factor == 1.0:
-            return gradients
-        scales = self.head.scales
-        return [
-            gradient if variable is scales else self.lr_factor * gradient
-            for gradient, variable in zip(gradients, self.trainable_variables, strict=True)
-        ]
-
     @property
     def trainable_variables(self) -> list[keras.Variable]:
         """What `learn` says. No layer's `trainable` is touched: stage 1's model shares these."""
@@ -108,7 +103,9 @@ class RetrainingModel(SharpnessAwareModel):
     def non_trainable_variables(self) -> list[keras.Variable]:
         """Everything else."""
         trained = {id(v) for v in self.trainable_variables}
-        return [v for v in self.variables if id(v) not in trained]
+        own = [v for v in self.variables if id(v) not in trained]
+        parts = getattr(self, "step_parts", None)
+        return [*own, *([] if parts is None else parts.variables)]
 
     @property
     def trainable_weights(self) -> list[keras.Variable]:

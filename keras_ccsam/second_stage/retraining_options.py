@@ -5,7 +5,7 @@ from typing import Any
 import keras
 
 from keras_ccsam.checks import require
-from keras_ccsam.heads import is_plain_dense
+from keras_ccsam.heads import is_plain_dense, puts_out_logits
 from keras_ccsam.training.model import SharpnessAwareModel
 from keras_ccsam.training.sample_loss import resolve_loss
 
@@ -35,7 +35,7 @@ def check_model(model: Any, learn: str = "classifier", loss: Any = None) -> None
             "afterwards; only a plain keras.layers.Dense can take them. "
             f"Received: head={model.head!r}"
         )
-    resolve_loss(loss, model.outputs_logits)
+    resolve_loss(loss, puts_out_logits(model.head))
 
 
 def check_rates(learn: str, lr_factor: float, optimizer: Any = None) -> None:

@@ -14,24 +14,36 @@ second is off by default.
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, TypeAlias
 
-import keras
 from keras import ops
+from pydantic import Field
 
 from keras_ccsam import backend
 from keras_ccsam.checks import check_class_counts, require
+from keras_ccsam.declare import Limit, part
 from keras_ccsam.heads import class_averages
 from keras_ccsam.heads.closed_form import safe_divide
-from keras_ccsam.sharpness.method import (
-    Evaluation,
-    Objective,
-    Outputs,
-    SharpnessMethod,
-    constants,
-    hyper_parameter,
-)
+from keras_ccsam.options import VARIABLE
+from keras_ccsam.sharpness.method import Learner, Options, SharpnessMethod, constants
+from keras_ccsam.sharpness.objective import Evaluation, Objective, Outputs
 from keras_ccsam.typing import Tensor
+
+# Declared apart, because the second stage of a recipe has them, too.
+Strength: TypeAlias = Annotated[
+    float, Field(ge=0, description="length of a class's feature step (code: 1)")
+]
+RadiusWeights: TypeAlias = Annotated[
+    bool, Field(description="scale that step by the class weight omega (code: yes)")
+]
+LossWeights: TypeAlias = Annotated[
+    bool,
+    Field(description="weight the adversarial loss by omega too (code: yes, and it collapses)"),
+]
+WeightDivisor: TypeAlias = Annotated[
+    float,
+    Field(gt=0, description="div in omega = log(n_max / n_c + 0.01) / div (code: 2 on CIFAR)"),
+]
 
 
 def class_weights(class_counts: Sequence[int], divisor: float = 2.0) -> tuple[float, ...]:
@@ -46,85 +58,82 @@ def class_weights(class_counts: Sequence[int], divisor: float = 2.0) -> tuple[fl
     return tuple(math.log(max(counts) / count + 0.01) / divisor for count in counts)
 
 
-@keras.saving.register_keras_serializable(package="keras_ccsam")
+@part(
+    "sharpness",
+    "adversarial_features",
+    limit=Limit("erm", alpha=0.0),
+    trials=({"alpha": 0.7},),
+)
 class AdversarialFeatures(SharpnessMethod):
     """The gradient of the loss on clean and on adversarial features.
 
     Args:
         class_counts: the number of images of each class in the training set.
-        strength: s, 1 by default.
-        radius_weights: multiply the radius by omega. True by default.
-        loss_weights: multiply the adversarial loss by omega, as the published code does. False
-            by default; see above.
-        weight_divisor: div, 2 by default.
-        alpha: the share of the adversarial loss; a variable that a ramp assigns. 1 by default.
+        strength: s.
+        radius_weights: multiply the radius by omega.
+        loss_weights: multiply the adversarial loss by omega, as the published code does; see
+            above.
+        weight_divisor: div.
+        alpha: the share of the adversarial loss; a variable that a ramp assigns.
 
     Raises:
         ValueError: if a count is below 1, `strength` is negative, `weight_divisor` is not positive
             or `alpha` lies outside [0, 1].
     """
 
-    alpha: keras.Variable
-
     def __init__(
         self,
         class_counts: Sequence[int],
-        strength: float = 1.0,
-        radius_weights: bool = True,
-        loss_weights: bool = False,
-        weight_divisor: float = 2.0,
-        alpha: float = 1.0,
+        strength: Strength = 1.0,
+        radius_weights: RadiusWeights = True,
+        loss_weights: LossWeights = False,
+        weight_divisor: WeightDivisor = 2.0,
+        alpha: Annotated[
+            float, Field(ge=0, le=1, description="share of the adversarial loss"), VARIABLE
+        ] = 1.0,
     ) -> None:
-        self.class_counts = check_class_counts(class_counts)
-        require(strength >= 0, "strength", strength, "at least 0")
-        require(0 <= alpha <= 1, "alpha", alpha, "between 0 and 1")
-        require(weight_divisor > 0, "weight_divisor", weight_divisor, "positive")
-        self.strength = float(strength)
-        self.radius_weights = bool(radius_weights)
-        self.loss_weights = bool(loss_weights)
-        self.weight_divisor = float(weight_divisor)
-        self._alpha = float(alpha)
+        super().__init__(
+            class_counts=class_counts,
+            strength=strength,
+            radius_weights=radius_weights,
+            loss_weights=loss_weights,
+            weight_divisor=weight_divisor,
+            alpha=alpha,
+        )
 
-    def build(self, model: keras.Model) -> None:
-        """Creates `alpha`."""
-        self.alpha = hyper_parameter(model, "alpha", self._alpha)
-        self._omega = constants(class_weights(self.class_counts, self.weight_divisor))
+    def bind(self, model: Learner) -> Options:
+        """As its base, and omega of each class."""
+        options = super().bind(model)
+        options.omega = constants(class_weights(self.class_counts, options.weight_divisor))
+        return options
 
-    def gradients(self, objective: Objective) -> tuple[list[Tensor], Evaluation]:
+    def gradients(self, objective: Objective, options: Options) -> tuple[list[Tensor], Evaluation]:
         """One pass, with two passes of the head inside."""
-        return objective.gradient(objective.values, lambda outputs: self._term(objective, outputs))
+        return objective.gradient(
+            objective.values, lambda outputs: _term(objective, options, outputs)
+        )
 
-    def _term(self, objective: Objective, outputs: Outputs) -> Tensor:
-        """alpha (adversarial - clean)."""
-        features = ops.stop_gradient(outputs.features)
-        omega = ops.take(ops.cast(self._omega, features.dtype), objective.labels)
 
-        def total(values: list[Tensor]) -> tuple[Tensor, tuple[()]]:
-            return ops.sum(outputs.losses_of_features(values[0])), ()
+def _term(objective: Objective, options: Options, outputs: Outputs) -> Tensor:
+    """alpha (adversarial - clean)."""
+    features = ops.stop_gradient(outputs.features)
+    omega = ops.take(ops.cast(options.omega, features.dtype), objective.labels)
 
-        # The class mean's 1 / |B_c| cancels in the division by the group's norm.
-        _, (ascent,) = backend.value_and_grad(total, [features])
-        group = class_averages(objective.labels, features.dtype)
-        size = 1.0 / ops.max(group, axis=1)
-        square = ops.sum(ops.square(ascent), axis=1)
-        norm = ops.sqrt(size * ops.matmul(group, square[:, None])[:, 0])
-        radius = self.strength * (omega if self.radius_weights else ops.ones_like(omega))
-        moved = ops.stop_gradient(features + safe_divide(radius, norm)[:, None] * ascent)
+    def total(values: list[Tensor]) -> tuple[Tensor, tuple[()]]:
+        return ops.sum(outputs.losses_of_features(values[0])), ()
 
-        objective.replay()
-        adversarial = outputs.losses_of_features(moved)
-        if self.loss_weights:
-            adversarial = omega * adversarial
-        alpha = ops.cast(self.alpha, features.dtype)
-        return alpha * (outputs.reduce(adversarial) - outputs.reduce(outputs.sample_losses))
+    # The class mean's 1 / |B_c| cancels in the division by the group's norm.
+    _, (ascent,) = backend.value_and_grad(total, [features])
+    group = class_averages(objective.labels, features.dtype)
+    size = 1.0 / ops.max(group, axis=1)
+    square = ops.sum(ops.square(ascent), axis=1)
+    norm = ops.sqrt(size * ops.matmul(group, square[:, None])[:, 0])
+    radius = options.strength * (omega if options.radius_weights else ops.ones_like(omega))
+    moved = ops.stop_gradient(features + safe_divide(radius, norm)[:, None] * ascent)
 
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {
-            "class_counts": list(self.class_counts),
-            "strength": self.strength,
-            "radius_weights": self.radius_weights,
-            "loss_weights": self.loss_weights,
-            "weight_divisor": self.weight_divisor,
-            "alpha": self._alpha,
-        }
+    objective.replay()
+    adversarial = outputs.losses_of_features(moved)
+    if options.loss_weights:
+        adversarial = omega * adversarial
+    alpha = ops.cast(options.alpha, features.dtype)
+    return alpha * (outputs.reduce(adversarial) - outputs.reduce(outputs.sample_losses))

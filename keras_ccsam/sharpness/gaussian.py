@@ -15,25 +15,22 @@ References:
 """
 
 import random
-from typing import Any
+from typing import Annotated
 
 import keras
 from keras import ops
+from pydantic import Field
 
-from keras_ccsam.checks import require
-from keras_ccsam.sharpness.method import (
-    Evaluation,
-    Objective,
-    SharpnessMethod,
-    ascend,
-    global_norm,
-    hyper_parameter,
-)
+from keras_ccsam.declare import Limit, part
+from keras_ccsam.options import VARIABLE
+from keras_ccsam.sharpness.method import Learner, Options, SharpnessMethod, ascend, global_norm
+from keras_ccsam.sharpness.objective import Evaluation, Objective
 from keras_ccsam.sharpness.perturbed_weights import check_pattern, positions
+from keras_ccsam.sharpness.shared_options import Perturb
 from keras_ccsam.typing import Tensor
 
 
-@keras.saving.register_keras_serializable(package="keras_ccsam")
+@part("sharpness", "gaussian", limit=Limit("erm", norm=0.0))
 class GaussianPerturbation(SharpnessMethod):
     """The gradient at weights moved in a random direction.
 
@@ -44,12 +41,10 @@ class GaussianPerturbation(SharpnessMethod):
     is not saved with the model.
 
     Args:
-        norm: the length of the step, at least 0. A variable. 0.001 by default (appendix C.3). 0 is
-            Keras' own step, bit for bit.
-        perturb: the weights w: `"head"` (the default), `"all"`, or a regular expression that is
-            searched in the paths of the trainable variables.
-        clean_share: s in [0, 1), the share of the clean gradient. Above 0 it costs a second pass.
-            0 by default.
+        norm: the length of the step (appendix C.3). A variable. 0 is Keras' own step, bit for bit.
+        perturb: the weights w: `"head"`, `"all"`, or a regular expression that is searched in the
+            paths of the trainable variables.
+        clean_share: s, the share of the clean gradient. Above 0 it costs a second pass.
 
     Raises:
         ValueError: if `norm` is negative or `clean_share` lies outside [0, 1); when the model is
@@ -57,64 +52,61 @@ class GaussianPerturbation(SharpnessMethod):
             no variable.
     """
 
-    norm: keras.Variable
+    def __init__(
+        self,
+        norm: Annotated[
+            float,
+            Field(ge=0, description="of the noise, in units of the weights (paper C.3: 1e-3)"),
+            VARIABLE,
+        ] = 1e-3,
+        perturb: Perturb = "head",
+        clean_share: Annotated[
+            float, Field(ge=0, lt=1, description="of the clean gradient (paper: not stated)")
+        ] = 0.0,
+    ) -> None:
+        super().__init__(norm=norm, perturb=perturb, clean_share=clean_share)
+        check_pattern(perturb)
 
-    def __init__(self, norm: float = 1e-3, perturb: str = "head", clean_share: float = 0.0) -> None:
-        require(norm >= 0, "norm", norm, "at least 0")
-        require(0 <= clean_share < 1, "clean_share", clean_share, "at least 0 and below 1")
-        self._norm = float(norm)
-        self.perturb = check_pattern(perturb)
-        self.clean_share = float(clean_share)
-        self._model: keras.Model
-        self._noise: keras.random.SeedGenerator
-
-    def build(self, model: keras.Model) -> None:
-        """Creates `norm`, which a callback may assign, and the model's generator of the noise."""
-        self._model = model
-        self.norm = hyper_parameter(model, "norm", self._norm)
+    def bind(self, model: Learner) -> Options:
+        """As its base, and the model's generator of the noise."""
+        options = super().bind(model)
         # The model must own it: on JAX a step carries only the model's variables.
         model.perturbation_noise = keras.random.SeedGenerator(_own_seed())
-        self._noise = model.perturbation_noise
+        options.noise = model.perturbation_noise
+        return options
 
-    def check(self, model: keras.Model) -> None:
+    def check(self, model: Learner) -> None:
         """Refuses a pattern that matches no trainable variable."""
-        positions(model.trainable_variables, self.perturb, model.head)
+        positions(model.trainable_variables, self.get_config()["perturb"], model.head)
 
-    def gradients(self, objective: Objective) -> tuple[list[Tensor], Evaluation]:
+    def gradients(self, objective: Objective, options: Options) -> tuple[list[Tensor], Evaluation]:
         """One pass, or two with a clean share."""
-        moved = self._moved(objective)
-        if not self.clean_share:
+        moved = _moved(objective, options)
+        share = options.clean_share
+        if not share:
             return objective.gradient(moved)
         clean, evaluation = objective.gradient(objective.values)
         objective.replay()
         perturbed, _ = objective.gradient(moved)
-        share = self.clean_share
         mixed = [share * c + (1.0 - share) * p for c, p in zip(clean, perturbed, strict=True)]
         return mixed, evaluation
 
-    def _moved(self, objective: Objective) -> list[Tensor]:
-        """w + eps."""
-        values = list(objective.values)
-        chosen = positions(objective.variables, self.perturb, self._model.head)
-        noise = [
-            keras.random.normal(
-                objective.variables[i].shape, dtype=keras.config.floatx(), seed=self._noise
-            )
-            for i in chosen
-        ]
-        step = ops.convert_to_tensor(self.norm) / global_norm(noise)
-        moved = ascend([values[i] for i in chosen], noise, step)
-        for i, value in zip(chosen, moved, strict=True):
-            values[i] = value
-        return values
 
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {
-            "norm": self._norm,
-            "perturb": self.perturb,
-            "clean_share": self.clean_share,
-        }
+def _moved(objective: Objective, options: Options) -> list[Tensor]:
+    """w + eps."""
+    values = list(objective.values)
+    chosen = positions(objective.variables, options.perturb, objective.head)
+    noise = [
+        keras.random.normal(
+            objective.variables[i].shape, dtype=keras.config.floatx(), seed=options.noise
+        )
+        for i in chosen
+    ]
+    step = ops.convert_to_tensor(options.norm) / global_norm(noise)
+    moved = ascend([values[i] for i in chosen], noise, step)
+    for i, value in zip(chosen, moved, strict=True):
+        values[i] = value
+    return values
 
 
 def _own_seed() -> int:

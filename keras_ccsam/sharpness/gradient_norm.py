@@ -16,27 +16,27 @@ References:
     Learning, ICML 2022.
 """
 
-from typing import Any
+from typing import Annotated, Literal
 
-import keras
 from keras import ops
+from pydantic import Field
 
 from keras_ccsam import backend
-from keras_ccsam.checks import require
+from keras_ccsam.declare import Limit, part
+from keras_ccsam.options import VARIABLE
 from keras_ccsam.sharpness.ascent import worst_point
-from keras_ccsam.sharpness.method import (
-    Evaluation,
-    Objective,
-    SharpnessMethod,
-    global_norm,
-    hyper_parameter,
-)
+from keras_ccsam.sharpness.method import Options, SharpnessMethod, global_norm
+from keras_ccsam.sharpness.objective import Evaluation, Objective
+from keras_ccsam.sharpness.shared_options import SyncPerturbation
 from keras_ccsam.typing import Tensor
 
-_VARIANTS = ("equation", "published")
 
-
-@keras.saving.register_keras_serializable(package="keras_ccsam")
+@part(
+    "sharpness",
+    "gradient_norm",
+    limit=Limit("sam", share=1.0, radius=0.05, tolerance=1e-5),
+    trials=({"variant": "published"},),
+)
 class GradientNorm(SharpnessMethod):
     """The gradient of the loss with a penalty on the norm of its gradient.
 
@@ -44,11 +44,10 @@ class GradientNorm(SharpnessMethod):
     Regularisers are part of both passes, weight decay of the model is outside.
 
     Args:
-        radius: r, at least 0: how far away the second gradient is taken. A variable. 0.05 by
-            default; 0.1 in the published recipe.
-        share: a in [0, 1], the share of the second gradient. A variable. 0.8 by default, as in
-            the published recipe.
-        variant: `"equation"` (the default) or `"published"`; see above.
+        radius: r, how far away the second gradient is taken; 0.1 in the published recipe. A
+            variable.
+        share: a, the share of the second gradient; 0.8 in the published recipe. A variable.
+        variant: `"equation"` or `"published"`; see above.
         sync_perturbation: under a `tf.distribute` strategy, move along the gradient of the
             global batch, so that the result does not depend on the number of replicas.
 
@@ -57,57 +56,45 @@ class GradientNorm(SharpnessMethod):
             variant.
     """
 
-    radius: keras.Variable
-    share: keras.Variable
-
     def __init__(
         self,
-        radius: float = 0.05,
-        share: float = 0.8,
-        variant: str = "equation",
+        radius: Annotated[
+            float, Field(ge=0, description="r of the finite difference (code: 0.1)"), VARIABLE
+        ] = 0.1,
+        share: Annotated[
+            float, Field(ge=0, le=1, description="alpha, penalty over r (code: 0.8)"), VARIABLE
+        ] = 0.8,
+        variant: Annotated[
+            Literal["equation", "published"],
+            Field(description="what alpha is mixed with: g, or as the code has it g / |g|"),
+        ] = "equation",
         *,
-        sync_perturbation: bool = True,
+        sync_perturbation: SyncPerturbation = True,
     ) -> None:
-        require(radius >= 0, "radius", radius, "at least 0")
-        require(0 <= share <= 1, "share", share, "between 0 and 1")
-        require(variant in _VARIANTS, "variant", variant, f"one of {_VARIANTS}")
-        self._radius, self._share = float(radius), float(share)
-        self.variant = variant
-        self.sync_perturbation = sync_perturbation
+        super().__init__(
+            radius=radius, share=share, variant=variant, sync_perturbation=sync_perturbation
+        )
 
-    def build(self, model: keras.Model) -> None:
-        """Creates `radius` and `share`, which a callback may assign."""
-        self.radius = hyper_parameter(model, "radius", self._radius)
-        self.share = hyper_parameter(model, "share", self._share)
-
-    def gradients(self, objective: Objective) -> tuple[list[Tensor], Evaluation]:
+    def gradients(self, objective: Objective, options: Options) -> tuple[list[Tensor], Evaluation]:
         """Two passes. The loss reported is that of the first."""
         clean, evaluation = objective.gradient(objective.values)
-        ascent = backend.all_reduce(clean) if self.sync_perturbation else clean
+        ascent = backend.all_reduce(clean) if options.sync_perturbation else clean
         objective.replay()
-        moved = worst_point(objective.values, ascent, self.radius)
+        moved = worst_point(objective.values, ascent, options.radius)
         sharp, _ = objective.gradient(moved)
-        if self.variant == "published":
-            clean = self._unit(ascent, objective.scale)
-        share = ops.convert_to_tensor(self.share)
+        if options.variant == "published":
+            clean = _unit(ascent, objective.scale)
+        share = ops.convert_to_tensor(options.share)
         mixed = [
             ops.cast(1.0 - share, c.dtype) * c + ops.cast(share, s.dtype) * s
             for c, s in zip(clean, sharp, strict=True)
         ]
         return mixed, evaluation
 
-    def _unit(self, ascent: list[Tensor], scale: Tensor) -> list[Tensor]:
-        """g1 / ||g1||, as a gradient that is yet to be unscaled and summed over the replicas."""
-        norm = global_norm(ascent)
-        factor = ops.cast(scale, norm.dtype) / ops.maximum(norm, 1e-30) / backend.replica_count()
-        factor = ops.where(norm > 0, factor, 0.0)
-        return [ops.cast(factor, g.dtype) * g for g in ascent]
 
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {
-            "radius": self._radius,
-            "share": self._share,
-            "variant": self.variant,
-            "sync_perturbation": self.sync_perturbation,
-        }
+def _unit(ascent: list[Tensor], scale: Tensor) -> list[Tensor]:
+    """g1 / ||g1||, as a gradient that is yet to be unscaled and summed over the replicas."""
+    norm = global_norm(ascent)
+    factor = ops.cast(scale, norm.dtype) / ops.maximum(norm, 1e-30) / backend.replica_count()
+    factor = ops.where(norm > 0, factor, 0.0)
+    return [ops.cast(factor, g.dtype) * g for g in ascent]

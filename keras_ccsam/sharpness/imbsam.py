@@ -17,34 +17,30 @@ References:
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated
 
-import keras
 from keras import ops
+from pydantic import Field
 
-from keras_ccsam.checks import check_class_counts, check_counts_of_head, require
-from keras_ccsam.sharpness.method import (
-    Evaluation,
-    Objective,
-    SharpnessMethod,
-    constants,
-    hyper_parameter,
-)
+from keras_ccsam.declare import Limit, part
+from keras_ccsam.options import VARIABLE
+from keras_ccsam.sharpness.method import Learner, Options, SharpnessMethod, constants
+from keras_ccsam.sharpness.objective import Evaluation, Objective
 from keras_ccsam.sharpness.partial_loss import partial_loss_gradient
+from keras_ccsam.sharpness.shared_options import Adaptive, SyncPerturbation
 from keras_ccsam.typing import Tensor
 
 
-@keras.saving.register_keras_serializable(package="keras_ccsam")
+@part("sharpness", "imbsam", limit=Limit("erm", threshold=0, tolerance=1e-5))
 class ImbSAM(SharpnessMethod):
     """Sharpness-aware minimisation of the tail classes' loss.
 
     Args:
         class_counts: the number of images of each class in the *training set*.
-        rho: radius of the ball, at least 0. A variable. 0.05 by default, the published value.
-        threshold: classes with fewer images are the tail. 20 by default, the published value for
+        rho: radius of the ball. A variable.
+        threshold: classes with fewer images are the tail. The published value is for
             CIFAR-100-LT, where the rarest class has 5 images and the most frequent 500.
-        tail_weight: times the tail's gradient, at least 0. A variable. 2 by default, the published
-            value.
+        tail_weight: times the tail's gradient. A variable.
         adaptive: scale each weight's share of the ball by its own size (ASAM).
         sync_perturbation: under a `tf.distribute` strategy, ascend along the gradient of the
             global batch, so that the result does not depend on the number of replicas.
@@ -54,53 +50,50 @@ class ImbSAM(SharpnessMethod):
             head's classes are not as many as the counts.
     """
 
-    rho: keras.Variable
-    tail_weight: keras.Variable
-
     def __init__(
         self,
         class_counts: Sequence[int],
-        rho: float = 0.05,
-        threshold: int = 20,
-        tail_weight: float = 2.0,
+        rho: Annotated[
+            float,
+            Field(ge=0, description="radius, in units of the weights (code: 0.05)"),
+            VARIABLE,
+        ] = 0.05,
+        threshold: Annotated[
+            int,
+            Field(
+                ge=0,
+                description="images; a class with fewer is of the tail (code: 20 on CIFAR-100)",
+            ),
+        ] = 20,
+        tail_weight: Annotated[
+            float, Field(ge=0, description="factor on the tail's loss (code: 2)"), VARIABLE
+        ] = 2.0,
         *,
-        adaptive: bool = False,
-        sync_perturbation: bool = True,
+        adaptive: Adaptive = False,
+        sync_perturbation: SyncPerturbation = True,
     ) -> None:
-        self.class_counts = check_class_counts(class_counts)
-        require(rho >= 0, "rho", rho, "at least 0")
-        require(threshold >= 0, "threshold", threshold, "at least 0")
-        require(tail_weight >= 0, "tail_weight", tail_weight, "at least 0")
-        self._rho, self._tail_weight = float(rho), float(tail_weight)
-        self.threshold = threshold
-        self.adaptive = adaptive
-        self.sync_perturbation = sync_perturbation
+        super().__init__(
+            class_counts=class_counts,
+            rho=rho,
+            threshold=threshold,
+            tail_weight=tail_weight,
+            adaptive=adaptive,
+            sync_perturbation=sync_perturbation,
+        )
 
-    def build(self, model: keras.Model) -> None:
-        """Creates `rho` and `tail_weight`, which a callback may assign."""
-        check_counts_of_head(self.class_counts, model.num_classes)
-        self._tail = constants([float(count < self.threshold) for count in self.class_counts])
-        self.rho = hyper_parameter(model, "rho", self._rho)
-        self.tail_weight = hyper_parameter(model, "tail_weight", self._tail_weight)
+    def bind(self, model: Learner) -> Options:
+        """As its base, and 1 for each class of the tail."""
+        options = super().bind(model)
+        options.tail = constants([float(n < options.threshold) for n in self.class_counts])
+        return options
 
-    def gradients(self, objective: Objective) -> tuple[list[Tensor], Evaluation]:
+    def gradients(self, objective: Objective, options: Options) -> tuple[list[Tensor], Evaluation]:
         """Two forward and three backward passes. The loss reported is the clean one."""
         return partial_loss_gradient(
             objective,
-            ops.convert_to_tensor(self._tail),
-            self.rho,
-            weight=ops.convert_to_tensor(self.tail_weight),
-            adaptive=self.adaptive,
-            sync_perturbation=self.sync_perturbation,
+            ops.convert_to_tensor(options.tail),
+            options.rho,
+            weight=ops.convert_to_tensor(options.tail_weight),
+            adaptive=options.adaptive,
+            sync_perturbation=options.sync_perturbation,
         )
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {
-            "class_counts": list(self.class_counts),
-            "rho": self._rho,
-            "threshold": self.threshold,
-            "tail_weight": self._tail_weight,
-            "adaptive": self.adaptive,
-            "sync_perturbation": self.sync_perturbation,
-        }

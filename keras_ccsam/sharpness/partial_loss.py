@@ -15,7 +15,7 @@ from keras import ops
 
 from keras_ccsam import backend
 from keras_ccsam.sharpness.ascent import worst_point
-from keras_ccsam.sharpness.method import Evaluation, Objective, Outputs
+from keras_ccsam.sharpness.objective import Evaluation, Objective, Outputs
 from keras_ccsam.typing import Tensor
 
 

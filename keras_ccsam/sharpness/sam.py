@@ -13,24 +13,27 @@ References:
     Kwon et al., ASAM: Adaptive Sharpness-Aware Minimization, ICML 2021.
 """
 
-from typing import Any
+from typing import Annotated
 
-import keras
+from pydantic import Field
 
 from keras_ccsam import backend
-from keras_ccsam.checks import require
+from keras_ccsam.declare import Limit, part
+from keras_ccsam.options import VARIABLE
 from keras_ccsam.sharpness.ascent import worst_point
-from keras_ccsam.sharpness.method import Evaluation, Objective, SharpnessMethod, hyper_parameter
+from keras_ccsam.sharpness.method import Options, SharpnessMethod
+from keras_ccsam.sharpness.objective import Evaluation, Objective
+from keras_ccsam.sharpness.shared_options import Adaptive, SyncPerturbation
 from keras_ccsam.typing import Tensor
 
 
-@keras.saving.register_keras_serializable(package="keras_ccsam")
+@part("sharpness", "sam", limit=Limit("erm", rho=0.0))
 class SAM(SharpnessMethod):
     """The gradient at the worst point, to first order, of a ball around the weights.
 
     Args:
-        rho: radius of the ball; 0.05 by default, ten times that or more with `adaptive`. 0 is
-            the plain gradient, at twice its cost.
+        rho: radius of the ball, in units of the weights; ten times SAM's or more with `adaptive`.
+            0 is the plain gradient, at twice its cost. A variable.
         adaptive: scale each weight's share of the ball by its own size (ASAM).
         sync_perturbation: under a `tf.distribute` strategy, ascend along the gradient of the
             global batch, so that the result does not depend on the number of replicas.
@@ -39,34 +42,54 @@ class SAM(SharpnessMethod):
         ValueError: if `rho` is negative.
     """
 
-    rho: keras.Variable
-
     def __init__(
-        self, rho: float = 0.05, *, adaptive: bool = False, sync_perturbation: bool = True
+        self,
+        rho: Annotated[
+            float,
+            Field(ge=0, description="radius, in units of the weights (SAM paper: 0.05)"),
+            VARIABLE,
+        ] = 0.05,
+        *,
+        adaptive: Adaptive = False,
+        sync_perturbation: SyncPerturbation = True,
     ) -> None:
-        require(rho >= 0, "rho", rho, "at least 0")
-        self._rho = float(rho)
-        self.adaptive = adaptive
-        self.sync_perturbation = sync_perturbation
+        super().__init__(rho=rho, adaptive=adaptive, sync_perturbation=sync_perturbation)
 
-    def build(self, model: keras.Model) -> None:
-        """Creates `rho`, which a callback may assign."""
-        self.rho = hyper_parameter(model, "rho", self._rho)
-
-    def gradients(self, objective: Objective) -> tuple[list[Tensor], Evaluation]:
+    def gradients(self, objective: Objective, options: Options) -> tuple[list[Tensor], Evaluation]:
         """Two passes. The loss reported is that of the first."""
         gradient, evaluation = objective.gradient(objective.values)
-        if self.sync_perturbation:
+        if options.sync_perturbation:
             gradient = backend.all_reduce(gradient)
         objective.replay()
-        moved = worst_point(objective.values, gradient, self.rho, self.adaptive)
+        moved = worst_point(objective.values, gradient, options.rho, options.adaptive)
         gradient, _ = objective.gradient(moved)
         return gradient, evaluation
 
-    def get_config(self) -> dict[str, Any]:
+
+@part("sharpness", "asam", limit=Limit("erm", rho=0.0))
+class ASAM(SAM):
+    """SAM whose radius scales with each weight: `SAM` with `adaptive=True`.
+
+    Args:
+        rho: radius of the ball, relative to the weights. A variable.
+        sync_perturbation: see `SAM`.
+
+    Raises:
+        ValueError: if `rho` is negative.
+    """
+
+    def __init__(
+        self,
+        rho: Annotated[
+            float, Field(ge=0, description="radius relative to the weights (ASAM: 0.5)"), VARIABLE
+        ] = 0.5,
+        *,
+        sync_perturbation: SyncPerturbation = True,
+    ) -> None:
+        super().__init__(rho, adaptive=True, sync_perturbation=sync_perturbation)
+
+    def get_config(self) -> dict[str, object]:
         """The constructor's arguments."""
-        return {
-            "rho": self._rho,
-            "adaptive": self.adaptive,
-            "sync_perturbation": self.sync_perturbation,
-        }
+        config = super().get_config()
+        del config["adaptive"]
+        return config

@@ -1,4 +1,6 @@
 """The training step: the model, the pure objective of a batch, and what a step is made of."""
 
 from keras_ccsam.training.ccsam import CCSAM as CCSAM
+from keras_ccsam.training.class_weighting import ClassWeighting as ClassWeighting
 from keras_ccsam.training.model import SharpnessAwareModel as SharpnessAwareModel
+from keras_ccsam.training.step_parts import StepPart as StepPart

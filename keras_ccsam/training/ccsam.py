@@ -1,7 +1,7 @@
 """CC-SAM, ready to compile and fit."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import keras
 
@@ -26,7 +26,7 @@ class CCSAM(SharpnessAwareModel):
             `sharpness.ClassConditional`.
         chunk: with all weights, samples at a time; see `sharpness.ClassConditional`.
         weight_decay: torch's; see `SharpnessAwareModel`. 0 by default.
-        **kwargs: of `SharpnessAwareModel`: translation, and those of `keras.Model`.
+        **kwargs: of `SharpnessAwareModel`: step_parts, and those of `keras.Model`.
 
     Raises:
         ValueError: if `class_counts` is missing, holds a count below 1, or does not match the
@@ -48,7 +48,7 @@ class CCSAM(SharpnessAwareModel):
         radius_scale: float = 1e-2,
         flat_ratio: float = 0.5,
         perturb: str = "head",
-        batch_norm: str = "literal",
+        batch_norm: Literal["literal", "clean"] = "literal",
         chunk: int | None = None,
         weight_decay: float = 0.0,
         **kwargs: Any,
@@ -63,7 +63,7 @@ class CCSAM(SharpnessAwareModel):
         )
         if num_classes is not None and num_classes != len(method.class_counts):
             raise ValueError(
-                f"`class_counts` must have num_classes={num_classes} entries, one a class. "
+                f"`class_counts` must have num_classes={num_classes} entries, one per class. "
                 f"Received: class_counts={list(method.class_counts)}"
             )
         if head is None:

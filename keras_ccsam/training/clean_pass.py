@@ -6,26 +6,29 @@ a layer in training mode normalises by the batch alone.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import keras
 from keras import ops
 
-from keras_ccsam.sharpness.method import Evaluation, Outputs
+from keras_ccsam.sharpness.objective import Evaluation, Outputs
 from keras_ccsam.typing import Tensor
 
 
 def clean_pass_with_statistics(
-    objective: Any,
+    gradient: Callable[..., tuple[list[Tensor], Evaluation]],
+    values: Sequence[Tensor],
+    side_variables: Sequence[keras.Variable],
     layers: Sequence[keras.layers.BatchNormalization],
     term: Callable[[Outputs], Tensor],
 ) -> tuple[list[Tensor], Evaluation, list[tuple[keras.Variable, Tensor]]]:
-    """`objective.gradient` at its values, and each moving statistic with the batch's own.
+    """The gradient at `values`, and each moving statistic with the batch's own.
 
     Args:
-        objective: the batch's objective.
+        gradient: the objective's, of values, a term and the state to run with.
+        values: of the trainable variables.
+        side_variables: those whose updates an evaluation lists.
         layers: all of them in training mode, called once, with a momentum below 1, as
-            `independence.coupling` makes sure.
+            `coupling.py` makes sure.
         term: see `Objective.gradient`.
     """
     moving = [
@@ -35,9 +38,9 @@ def clean_pass_with_statistics(
     ]
     old = [ops.convert_to_tensor(variable) for variable, _ in moving]
     zeros = [(v, ops.zeros_like(value)) for (v, _), value in zip(moving, old, strict=True)]
-    gradients, evaluation = objective.gradient(objective.values, term, zeros)
+    gradients, evaluation = gradient(values, term, zeros)
 
-    position = {id(variable): i for i, variable in enumerate(objective.side_variables)}
+    position = {id(variable): i for i, variable in enumerate(side_variables)}
     updates = list(evaluation.updates)
     statistics = []
     for (variable, m), before in zip(moving, old, strict=True):

@@ -9,12 +9,13 @@ counts as dependent. Activation functions are taken to act on each sample by its
 """
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 from keras import layers, losses
 
 from keras_ccsam.layers.fast import stock_type
+from keras_ccsam.sharpness.objective import Coupling
 
 LAYERS = frozenset(
     {
@@ -125,21 +126,6 @@ LOSS_FUNCTIONS = (
     losses.categorical_crossentropy,
     losses.sparse_categorical_crossentropy,
 )
-
-
-class Coupling(NamedTuple):
-    """How the samples of a training batch see each other.
-
-    Attributes:
-        reason: the first part found that may couple them in another way than by BatchNorm's
-            statistics, or draws random numbers, in words; None where there is none.
-        batch_norms: the BatchNorm layers that train, so take the batch's statistics.
-        convolutions: whether there are convolutions.
-    """
-
-    reason: str | None
-    batch_norms: tuple[layers.BatchNormalization, ...]
-    convolutions: bool
 
 
 def coupling(backbone: Any, head: Any, loss: Any) -> Coupling:

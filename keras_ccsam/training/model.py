@@ -1,25 +1,25 @@
 """A classifier whose training step is formed by a sharpness method."""
 
 import inspect
-import random
+from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import keras
-from keras import ops
 
-from keras_ccsam import backend
-from keras_ccsam.heads import DenseClosedForm, closed_form
-from keras_ccsam.m2m.translation import MajorToMinor
+from keras_ccsam import backend, heads
+from keras_ccsam.checks import require
 from keras_ccsam.sharpness.erm import ERM
 from keras_ccsam.sharpness.method import SharpnessMethod
+from keras_ccsam.sharpness.objective import Coupling
 from keras_ccsam.training import step
-from keras_ccsam.training.coupling import Coupling, coupling
+from keras_ccsam.training.coupling import coupling
+from keras_ccsam.training.export import plain_model
 from keras_ccsam.training.label_check import check_labels
-from keras_ccsam.training.sample_loss import SampleLoss, check_head, resolve_loss
+from keras_ccsam.training.sample_loss import SampleLoss, check_head, mixed_loss, resolve_loss
+from keras_ccsam.training.step_parts import P, StepPart, StepParts, WeightDecay
 from keras_ccsam.training.targets import dominant_labels, is_mixed
 from keras_ccsam.typing import Tensor
-
-_PROBABILITIES = ("softmax", "sigmoid")
 
 
 @keras.saving.register_keras_serializable(package="keras_ccsam")
@@ -40,19 +40,21 @@ class SharpnessAwareModel(keras.Model):
             optimizer sees it: torch's weight decay, inside momentum (Keras' own is outside, about
             ten times weaker at momentum 0.9) and outside the ascent. Gradient clipping in the
             optimizer sees the sum. 0 by default.
-        translation: M2m, which replaces samples of rare classes in each training batch; none by
-            default. It is not saved: a loaded model trains without it.
+        step_parts: what a step does around the gradient, such as `m2m.MajorToMinor`; none by
+            default.
         **kwargs: of `keras.Model`: name, dtype, trainable.
 
     Attributes:
-        class_weights: (K,) variable, u of `callbacks.DeferredReweighting`; ones, and not used,
-            unless `reweighting` is set.
+        hyper_parameters: the method's options as this model has them; those that a callback may
+            change are variables: `model.hyper_parameters.rho.assign(0.1)`.
+        step_parts: this model's own, bound.
         logit_scale: what the outputs are multiplied with before a softmax: the scale of a compiled
-            loss that takes cosines (LDAM, GCL), else 1. `evaluate` and `export_plain` heed it.
+            loss that takes cosines (LDAM, GCL), else 1. `evaluate` and `export_plain` heed it. A
+            second stage with a loss of another scale sets it; it is saved.
 
     Raises:
         ValueError: if the backbone's features are known not to have the shape (B, D), the head does
-            not state its `units`, `weight_decay` is negative, or `translation` does not fit the
+            not state its `units`, `weight_decay` is negative, or a step part does not fit the
             model.
     """
 
@@ -63,41 +65,24 @@ class SharpnessAwareModel(keras.Model):
         sharpness: SharpnessMethod | None = None,
         *,
         weight_decay: float = 0.0,
-        translation: MajorToMinor | None = None,
+        step_parts: Sequence[StepPart] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if weight_decay < 0:
-            raise ValueError(
-                f"`weight_decay` must be at least 0. Received: weight_decay={weight_decay}"
-            )
-        self.backbone = backbone
-        self.head = head
-        self.weight_decay = float(weight_decay)
-        self.sample_loss: Any = None
-        self.logit_scale = 1.0
-        self.reweighting = False
-        # What callbacks and losses may need must exist before Keras locks the model's state.
-        self.class_weights = self.add_weight(
-            name="class_weights",
-            shape=(self.num_classes,),
-            initializer="ones",
-            trainable=False,
-            autocast=False,
-            dtype=keras.config.floatx(),
-        )
-        # Seeded when a loss that draws is compiled, so that the others leave Keras' seeds alone.
-        self.loss_seeds = keras.random.SeedGenerator(0)
+        self.backbone, self.head = backbone, head
         self.sharpness = sharpness if sharpness is not None else ERM()
-        if not isinstance(self.sharpness, SharpnessMethod):
-            raise ValueError(
-                "`sharpness` must be a method such as sharpness.SAM(0.05). "
-                f"Received: sharpness={sharpness!r}"
-            )
-        self.sharpness.build(self)
-        self.translation = translation
-        if translation is not None:
-            translation.build(self)
+        is_method = isinstance(self.sharpness, SharpnessMethod)
+        require(is_method, "sharpness", sharpness, "a method such as sharpness.SAM(0.05)")
+        self.weight_decay = float(weight_decay)
+        self.sample_loss: SampleLoss | None = None
+        self._logit_scale: float | None = None
+        # In a holder of no layer's type: Keras would track the layers in it as the model's own.
+        self._found = SimpleNamespace(coupling=None)
+        # What losses may need must exist before Keras locks the model's state. Seeded when a loss
+        # that draws is compiled, so that the others leave Keras' seeds alone.
+        self.loss_seeds = keras.random.SeedGenerator(0)
+        self.hyper_parameters = self.sharpness.bind(self)
+        self.step_parts = StepParts(self, [WeightDecay(weight_decay)], step_parts)
         input_shape = getattr(backbone, "input_shape", None) if backbone.built else None
         if input_shape is not None:
             self.build(input_shape)
@@ -106,8 +91,7 @@ class SharpnessAwareModel(keras.Model):
         """Builds the backbone and the head.
 
         Raises:
-            ValueError: if the features do not have the shape (B, D), or the translation's helper
-                does not fit.
+            ValueError: if the features do not have the shape (B, D), or a step part does not fit.
         """
         if not self.backbone.built:
             self.backbone.build(input_shape)
@@ -121,62 +105,74 @@ class SharpnessAwareModel(keras.Model):
             )
         if not self.head.built:
             self.head.build(tuple(shape))
-        if self.translation is not None:
-            self.translation.check(self, input_shape)
+        self.step_parts.check(self, input_shape)
         self.built = True
 
     @property
     def num_classes(self) -> int:
-        """K, the number of the head's outputs."""
-        units = getattr(self.head, "units", None)
-        if units is None:
-            raise ValueError(
-                "The head must state its number of classes as `units`. "
-                f"Received: head={self.head!r}"
-            )
-        return int(units)
+        """K, the number of classes; 2 for a head with one output."""
+        return heads.num_classes(self.head)
 
     @property
-    def activation(self) -> Any:
-        """The head's activation, None where its outputs are logits."""
-        activation = getattr(self.head, "activation", None)
-        return None if activation is keras.activations.linear else activation
-
-    @property
-    def outputs_logits(self) -> bool:
-        """Whether the outputs are logits, not probabilities."""
-        return getattr(self.activation, "__name__", None) not in _PROBABILITIES
-
-    def head_logits(self, features: Tensor) -> Tensor | None:
-        """A Dense head's outputs before its activation; None where they cannot be had."""
-        form = closed_form(self.head)
-        return form.logits(features) if isinstance(form, DenseClosedForm) else None
-
-    def sample_coupling(self) -> Coupling:
+    def coupling(self) -> Coupling:
         """Whether the samples of a training batch see each other, and how.
 
-        Where they do not, CC-SAM of all weights costs two passes; where they do, two a class.
-        `reason` says which part is to blame.
+        Where they do not, CC-SAM of all weights costs two passes; where they do, two per class.
+        `reason` says which part is to blame. Looked up once per `compile` and `fit`, since the walk
+        over all layers is too long for every step of an eager backend.
         """
-        kind = type(self)
-        for name in ("__call__", "call", "compute_loss"):
-            if getattr(kind, name) is not getattr(SharpnessAwareModel, name):
-                return Coupling(f"{kind.__name__} has a {name} of its own", (), False)
-        loss = self.sample_loss and self.sample_loss.loss
-        return coupling(self.backbone, self.head, loss)
+        if self._found.coupling is None:
+            kind = type(self)
+            own = [
+                name
+                for name in ("__call__", "call", "compute_loss")
+                if getattr(kind, name) is not getattr(SharpnessAwareModel, name)
+            ]
+            loss = self.sample_loss and self.sample_loss.loss
+            self._found.coupling = (
+                Coupling(f"{kind.__name__} has a {own[0]} of its own", (), False)
+                if own
+                else coupling(self.backbone, self.head, loss)
+            )
+        found: Coupling = self._found.coupling
+        return found
+
+    @property
+    def non_trainable_variables(self) -> list[keras.Variable]:
+        """Keras' own, and the state of the step's parts, which no file holds."""
+        parts = getattr(self, "step_parts", None)
+        return [*super().non_trainable_variables, *([] if parts is None else parts.variables)]
+
+    @property
+    def logit_scale(self) -> float:
+        """See the class."""
+        if self._logit_scale is not None:
+            return self._logit_scale
+        loss = None if self.sample_loss is None else self.sample_loss.loss
+        return float(getattr(loss, "scale", 1.0)) if getattr(loss, "takes_cosines", False) else 1.0
+
+    @logit_scale.setter
+    def logit_scale(self, scale: float) -> None:
+        self._logit_scale = float(scale)
+
+    def add_step_part(self, part: P) -> P:
+        """Adds a part to a model, built or not; returns it bound. It acts from the next `fit` on.
+
+        Raises:
+            ValueError: if it does not suit the model.
+        """
+        bound = self.step_parts.add(self, part)
+        if self.built:
+            bound.check(self, getattr(self.backbone, "input_shape", None))
+        if self.compiled:
+            self.make_train_function(force=True)
+        return bound
 
     def call(self, inputs: Any, training: bool | None = None, return_features: bool = False) -> Any:
         """The head's outputs (B, K); with `return_features`, also the features (B, D)."""
         features = self.backbone(inputs, training=training)
         outputs = self.head(features, training=training)
         return (outputs, features) if return_features else outputs
-
-    def scale_gradients(self, gradients: list[Tensor]) -> list[Tensor]:
-        """What the optimizer gets of the gradients, decay included: all of them as they are.
-
-        A model whose variables learn at rates of their own overrides it.
-        """
-        return gradients
 
     def compile(
         self, optimizer: Any = "rmsprop", loss: Any = None, *args: Any, **kwargs: Any
@@ -188,28 +184,13 @@ class SharpnessAwareModel(keras.Model):
         Raises:
             ValueError: if a loss object expects probabilities and gets logits, or the reverse.
         """
-        loss = resolve_loss(loss, self.outputs_logits)
+        loss = resolve_loss(loss, heads.puts_out_logits(self.head))
         check_head(loss, self.head)
+        super().compile(optimizer, loss, *args, **kwargs)
+        self.sample_loss = None if loss is None else SampleLoss(loss, self.loss_seeds)
+        self._found.coupling = None
         if self.built:
             self.sharpness.check(self)
-        super().compile(optimizer, loss, *args, **kwargs)
-        self.sample_loss = SampleLoss(loss) if loss is not None else None
-        takes_cosines = getattr(loss, "takes_cosines", False)
-        self.logit_scale = float(loss.scale) if takes_cosines else 1.0
-        if hasattr(loss, "noise"):
-            # As SeedGenerator(None) does: `keras.utils.set_random_seed` seeds this generator.
-            self.loss_seeds.state.assign([random.randint(1, int(1e9)), 0])
-
-    def draw_noise(self, outputs: Tensor) -> Tensor | None:
-        """What a loss with randomness draws for one training pass; None for any other loss."""
-        loss = self.sample_loss and self.sample_loss.loss
-        if not hasattr(loss, "noise"):
-            return None
-        return loss.noise(ops.shape(outputs), self.loss_seeds)
-
-    def with_noise(self, outputs: Tensor, noise: Tensor | None) -> Tensor:
-        """The outputs as the training loss sees them."""
-        return outputs if noise is None else self.sample_loss.loss.with_noise(outputs, noise)
 
     def compute_loss(
         self,
@@ -222,17 +203,7 @@ class SharpnessAwareModel(keras.Model):
         """The compiled loss and the added ones; with mixup, of both labels in their shares."""
         if not is_mixed(y):
             return super().compute_loss(x, y, y_pred, sample_weight, training)
-        sample_loss = self.sample_loss
-        if sample_loss.reduction == "mean_with_sample_weight":
-            raise ValueError(
-                "Mixup targets need a loss whose reduction is 'sum_over_batch_size' or 'sum'. "
-                "Received: reduction='mean_with_sample_weight'"
-            )
-        mix = y["mix"]
-        weight = 1.0 if sample_weight is None else sample_weight
-        first = super().compute_loss(x, y["labels"], y_pred, weight * mix, training)
-        second = sample_loss.values(y["second_labels"], y_pred, weight * (1.0 - mix))
-        return first + sample_loss.reduce(second)
+        return mixed_loss(super().compute_loss, self.sample_loss, x, y, y_pred, sample_weight)
 
     def compute_metrics(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
@@ -251,6 +222,9 @@ class SharpnessAwareModel(keras.Model):
                 its first batch; other inputs give a NaN loss or the backend's own index error.
         """
         check_labels(x, y, self.num_classes, self.sample_loss)
+        self.step_parts.warn_of_missing()
+        # The compiled loss is in force again, and layers may have been frozen since.
+        self._logit_scale = self._found.coupling = None
         if not hasattr(x, "set_epoch"):
             return super().fit(x, y, *args, **kwargs)
         arguments = inspect.signature(super().fit).bind(x, y, *args, **kwargs).arguments
@@ -274,30 +248,36 @@ class SharpnessAwareModel(keras.Model):
         Raises:
             ValueError: if the backbone is not a functional or sequential model.
         """
-        from keras_ccsam.training.export import plain_model
-
         return plain_model(self)
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments but `translation`, whose helper is not saved."""
+        """The constructor's arguments; of step parts those that can be saved."""
+        scale = {} if self._logit_scale is None else {"logit_scale": self._logit_scale}
         return {
             **super().get_config(),
             "backbone": keras.saving.serialize_keras_object(self.backbone),
             "head": keras.saving.serialize_keras_object(self.head),
             "sharpness": keras.saving.serialize_keras_object(self.sharpness),
             "weight_decay": self.weight_decay,
+            **self.step_parts.get_config(),
+            **scale,
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
         """A model of the same parts, with fresh weights."""
         config = dict(config)
-        for part in ("backbone", "head", "sharpness"):
-            if isinstance(config.get(part), dict):
+        missing, scale = config.pop("missing_step_parts", ()), config.pop("logit_scale", None)
+        for part in ("backbone", "head", "sharpness", "step_parts"):
+            if isinstance(config.get(part), (dict, list)):
                 config[part] = keras.saving.deserialize_keras_object(
                     config[part], custom_objects=custom_objects
                 )
-        return cls(**config)
+        model = cls(**config)
+        model.step_parts.lacks(missing)
+        if scale is not None:
+            model.logit_scale = scale
+        return model
 
     def get_compile_config(self) -> Any:
         """Keras' own, but with the compiler left to the backend that loads the file.

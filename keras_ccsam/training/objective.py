@@ -14,11 +14,13 @@ from keras import ops
 
 from keras_ccsam import backend
 from keras_ccsam.checks import at_least_float32
-from keras_ccsam.sharpness.method import Evaluation, Outputs
+from keras_ccsam.heads.outputs import activation, logits_before_activation
+from keras_ccsam.sharpness.objective import Coupling, Evaluation, Outputs
 from keras_ccsam.training.clean_pass import clean_pass_with_statistics
 from keras_ccsam.training.sample_loss import SampleLoss
 from keras_ccsam.training.samples import BatchSamples
 from keras_ccsam.training.targets import class_indices
+from keras_ccsam.training.trainee import Trainee
 from keras_ccsam.typing import Tensor
 
 
@@ -56,7 +58,7 @@ class BatchObjective:
 
     def __init__(
         self,
-        model: Any,
+        model: Trainee,
         values: Sequence[Tensor],
         state: Sequence[tuple[keras.Variable, Tensor]],
         x: Any,
@@ -64,7 +66,9 @@ class BatchObjective:
         sample_weight: Tensor | None,
     ) -> None:
         self.model = model
-        self.variables = model.trainable_variables
+        self.variables: list[keras.Variable] = model.trainable_variables
+        self.head = model.head
+        self.num_classes = model.num_classes
         # Listed once a step: Keras goes through all layers at each request.
         self.metrics = model.metrics
         of_metrics = (variable for metric in self.metrics for variable in metric.variables)
@@ -78,6 +82,11 @@ class BatchObjective:
     def labels(self) -> Tensor | None:
         """See `Objective`; computed where a method asks, since the plain step does not."""
         return None if self.y is None else class_indices(self.y)
+
+    @property
+    def coupling(self) -> Coupling:
+        """See `Objective`."""
+        return self.model.coupling
 
     @property
     def scale(self) -> Tensor:
@@ -130,7 +139,9 @@ class BatchObjective:
         term: Callable[[Outputs], Tensor],
     ) -> tuple[list[Tensor], Evaluation, list[tuple[keras.Variable, Tensor]]]:
         """`gradient` at the step's values, and the batch statistics that `layers` used."""
-        return clean_pass_with_statistics(self, layers, term)
+        return clean_pass_with_statistics(
+            self.gradient, self.values, self.side_variables, layers, term
+        )
 
     def samples(self, state: Sequence[tuple[keras.Variable, Tensor]] = ()) -> BatchSamples:
         """The batch sample by sample, which is the batch where no layer couples samples.
@@ -145,7 +156,7 @@ class BatchObjective:
         """(B,) weighted losses at `values`; what the pass writes is dropped."""
         with self.scope(values):
             predictions = self.model(self.x, training=True)
-            return self._losses(predictions, self.model.draw_noise(predictions))
+            return self._losses(predictions, self.sample_loss().draw(predictions))
 
     def reduce(self, sample_losses: Tensor) -> Tensor:
         """The compiled loss's own reduction."""
@@ -175,23 +186,25 @@ class BatchObjective:
         return loss if optimizer is None else optimizer.scale_loss(loss)
 
     def _forward(self, with_features: bool = True) -> _Pass:
-        model, features = self.model, None
+        model, features, noise = self.model, None, None
         if with_features:
             predictions, features = model(self.x, training=True, return_features=True)
         else:
             predictions = model(self.x, training=True)
-        noise = model.draw_noise(predictions)
-        seen = model.with_noise(predictions, noise)
+        seen = predictions
+        if model.sample_loss is not None:
+            noise = model.sample_loss.draw(predictions)
+            seen = model.sample_loss.seen(predictions, noise)
         loss = model.compute_loss(self.x, self.y, seen, self.sample_weight, training=True)
         return _Pass(loss, predictions, features, noise)
 
     def _losses(self, predictions: Tensor, noise: Tensor | None) -> Tensor:
-        seen = self.model.with_noise(predictions, noise)
-        return self.sample_loss().values(self.y, seen, self.sample_weight)
+        loss = self.sample_loss()
+        return loss.values(self.y, loss.seen(predictions, noise), self.sample_weight)
 
     def sample_loss(self) -> SampleLoss:
         """The compiled loss before its reduction."""
-        loss: SampleLoss | None = self.model.sample_loss
+        loss = self.model.sample_loss
         if loss is None or self.y is None:
             raise ValueError(
                 f"{type(self.model.sharpness).__name__} perturbs by class: it needs labels, and a "
@@ -201,19 +214,20 @@ class BatchObjective:
         return loss
 
     def _outputs(self, found: _Pass) -> Outputs:
-        model, predictions, noise = self.model, found.predictions, found.noise
+        head, predictions, noise = self.head, found.predictions, found.noise
         features = at_least_float32(found.features)
         logits = at_least_float32(predictions)
-        activation = model.activation
-        before = None if activation is None else model.head_logits(features)
-        if before is not None:
+        activate = activation(head)
+        before = None if activate is None else logits_before_activation(head, features)
+        known = before is not None
+        if known:
             logits = before
 
         def losses_of_logits(logits: Tensor) -> Tensor:
-            return self._losses(logits if before is None else activation(logits), noise)
+            return self._losses(activate(logits) if activate and known else logits, noise)
 
         def losses_of_features(features: Tensor) -> Tensor:
-            return self._losses(model.head(features, training=True), noise)
+            return self._losses(head(features, training=True), noise)
 
         return Outputs(
             features,

@@ -5,6 +5,7 @@ reduced. This reads the same loss before its reduction.
 """
 
 import inspect
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -99,19 +100,36 @@ def check_head(loss: Any, head: Any) -> None:
 
 
 class SampleLoss:
-    """The compiled loss of each sample, and its reduction.
+    """The compiled loss of each sample, its reduction, and what it draws at random.
+
+    A loss that draws noise defines `noise(shape, seed)` and `with_noise(outputs, noise)`, as
+    `losses.GCL` does.
 
     Args:
-        loss: a `keras.losses.Loss`, or a function of `(y_true, y_pred)` that returns one loss a
+        loss: a `keras.losses.Loss`, or a function of `(y_true, y_pred)` that returns one loss per
             sample.
+        seeds: the model's generator for a loss that draws; it is seeded where there is one.
     """
 
-    def __init__(self, loss: Any) -> None:
+    def __init__(self, loss: Any, seeds: keras.random.SeedGenerator) -> None:
         self.loss = loss
         is_object = isinstance(loss, keras.losses.Loss)
         self._call: Callable[[Tensor, Tensor], Tensor] = loss.call if is_object else loss
         self.dtype = loss.dtype if is_object else keras.config.floatx()
         self.reduction = loss.reduction if is_object else "sum_over_batch_size"
+        self._seeds = seeds
+        self._draws = hasattr(loss, "noise")
+        if self._draws:
+            # As SeedGenerator(None) does: `keras.utils.set_random_seed` seeds this generator.
+            seeds.state.assign([random.randint(1, int(1e9)), 0])
+
+    def draw(self, outputs: Tensor) -> Tensor | None:
+        """What the loss draws for one training pass; None for one without randomness."""
+        return self.loss.noise(ops.shape(outputs), self._seeds) if self._draws else None
+
+    def seen(self, outputs: Tensor, noise: Tensor | None) -> Tensor:
+        """The outputs as the loss sees them while training."""
+        return outputs if noise is None else self.loss.with_noise(outputs, noise)
 
     def values(self, y: Any, y_pred: Tensor, sample_weight: Tensor | None = None) -> Tensor:
         """(B,) losses times weights; with mixup, of the two labels in their shares."""
@@ -140,3 +158,33 @@ class SampleLoss:
 
     def _weights(self, sample_weight: Tensor) -> Tensor:
         return ops.reshape(ops.cast(sample_weight, self.dtype), (-1,))
+
+
+def mixed_loss(
+    compute_loss: Callable[..., Tensor],
+    sample_loss: SampleLoss | None,
+    x: Any,
+    y: Any,
+    y_pred: Tensor,
+    sample_weight: Tensor | None,
+) -> Tensor:
+    """Keras' loss of a mixed batch: of both labels in their shares, the added losses once.
+
+    Args:
+        compute_loss: `keras.Model.compute_loss`.
+        sample_loss: the compiled loss.
+        x: the batch, `y` its mixup target, `y_pred` its outputs, `sample_weight` (B,) or None.
+
+    Raises:
+        ValueError: for a loss that divides by the sum of the weights.
+    """
+    if sample_loss is None or sample_loss.reduction == "mean_with_sample_weight":
+        raise ValueError(
+            "Mixup targets need a loss whose reduction is 'sum_over_batch_size' or 'sum'. "
+            f"Received: reduction={sample_loss and sample_loss.reduction!r}"
+        )
+    mix = y["mix"]
+    weight = 1.0 if sample_weight is None else sample_weight
+    first = compute_loss(x, y["labels"], y_pred, weight * mix, True)
+    second = sample_loss.values(y["second_labels"], y_pred, weight * (1.0 - mix))
+    return first + sample_loss.reduce(second)

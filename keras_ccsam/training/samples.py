@@ -2,23 +2,56 @@
 
 The network is called on batches of one, so that a framework can vectorise it over samples that
 have weights of their own. That gives the batch's losses only where no layer couples samples:
-`independence.py`.
+`coupling.py`.
 """
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
 import keras
 from keras import ops
 
 from keras_ccsam import backend
 from keras_ccsam.heads import DenseClosedForm, closed_form
-from keras_ccsam.sharpness.method import Evaluation, Tap
+from keras_ccsam.sharpness.objective import Evaluation, Tap
+from keras_ccsam.training.sample_loss import SampleLoss
+from keras_ccsam.training.tapped_layers import tapped
+from keras_ccsam.training.trainee import Trainee
 from keras_ccsam.typing import Tensor
 
-if TYPE_CHECKING:
-    from keras_ccsam.training.objective import BatchObjective
+
+class ScopedBatch(Protocol):
+    """The objective of a batch, as far as its samples need it."""
+
+    model: Trainee
+    variables: list[keras.Variable]
+    values: list[Tensor]
+    x: Any
+    y: Any
+    sample_weight: Tensor | None
+
+    def scope(
+        self, values: Sequence[Tensor], state: Sequence[tuple[keras.Variable, Tensor]] = ()
+    ) -> AbstractContextManager[Any]:
+        """Where the trainable variables are `values`, and those of `state` are what it says."""
+        ...
+
+    def side(self, scope: Any) -> list[Tensor | None]:
+        """What the scope holds for the variables that are not trained."""
+        ...
+
+    def changed(self, scope: Any, before: list[Tensor | None]) -> list[Tensor | None]:
+        """What was written since."""
+        ...
+
+    def scaled(self, loss: Tensor) -> Tensor:
+        """The loss times the scale of mixed precision."""
+        ...
+
+    def sample_loss(self) -> SampleLoss:
+        """The compiled loss before its reduction."""
+        ...
 
 
 class BatchSamples:
@@ -31,11 +64,11 @@ class BatchSamples:
     """
 
     def __init__(
-        self, objective: "BatchObjective", state: Sequence[tuple[keras.Variable, Tensor]]
+        self, objective: ScopedBatch, state: Sequence[tuple[keras.Variable, Tensor]]
     ) -> None:
         self._objective = objective
         self._state = list(state)
-        self.prediction_shape = (objective.model.num_classes,)
+        self.prediction_shape = (int(objective.model.head.units),)
         positions = {id(variable): i for i, variable in enumerate(objective.variables)}
         self._dense = _dense_layers(objective.model)
         self.taps = [Tap(positions[id(d.kernel)], int(d.units)) for d in self._dense]
@@ -53,7 +86,7 @@ class BatchSamples:
         """The weighted loss of one row of `data`, the prediction (K,) and the taps' inputs (D,)."""
         batch = keras.tree.map_structure(lambda tensor: tensor[None], sample)
         objective = self._objective
-        with objective.scope(values, self._state), _shifted(self._dense, shifts) as inputs:
+        with objective.scope(values, self._state), tapped(self._dense, shifts) as inputs:
             predictions = objective.model(batch["x"], training=not self._state)
             losses = objective.sample_loss().values(
                 batch["y"], predictions, batch.get("sample_weight")
@@ -82,34 +115,7 @@ class BatchSamples:
         return gradients, Evaluation(loss, predictions, updates)
 
 
-@contextlib.contextmanager
-def _shifted(
-    dense: Sequence[keras.layers.Dense], shifts: Sequence[Callable[[Tensor], Tensor]]
-) -> Iterator[list[Tensor]]:
-    """While a pass is traced, these layers note their inputs and shift their outputs."""
-    seen: list[Any] = [None] * len(dense)
-
-    def call_of(position: int) -> Callable[..., Tensor]:
-        layer, shift = dense[position], shifts[position]
-
-        def call(inputs: Tensor, training: bool | None = None) -> Tensor:
-            seen[position] = inputs
-            outputs = DenseClosedForm(layer).logits(inputs) + shift(inputs)
-            return layer.activation(outputs)
-
-        return call
-
-    try:
-        for position, layer in enumerate(dense):
-            # An instance's attribute stands before its class's method.
-            vars(layer)["call"] = call_of(position)
-        yield seen
-    finally:
-        for layer in dense:
-            vars(layer).pop("call", None)
-
-
-def _dense_layers(model: Any) -> list[keras.layers.Dense]:
+def _dense_layers(model: Trainee) -> list[keras.layers.Dense]:
     """Dense layers called once a pass, on one row a sample, in the type of their weights."""
     found = []
     for part in (model.backbone, model.head):

@@ -1,7 +1,8 @@
 """The two shells of a training step: one for JAX, one for backends whose variables are mutable.
 
-Both hand the batch to the model's sharpness method and give the gradient to the user's optimizer,
-so momentum, schedules, clipping, accumulation, EMA and loss scaling are Keras' own.
+    batch -> step parts -> the sharpness method's gradient -> step parts -> the user's optimizer
+
+Momentum, schedules, clipping, accumulation, EMA and loss scaling are Keras' own.
 """
 
 from typing import Any
@@ -10,13 +11,13 @@ import keras
 from keras import ops
 
 from keras_ccsam import backend
-from keras_ccsam.sharpness.method import Evaluation
-from keras_ccsam.training.class_weighting import reweighted
+from keras_ccsam.sharpness.objective import Evaluation
 from keras_ccsam.training.objective import BatchObjective
+from keras_ccsam.training.trainee import Trainee
 from keras_ccsam.typing import Tensor
 
 
-def stateless_train_step(model: Any, state: Any, data: Any) -> tuple[dict[str, Tensor], Any]:
+def stateless_train_step(model: Trainee, state: Any, data: Any) -> tuple[dict[str, Tensor], Any]:
     """One step on JAX: takes and returns the values of all variables."""
     trainable, non_trainable, optimizer_values, metrics_values = state
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
@@ -25,16 +26,17 @@ def stateless_train_step(model: Any, state: Any, data: Any) -> tuple[dict[str, T
         *zip(model.metrics_variables, metrics_values, strict=True),
         *zip(model.optimizer.variables, optimizer_values, strict=True),
     ]
-    if model.translation is not None:
-        weights = zip(model.trainable_variables, trainable, strict=True)
-        with keras.StatelessScope([*weights, *others]) as drawn:
-            x = model.translation.translate(model, x, y)
-        others = [(variable, drawn.get_current_value(variable)) for variable, _ in others]
+    variables = model.trainable_variables
+    with keras.StatelessScope([*zip(variables, trainable, strict=True), *others]) as prepared:
+        x = model.step_parts.inputs(model, x, y)
+    others = [(variable, prepared.get_current_value(variable)) for variable, _ in others]
     with keras.StatelessScope(others) as outer:
-        targets, sample_weights = reweighted(model, y, sample_weight)
-        objective = BatchObjective(model, trainable, others, x, targets, sample_weights)
-        gradients, evaluation = model.sharpness.gradients(objective)
-        gradients = _decay(model, gradients, trainable, objective)
+        targets, weights = model.step_parts.targets(y, sample_weight)
+        objective = BatchObjective(model, trainable, others, x, targets, weights)
+        gradients, evaluation = model.sharpness.gradients(objective, model.hyper_parameters)
+        gradients = model.step_parts.gradients(
+            gradients, variables, trainable, lambda: objective.scale
+        )
     trainable, optimizer_values = model.optimizer.stateless_apply(
         optimizer_values, gradients, trainable
     )
@@ -55,23 +57,24 @@ def stateless_train_step(model: Any, state: Any, data: Any) -> tuple[dict[str, T
     return logs, (trainable, non_trainable, optimizer_values, metrics_values)
 
 
-def stateful_train_step(model: Any, data: Any) -> dict[str, Tensor]:
+def stateful_train_step(model: Trainee, data: Any) -> dict[str, Tensor]:
     """One step on TensorFlow and torch."""
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     # TensorFlow traces the step before Keras has built anything.
     if not model.built:
-        model.build(x.shape)
+        model.build(keras.tree.map_structure(lambda tensor: tensor.shape, x))
     variables = model.trainable_variables
     if not model.optimizer.built:
         model.optimizer.build(variables)
-    if model.translation is not None:
-        x = model.translation.translate(model, x, y)
+    x = model.step_parts.inputs(model, x, y)
     values = [variable.value for variable in variables]
-    targets, weights = reweighted(model, y, sample_weight)
+    targets, weights = model.step_parts.targets(y, sample_weight)
     objective = BatchObjective(model, values, (), x, targets, weights)
-    gradients, evaluation = model.sharpness.gradients(objective)
+    gradients, evaluation = model.sharpness.gradients(objective, model.hyper_parameters)
     with backend.no_grad():
-        gradients = _decay(model, gradients, values, objective)
+        gradients = model.step_parts.gradients(
+            gradients, variables, values, lambda: objective.scale
+        )
         model.optimizer.apply(gradients, variables)
         for variable, value in zip(objective.side_variables, evaluation.updates, strict=True):
             if value is not None:
@@ -80,21 +83,8 @@ def stateful_train_step(model: Any, data: Any) -> dict[str, Tensor]:
     return _metrics(model, objective.metrics, x, y, evaluation, sample_weight)
 
 
-def _decay(
-    model: Any, gradients: list[Tensor], values: list[Tensor], objective: BatchObjective
-) -> Any:
-    """Adds torch's weight decay: to the gradient, so inside momentum and outside the ascent."""
-    if model.weight_decay:
-        scale = objective.scale
-        gradients = [
-            gradient + ops.cast(model.weight_decay * scale, gradient.dtype) * value
-            for gradient, value in zip(gradients, values, strict=True)
-        ]
-    return model.scale_gradients(gradients)
-
-
 def _metrics(
-    model: Any,
+    model: Trainee,
     metrics: list[keras.Metric],
     x: Any,
     y: Any,
@@ -103,5 +93,4 @@ def _metrics(
 ) -> dict[str, Tensor]:
     tracker = next(metric for metric in metrics if metric.name == "loss")
     tracker.update_state(evaluation.loss, sample_weight=ops.shape(keras.tree.flatten(x)[0])[0])
-    logs: dict[str, Tensor] = model.compute_metrics(x, y, evaluation.predictions, sample_weight)
-    return logs
+    return model.compute_metrics(x, y, evaluation.predictions, sample_weight)

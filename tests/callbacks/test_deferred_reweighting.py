@@ -7,7 +7,7 @@ from keras import ops
 
 import keras_ccsam as cc
 from keras_ccsam.callbacks import DeferredReweighting
-from keras_ccsam.training.class_weighting import reweighted
+from keras_ccsam.training import ClassWeighting
 from tests.support import COUNTS, batch_norm_model, toy_batches
 
 
@@ -15,6 +15,10 @@ def model():
     built = batch_norm_model()
     built.compile(keras.optimizers.SGD(0.1, momentum=0.9), "sparse_categorical_crossentropy")
     return built
+
+
+def weighting(built):
+    return built.step_parts.find(ClassWeighting)
 
 
 def weights(built):
@@ -27,7 +31,7 @@ class Recorder(keras.callbacks.Callback):
         self.seen = []
 
     def on_epoch_end(self, epoch, logs=None):
-        self.seen.append(ops.convert_to_numpy(self.model.class_weights))
+        self.seen.append(ops.convert_to_numpy(weighting(self.model).class_weights))
 
 
 @pytest.mark.parametrize(("start", "first"), [(0.5, 2), (3, 3), (0, 0)])
@@ -39,7 +43,7 @@ def test_the_weights_begin_at_their_epoch_and_end_with_the_run(start, first):
     for epoch, seen in enumerate(recorder.seen):
         expected = cc.losses.effective_number_weights(COUNTS) if epoch >= first else np.ones(5)
         np.testing.assert_allclose(seen, expected, rtol=1e-6)
-    np.testing.assert_array_equal(ops.convert_to_numpy(built.class_weights), np.ones(5))
+    np.testing.assert_array_equal(ops.convert_to_numpy(weighting(built).class_weights), np.ones(5))
 
 
 def test_uniform_weights_change_nothing():
@@ -69,14 +73,14 @@ def test_it_is_torchs_weighted_mean():
 
 def test_a_mixed_sample_counts_both_its_labels():
     built = model()
-    built.reweighting = True
+    built.add_step_part(ClassWeighting())
     u = np.array([0.1, 0.5, 1.0, 2.0, 4.0], "float32")
-    built.class_weights.assign(u)
+    weighting(built).class_weights.assign(u)
     y = np.array([0, 4, 2], "int32")
     second = np.array([4, 0, 2], "int32")
     mixed = {"labels": y, "second_labels": second, "mix": np.full(3, 0.25, "float32")}
     own = np.array([2.0, 1.0, 0.5], "float32")
-    got, sample_weight = reweighted(built, mixed, ops.convert_to_tensor(own))
+    got, sample_weight = weighting(built).targets(mixed, ops.convert_to_tensor(own))
     share = ops.convert_to_numpy(got["mix"])
     sample_weight = ops.convert_to_numpy(sample_weight)
     total = 0.25 * u[y] + 0.75 * u[second]

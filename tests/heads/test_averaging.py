@@ -1,16 +1,15 @@
 """Two forms of the class means: both are exact, and each is the one that ran."""
 
-import keras
 import numpy as np
 import pytest
 from keras import ops
 
 import keras_ccsam as cc
-from keras_ccsam.heads import averaging, class_averages
+from keras_ccsam.heads import class_averages
+from keras_ccsam.heads import class_averaging as averaging
 from keras_ccsam.heads.class_means import ClassMeans
 from keras_ccsam.heads.gram import Gram
 from tests.sharpness import test_edges
-from tests.support import float_type, vector
 from tests.training import test_losses_and_heads, test_vectors
 
 FORMS = {"gram": Gram, "class means": ClassMeans}
@@ -105,7 +104,7 @@ def test_both_are_an_explicit_loop_over_the_classes(bias):
         along[member] = left[member] @ gradient + bias * mean[member]
     y = ops.convert_to_tensor(labels)
     left, right, delta = map(ops.convert_to_tensor, (left, right, delta))
-    for form in (Gram(class_averages(y)), ClassMeans(y, 5)):
+    for form in (Gram(class_averages(y)), ClassMeans(y, 5), ClassMeans(y, 9)):
         got = ops.convert_to_numpy(form.mean(delta))
         np.testing.assert_allclose(got, mean, rtol=1e-5, atol=1e-6)
         got = ops.convert_to_numpy(form.along(left, right, delta, bias))
@@ -123,37 +122,5 @@ def test_what_the_shapes_choose():
         choices = [cheaper(2**n, features, classes) for n in range(20)]
         assert choices == sorted(choices)  # one crossover
     y, rows = ops.zeros((256,), "int32"), ops.zeros((256, 3))
-    assert isinstance(averaging.averaging(rows, rows, None, y), ClassMeans)
-    assert isinstance(averaging.averaging(rows[:1], rows[:1], None, y[:1]), Gram)
-    assert isinstance(averaging.averaging(rows, rows, class_averages(y), None), Gram)
-
-
-def test_either_averages_or_labels():
-    rows, y = ops.zeros((2, 3)), ops.zeros((2,), "int32")
-    for given in ((None, None), (class_averages(y), y)):
-        with pytest.raises(ValueError, match=r"Received: averages="):
-            averaging.averaging(rows, rows, *given)
-
-
-class OwnHead(keras.layers.Dense):
-    """A head of a user's, which takes averages."""
-
-    def class_gradients(self, features, logits, logit_gradients, averages):
-        assert averages.shape == (features.shape[0],) * 2
-        form = cc.heads.DenseClosedForm(self)
-        return form.class_gradients(features, logits, logit_gradients, averages)
-
-
-def test_a_head_that_takes_averages_gets_them():
-    v = vector("stage1_dense_cifar10")
-    with float_type("float32"):
-        head = OwnHead(v["kernel"].shape[1])
-        head.build((None, v["kernel"].shape[0]))
-        features = ops.convert_to_tensor(v["features"].astype("float32"))
-        labels = ops.convert_to_tensor(v["labels"].astype("int32"))
-        logits = head(features)
-        classes = [
-            cc.heads.class_gradients(form, features, logits, ops.softmax(logits), labels).norm
-            for form in (head, cc.heads.DenseClosedForm(head))
-        ]
-    np.testing.assert_allclose(*map(ops.convert_to_numpy, classes), rtol=1e-5)
+    assert isinstance(averaging.averaging(rows, rows, y, 3), ClassMeans)
+    assert isinstance(averaging.averaging(rows[:1], rows[:1], y[:1], 3), Gram)

@@ -48,8 +48,8 @@ def linear_model(activation=None, **options):
     translation = MajorToMinor(helper, COUNTS, **{"seed": 3, **options})
     backbone = linear_network(5, seed=2)
     head = keras.layers.Dense(len(COUNTS), activation=activation, name="classifier")
-    model = cc.SharpnessAwareModel(backbone, head, translation=translation)
-    return model, translation
+    model = cc.SharpnessAwareModel(backbone, head, step_parts=[translation])
+    return model, bound(model)
 
 
 def images(size=40, seed=0):
@@ -58,13 +58,18 @@ def images(size=40, seed=0):
     return x, rng.integers(0, len(COUNTS), size).astype("int32")
 
 
+def bound(model):
+    """The model's own translation."""
+    return model.step_parts.find(MajorToMinor)
+
+
 def translated(model, x, y):
     """The translated batch, with the seed moved on."""
-    seed = model.translation_state.seed_generator.state
+    seed = bound(model).draws.state
 
     def batch_and_seed(before, x, y):
         with keras.StatelessScope([(seed, before)]) as scope:
-            made = model.translation.translate(model, x, y)
+            made = bound(model).inputs(model, x, y)
         return made, scope.get_current_value(seed)
 
     if keras.backend.backend() == "jax":  # one program compiles quicker than many operations
@@ -98,7 +103,7 @@ def softmax(z):
 
 def by_loops(model, x, y, choices, noise):
     """Images in units of [0, 1], one after the other, every one marked and every coin won."""
-    t = model.translation
+    t = bound(model)
     g, g0 = linear_map(t.helper)
     features, _ = linear_map(model.backbone)
     f = features @ ops.convert_to_numpy(model.head.kernel).astype("float64")
@@ -214,7 +219,7 @@ def test_off_nothing_is_drawn():
     model, translation = linear_model(gamma=0.0)
     x, y = images()
     translation.active.assign(0.0)
-    state = model.translation_state.seed_generator.state
+    state = bound(model).draws.state
     before = ops.convert_to_numpy(state)
     made = translated(model, x, y)
     np.testing.assert_array_equal(made, x)
@@ -242,13 +247,11 @@ def toy_helper():
 
 
 def toy_model(method=None, on=True, **options):
-    translation = None
+    parts = []
     if on:
         defaults = {"beta": 0.5, "gamma": 0.0, "steps": 2, "pixel_range": (-5.0, 7.0), "seed": 2}
-        translation = MajorToMinor(toy_helper(), TOY, **(defaults | options))
-    model = batch_norm_model(
-        METHODS[method]() if method else ERM(), dropout=0.3, translation=translation
-    )
+        parts = [MajorToMinor(toy_helper(), TOY, **(defaults | options))]
+    model = batch_norm_model(METHODS[method]() if method else ERM(), dropout=0.3, step_parts=parts)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.SGD(0.1, momentum=0.9), loss, metrics=["accuracy"])
     return model
@@ -268,7 +271,7 @@ def test_a_step_is_the_plain_step_on_the_translated_batch(method):
     """Weights, BatchNorm, dropout's seed, loss and metrics; the labels stay."""
     x, y = toy_batches(24)
     model, plain = toy_model(method), toy_model(method, on=False)
-    helper = model.translation.helper
+    helper = bound(model).helper
     before = arrays(helper.variables)
     made = translated(toy_model(method), x.astype("float32"), y)  # as `fit` hands it on
     changed = (made != x.astype("float32")).any(axis=(1, 2, 3))
@@ -288,19 +291,19 @@ def test_a_step_is_the_plain_step_on_the_translated_batch(method):
 def test_off_it_is_the_plain_step_bit_for_bit():
     x, y = toy_batches(36)
     model, plain = toy_model(), toy_model(on=False)
-    state = arrays([model.translation_state.seed_generator.state])
+    state = arrays([bound(model).draws.state])
     options = {"batch_size": 12, "shuffle": False, "verbose": 0, "epochs": 2}
-    model.translation.active.assign(0.0)
+    bound(model).active.assign(0.0)
     logs = model.fit(x, y, **options).history
     assert logs == plain.fit(x, y, **options).history
     for ours, theirs in zip(network(model), network(plain), strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    np.testing.assert_array_equal(arrays([model.translation_state.seed_generator.state]), state)
+    np.testing.assert_array_equal(arrays([bound(model).draws.state]), state)
     # And the same compiled step translates once it is switched on.
     model.fit(x, y, callbacks=[StartTranslation(2)], initial_epoch=2, **(options | {"epochs": 3}))
     plain.fit(x, y, initial_epoch=2, **(options | {"epochs": 3}))
     assert max(np.abs(a - b).max() for a, b in zip(network(model), network(plain), strict=True))
-    after = arrays([model.translation_state.seed_generator.state])[0]
+    after = arrays([bound(model).draws.state])[0]
     assert after[1] - state[0][1] == 4 * 3  # four draws a step
 
 
@@ -311,20 +314,18 @@ def saved(model):
 
 def test_it_is_neither_saved_nor_missed(tmp_path):
     model = toy_model("sam")
-    assert not {id(v) for v in model.translation.helper.variables} & {
-        id(v) for v in model.variables
-    }
+    assert not {id(v) for v in bound(model).helper.variables} & {id(v) for v in model.variables}
     model.optimizer.build(model.trainable_variables)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
-    assert loaded.translation is None
+    assert bound(loaded) is None
     for ours, theirs in zip(saved(model), saved(loaded), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     # The weights of a run without it start one with it.
     loaded.save_weights(tmp_path / "plain.weights.h5")
-    model.translation.active.assign(0.0)
+    bound(model).active.assign(0.0)
     model.load_weights(tmp_path / "plain.weights.h5")
-    assert float(model.translation.active.value) == 0.0
+    assert float(bound(model).active.value) == 0.0
     for ours, theirs in zip(saved(model), saved(loaded), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
@@ -352,7 +353,7 @@ def test_the_callback_refuses_other_starts(start):
 def test_the_callback_refuses_a_model_without_a_translation():
     x, y = toy_batches(12)
     model = toy_model(on=False)
-    with pytest.raises(ValueError, match="translation=MajorToMinor"):
+    with pytest.raises(ValueError, match=r"step_parts=\[MajorToMinor"):
         model.fit(x, y, verbose=0, callbacks=[StartTranslation()])
 
 
@@ -395,7 +396,7 @@ def test_bad_helpers():
     def model_with(helper, counts=COUNTS):
         translation = MajorToMinor(helper, counts)
         head = keras.layers.Dense(4)
-        cc.SharpnessAwareModel(linear_network(5, 2), head, translation=translation)
+        cc.SharpnessAwareModel(linear_network(5, 2), head, step_parts=[translation])
 
     with pytest.raises(ValueError, match=r"each of the 4 classes.*outputs of shape \(None, 3\)"):
         model_with(linear_network(3, 1))
@@ -413,9 +414,9 @@ def test_bad_batches():
     mixed = {"labels": y, "second_labels": y, "mix": np.ones(4, "float32")}
     for labels in (mixed, None):
         with pytest.raises(ValueError, match="M2m takes one class a sample, and no mixup"):
-            model.translation.translate(model, x, labels)
+            bound(model).inputs(model, x, labels)
     with pytest.raises(ValueError, match="one input"):
-        model.translation.translate(model, {"images": x}, y)
+        bound(model).inputs(model, {"images": x}, y)
     model.compile("sgd", "sparse_categorical_crossentropy")
     with pytest.raises(ValueError, match="no mixup"):
         model.train_on_batch(x.astype("float32"), mixed)

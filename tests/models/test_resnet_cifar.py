@@ -61,7 +61,7 @@ def test_what_couples_the_samples_of_a_resnet():
     counts = [5, 4, 3]
     for kind, norms in (("batch", 7), ("group", 0)):
         backbone = models.ResNet8((8, 8, 3), normalization_layers=kind)
-        coupling = CCSAM(backbone, 3, counts).sample_coupling()
+        coupling = CCSAM(backbone, 3, counts).coupling
         assert coupling.reason is None and len(coupling.batch_norms) == norms
 
 

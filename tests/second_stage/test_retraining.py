@@ -135,7 +135,7 @@ def test_alpha_follows_its_ramp(data):
 
     class Watch(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
-            seen.append(float(self.model.sharpness.alpha))
+            seen.append(float(self.model.hyper_parameters.alpha))
 
     cc.second_stage.retrain_classifier(
         model, data.batches(batch_size=16), epochs=4, alpha_max=0.6, callbacks=[Watch()]

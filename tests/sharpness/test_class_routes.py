@@ -7,8 +7,11 @@ from keras import layers, ops
 
 import keras_ccsam as cc
 from keras_ccsam.sharpness import ClassConditional
+from keras_ccsam.sharpness.class_conditional import method
+from keras_ccsam.sharpness.class_conditional.radius import ClassSteps
 from keras_ccsam.training.coupling import coupling
-from tests.support import COUNTS, step_gradients, toy_batches
+from keras_ccsam.training.objective import BatchObjective
+from tests.support import COUNTS, by_class, step_gradients, toy_batches
 
 
 def convolutional(x):
@@ -87,15 +90,9 @@ def model(body, perturb="all", radius=0.5, kind=cc.SharpnessAwareModel, loss=Non
     net.set_weights(
         [w + 0.1 * rng.uniform(size=w.shape).astype(w.dtype) for w in net.get_weights()]
     )
-    net.sharpness.radius_scale.assign(radius)
-    net.sharpness.flat_ratio.assign(0.6)
+    net.hyper_parameters.radius_scale.assign(radius)
+    net.hyper_parameters.flat_ratio.assign(0.6)
     net.compile("sgd", loss or "sparse_categorical_crossentropy")
-    return net
-
-
-def by_class(net):
-    """The same model on the literal route."""
-    net.sharpness._route = lambda model: None
     return net
 
 
@@ -131,12 +128,12 @@ def test_equals_the_loop_over_the_classes(body, perturb, chunk, monkeypatch):
     weight[y == 4] = 0.0
     weight = ops.convert_to_tensor(weight)
     net = model(body, perturb, chunk=chunk)
-    assert net.sample_coupling().reason is None
+    assert net.coupling.reason is None
     ours = step_gradients(net, x, mixed(y), weight)
     theirs = step_gradients(by_class(model(body, perturb)), x, mixed(y), weight)
     assert_same(ours, theirs)
     # What the comparison would not see: a perturbation of zero, on both sides.
-    monkeypatch.setattr(ClassConditional, "_length", lambda self, w, norm, y, k: 0.0 * norm)
+    monkeypatch.setattr(ClassSteps, "length", lambda self, w, norm, y, k: 0.0 * norm)
     still = step_gradients(model(body, perturb, chunk=chunk), x, mixed(y), weight)
     with pytest.raises(AssertionError):
         assert_same(still, theirs)
@@ -152,7 +149,7 @@ def test_chunks_and_the_order_of_samples_do_not_matter():
 def test_no_radius_is_the_plain_step():
     x, y = toy_batches(11)
     net = model(perceptron)
-    net.sharpness.radius_scale.assign(0.0)
+    net.hyper_parameters.radius_scale.assign(0.0)
     ours = step_gradients(net, x, y)
     net.sharpness = cc.sharpness.ERM()
     assert_same(ours, step_gradients(net, x, y), 2e-6)
@@ -181,7 +178,7 @@ def test_clean_statistics_are_constants_of_both_passes(fast):
     clean = model(batch_norm, batch_norm="clean")
     if fast:
         cc.models.accelerate(clean.backbone)
-    clean.sharpness.flat_ratio.assign(1.0)
+    clean.hyper_parameters.flat_ratio.assign(1.0)
     convolution, norm = (clean.backbone.get_layer(name) for name in ("conv", "norm"))
     maps = ops.convert_to_numpy(convolution(x))
     mean, variance = maps.mean((0, 1, 2)), maps.var((0, 1, 2))
@@ -192,14 +189,14 @@ def test_clean_statistics_are_constants_of_both_passes(fast):
         return layers.GlobalAveragePooling2D()(layers.ReLU()(h))
 
     numbers = model(at_those_numbers)
-    assert "Normalized" in numbers.sample_coupling().reason
-    numbers.sharpness.flat_ratio.assign(1.0)
+    assert "Normalized" in numbers.coupling.reason
+    numbers.hyper_parameters.flat_ratio.assign(1.0)
     for variable, value in zip(numbers.trainable_variables, clean.trainable_variables, strict=True):
         variable.assign(value)
     expected = step_gradients(numbers, x, y)
     assert_same(step_gradients(clean, x, y), expected)
     literal = model(batch_norm)
-    literal.sharpness.flat_ratio.assign(1.0)
+    literal.hyper_parameters.flat_ratio.assign(1.0)
     with pytest.raises(AssertionError):
         assert_same(step_gradients(literal, x, y), expected)
 
@@ -215,7 +212,7 @@ def test_clean_statistics_are_constants_of_both_passes(fast):
 def test_without_a_radius_clean_statistics_are_the_plain_step():
     x, y = toy_batches(12)
     net = model(batch_norm, batch_norm="clean")
-    net.sharpness.radius_scale.assign(0.0)
+    net.hyper_parameters.radius_scale.assign(0.0)
     ours = step_gradients(net, x, y)
     net.sharpness = cc.sharpness.ERM()
     assert_same(ours, step_gradients(net, x, y), 2e-6)
@@ -270,18 +267,21 @@ def test_stated_layers_and_known_losses_do_not_couple():
 )
 def test_the_route_taken(body, options, routed, monkeypatch):
     taken = []
-    for name in ("_routed", "_network_loop"):
-        monkeypatch.setattr(ClassConditional, name, lambda self, *a, name=name: taken.append(name))
+    for name in ("passes_by_route", "passes_by_class"):
+        monkeypatch.setattr(method, name, lambda *a, name=name: taken.append(name))
     net = model(body, **options)
-    net.sharpness.gradients(None)
-    assert taken == ["_routed" if routed else "_network_loop"]
+    values = [ops.convert_to_tensor(v.value) for v in net.trainable_variables]
+    objective = BatchObjective(net, values, (), None, None, None)
+    net.sharpness.gradients(objective, net.hyper_parameters)
+    assert taken == ["passes_by_route" if routed else "passes_by_class"]
 
 
 def test_freezing_batch_norm_later_changes_the_route():
     net = model(batch_norm)
-    assert net.sharpness._route(net) is None
+    assert not method._goes_by_route(net.coupling, "literal")
     net.backbone.get_layer("norm").trainable = False
-    assert net.sharpness._route(net) is not None
+    net.compile("sgd", "sparse_categorical_crossentropy")
+    assert method._goes_by_route(net.coupling, "literal")
 
 
 def test_clean_statistics_are_refused_where_something_else_couples():
@@ -300,8 +300,9 @@ def test_options_survive_a_round_trip():
     backbone = keras.Sequential([keras.Input((3,)), layers.Dense(4)])
     net = cc.CCSAM(backbone, 5, COUNTS, perturb="all", batch_norm="clean", chunk=7)
     again = cc.CCSAM.from_config(net.get_config()).sharpness
-    assert (again.batch_norm, again.chunk) == ("clean", 7)
-    assert ClassConditional.from_config(net.sharpness.get_config()).chunk == 7
+    config = again.get_config()
+    assert (config["batch_norm"], config["chunk"]) == ("clean", 7)
+    assert ClassConditional.from_config(config).get_config() == config
 
 
 def test_mixed_precision_stays_near_float32():

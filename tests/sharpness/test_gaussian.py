@@ -15,7 +15,7 @@ class Recorder:
     """An objective whose gradient at w is w, and which counts."""
 
     def __init__(self, model):
-        self.variables = model.trainable_variables
+        self.variables, self.head = model.trainable_variables, model.head
         self.values = [ops.zeros(v.shape) for v in self.variables]
         self.seen, self.replays = [], 0
 
@@ -36,7 +36,7 @@ def small(method, seed=0):
 def moved(model):
     """The weights at which the gradient is taken; they start at 0."""
     objective = Recorder(model)
-    model.sharpness.gradients(objective)
+    model.sharpness.gradients(objective, model.hyper_parameters)
     return objective.seen[-1]
 
 
@@ -87,7 +87,7 @@ def test_a_clean_share_mixes_and_keeps_the_clean_pass():
     """The gradient at w is w, so the mixture is 0.75 eps; the evaluation is the first call's."""
     model = small(GaussianPerturbation(0.5, clean_share=0.25))
     objective = Recorder(model)
-    mixed, evaluation = model.sharpness.gradients(objective)
+    mixed, evaluation = model.sharpness.gradients(objective, model.hyper_parameters)
     assert evaluation == 1
     assert (len(objective.seen), objective.replays) == (2, 1)
     assert length(objective.seen[0]) == 0.0
@@ -135,4 +135,4 @@ def test_it_is_saved_with_the_model(tmp_path):
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     assert again.sharpness.get_config() == {"norm": 0.5, "perturb": "top", "clean_share": 0.25}
-    assert again.perturbation_noise is again.sharpness._noise
+    assert again.perturbation_noise is again.hyper_parameters.noise

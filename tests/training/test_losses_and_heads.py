@@ -7,7 +7,6 @@ from keras import ops
 
 import keras_ccsam as cc
 from keras_ccsam.sharpness import SAM, ClassConditional
-from keras_ccsam.training.class_weighting import reweighted
 from tests.support import FixedFeatures, float_type, step_gradients, vector
 from tests.training.test_vectors import PRECISIONS, close, targets
 
@@ -46,11 +45,11 @@ def gradients(name, head, method=None, noise=None):
     model.compile("sgd", LOSSES[name.split("_")[1]]())
     fixed = ops.convert_to_tensor(v["noise"] if noise is None else noise, keras.config.floatx())
     if "gcl" in name:
-        model.draw_noise = lambda outputs: fixed
+        model.sample_loss.draw = lambda outputs: fixed
     if "class_weights" in v:
-        model.reweighting = True
-        model.class_weights.assign(v["class_weights"])
-    y, weights = reweighted(model, targets(v), None)
+        part = model.add_step_part(cc.training.ClassWeighting())
+        part.class_weights.assign(v["class_weights"])
+    y, weights = model.step_parts.targets(targets(v), None)
     return step_gradients(model, np.zeros((len(v["labels"]), 1)), y, weights), v
 
 

@@ -8,20 +8,19 @@ import pytest
 from keras import ops
 
 import keras_ccsam as cc
-from keras_ccsam.heads import averaging as heads_averaging
 from keras_ccsam.heads import class_averages
+from keras_ccsam.heads import class_averaging as heads_averaging
 from keras_ccsam.sharpness import (
     ClassConditional,
-    GradientNorm,
     ascent,
     gaussian,
+    gradient_norm,
     imbsam,
     partial_loss,
 )
-from keras_ccsam.sharpness.class_conditional import class_loop
-from keras_ccsam.sharpness.class_conditional import method as class_conditional
+from keras_ccsam.sharpness.class_conditional import class_loop, radius
 from tests.sharpness import test_gaussian, test_sam_variants
-from tests.support import vector
+from tests.support import by_class, vector
 from tests.training.test_vectors import (
     PlainDense,
     check_gradients,
@@ -58,8 +57,7 @@ def all_weights_by_class_case():
     v = vector("stage1_all_weights_0.5")
     counts = v["class_counts"].tolist()
     method = ClassConditional(counts, float(v["radius_scale"]), float(v["flat_ratio"]), "all")
-    method._route = lambda model: None
-    check_two_layers(v, two_layers(v, method), v["loss"], 1e-5)
+    check_two_layers(v, by_class(two_layers(v, method)), v["loss"], 1e-5)
 
 
 def sam_case():
@@ -106,18 +104,18 @@ def anew_case():
 
 
 def zero_length(monkeypatch):
-    monkeypatch.setattr(ClassConditional, "_length", lambda self, w, norm, y, k: 0.0 * norm)
+    monkeypatch.setattr(radius.ClassSteps, "length", lambda self, w, norm, y, k: 0.0 * norm)
 
 
 def no_count_factor(monkeypatch):
     def same(weight_norm, norm, counts, size):
         return cc.sharpness.characteristic_radius(weight_norm, norm, ops.ones_like(counts), size)
 
-    monkeypatch.setattr(class_conditional, "characteristic_radius", same)
+    monkeypatch.setattr(radius, "characteristic_radius", same)
 
 
 def no_sqrt_k(monkeypatch):
-    monkeypatch.setattr(class_conditional, "step_length", lambda radius, size: radius)
+    monkeypatch.setattr(radius, "step_length", lambda rho, size: rho)
 
 
 def class_sums(monkeypatch):
@@ -176,10 +174,8 @@ def no_features_moved(monkeypatch):
 
 
 def forgotten_loss_scale(monkeypatch):
-    original = GradientNorm._unit
-    monkeypatch.setattr(
-        GradientNorm, "_unit", lambda self, g, scale: original(self, g, ops.ones_like(scale))
-    )
+    original = gradient_norm._unit
+    monkeypatch.setattr(gradient_norm, "_unit", lambda g, scale: original(g, ops.ones_like(scale)))
 
 
 def forgotten_weight(monkeypatch):
@@ -282,10 +278,10 @@ def test_the_batch_norm_test_notices_the_perturbed_statistics(monkeypatch):
     from tests.training.test_step import METHODS
     from tests.training.test_step import test_batch_norm_and_seeds_advance_once_a_step as norm_test
 
-    def second_pass_kept(self, objective):
+    def second_pass_kept(self, objective, options):
         _, evaluation = objective.gradient(objective.values)
         for variable, value in zip(
-            [*self.model.non_trainable_variables, *self.model.metrics_variables],
+            objective.side_variables,
             evaluation.updates,
             strict=True,
         ):
@@ -295,9 +291,6 @@ def test_the_batch_norm_test_notices_the_perturbed_statistics(monkeypatch):
 
     if keras.backend.backend() == "jax":
         pytest.skip("a variable cannot be assigned inside a step on JAX")
-    monkeypatch.setattr(
-        cc.sharpness.SAM, "build", lambda self, model: setattr(self, "model", model)
-    )
     monkeypatch.setattr(cc.sharpness.SAM, "gradients", second_pass_kept)
     assert "sam" in METHODS
     with pytest.raises(AssertionError):

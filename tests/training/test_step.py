@@ -151,7 +151,9 @@ def test_a_callback_may_change_the_radius():
         model = batch_norm_model(ClassConditional(COUNTS, 0.0))
         model.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy")
         hook = keras.callbacks.LambdaCallback(
-            on_epoch_begin=lambda epoch, logs: model.sharpness.radius_scale.assign(assign[epoch])
+            on_epoch_begin=lambda epoch, logs: model.hyper_parameters.radius_scale.assign(
+                assign[epoch]
+            )
         )
         model.fit(x, y, epochs=2, batch_size=12, shuffle=False, verbose=0, callbacks=[hook])
         return weights(model)

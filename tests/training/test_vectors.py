@@ -6,9 +6,10 @@ import pytest
 from keras import ops
 
 import keras_ccsam as cc
-from keras_ccsam.heads import class_averages, closed_form
+from keras_ccsam.heads import averaging, closed_form
 from keras_ccsam.sharpness import AdversarialFeatures, ClassConditional
-from tests.support import FixedFeatures, float_type, step_gradients, vector
+from keras_ccsam.sharpness.class_conditional.radius import ClassSteps
+from tests.support import FixedFeatures, by_class, float_type, step_gradients, vector
 
 DENSE = [
     "stage1_dense_cifar10",
@@ -128,11 +129,13 @@ def test_class_gradient_norms_and_radii(name, dtype, tolerance):
         logits = head(features)
         delta = ops.softmax(logits) - ops.one_hot(labels, v["kernel"].shape[1], dtype=dtype)
         form = closed_form(head)
-        classes = form.class_gradients(features, logits, delta, class_averages(labels, dtype))
+        by_class = averaging(features, logits, labels, logits.shape[1])
+        classes = form.class_gradients(features, logits, delta, by_class)
         norm = ops.convert_to_numpy(classes.norm)
         size = sum(int(np.prod(w.shape)) for w in form.perturbed_weights)
         total = np.sqrt(sum(np.sum(ops.convert_to_numpy(w) ** 2) for w in form.perturbed_weights))
-        length = model.sharpness._length(
+        options = model.hyper_parameters
+        length = ClassSteps(options.counts, options.radius_scale).length(
             ops.convert_to_tensor(np.asarray(total, dtype)), classes.norm, labels, size
         )
         length = ops.convert_to_numpy(length)
@@ -169,16 +172,15 @@ def check_two_layers(v, model, loss, tolerance):
 
 @pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
 @pytest.mark.parametrize("ratio", ["0.5", "1"])
-@pytest.mark.parametrize("by_class", [False, True])
-def test_all_weights(by_class, ratio, dtype, tolerance):
+@pytest.mark.parametrize("loop", [False, True])
+def test_all_weights(loop, ratio, dtype, tolerance):
     v = vector(f"stage1_all_weights_{ratio}")
     with float_type(dtype):
         method = ClassConditional(
             v["class_counts"].tolist(), float(v["radius_scale"]), float(v["flat_ratio"]), "all"
         )
-        if by_class:
-            method._route = lambda model: None
-        check_two_layers(v, two_layers(v, method), v["loss"], tolerance)
+        model = two_layers(v, method)
+        check_two_layers(v, by_class(model) if loop else model, v["loss"], tolerance)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)

@@ -28,7 +28,8 @@ from keras import ops
 
 from keras_ccsam import backend
 from keras_ccsam.checks import at_least_float32
-from keras_ccsam.sharpness.method import Samples, global_norm
+from keras_ccsam.sharpness.method import global_norm
+from keras_ccsam.sharpness.objective import Samples
 from keras_ccsam.typing import Tensor
 
 # 64 MiB of float32 for one set of weights a sample.

@@ -7,6 +7,9 @@
 sqrt(k) rho, so that is the length of the step. The rarer the class, the longer.
 """
 
+from typing import NamedTuple
+
+import keras
 from keras import ops
 
 from keras_ccsam.typing import Tensor
@@ -37,3 +40,28 @@ def characteristic_radius(
 def step_length(radius: Tensor, size: int) -> Tensor:
     """sqrt(k) rho: the radius of the ball that Theorem 1 takes the maximum over."""
     return float(size) ** 0.5 * radius
+
+
+class ClassSteps(NamedTuple):
+    """How far each class of a batch is moved.
+
+    Attributes:
+        counts: (K,), n_c.
+        radius_scale: scalar, r.
+    """
+
+    counts: keras.Variable | Tensor
+    radius_scale: keras.Variable | Tensor
+
+    def length(self, weight_norm: Tensor, norm: Tensor, labels: Tensor, size: int) -> Tensor:
+        """sqrt(k) r rho_c, for labels of any shape.
+
+        Args:
+            weight_norm: scalar, ||w||.
+            norm: (...,), ||g_c||.
+            labels: (...,), the classes.
+            size: k.
+        """
+        counts = ops.take(ops.cast(self.counts, norm.dtype), labels)
+        radius = characteristic_radius(weight_norm, norm, counts, size)
+        return ops.cast(self.radius_scale, norm.dtype) * step_length(radius, size)

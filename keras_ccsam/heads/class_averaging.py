@@ -55,29 +55,17 @@ def class_means_are_cheaper(batch: int | None, features: int, classes: int) -> b
     return (classes**2 + MEANS_WIDTH) * (3 * features + MEANS_PASSES) < gram
 
 
-def averaging(
-    features: Tensor, logits: Tensor, averages: Tensor | None, labels: Tensor | None
-) -> Averaging:
-    """The cheaper form where the labels are given, and the Gram form where M is.
+def averaging(features: Tensor, logits: Tensor, labels: Tensor, num_classes: int) -> Averaging:
+    """Class means over a batch, in the cheaper form.
 
     Args:
-        features: (B, D).
+        features: (B, D), of which the type is taken.
         logits: (B, K).
-        averages: (B, B), M, or None.
-        labels: (B,) integers, or None.
-
-    Raises:
-        ValueError: if not exactly one of `averages` and `labels` is given.
+        labels: (B,) integers.
+        num_classes: of the labels; K, or 2 where one logit tells two classes apart.
     """
-    if (averages is None) == (labels is None):
-        raise ValueError(
-            "A closed form takes either the class averages or the labels. Received: "
-            f"averages={averages}, labels={labels}"
-        )
-    if labels is None:
-        return Gram(averages)
-    (batch, size), classes = features.shape, logits.shape[-1]
+    batch, size = features.shape
     dtype = keras.backend.standardize_dtype(features.dtype)
-    if class_means_are_cheaper(batch, size, classes):
-        return ClassMeans(labels, classes, dtype)
+    if class_means_are_cheaper(batch, size, max(num_classes, logits.shape[-1])):
+        return ClassMeans(labels, num_classes, dtype)
     return Gram(class_averages(labels, dtype))

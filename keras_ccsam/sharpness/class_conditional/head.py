@@ -1,0 +1,75 @@
+"""The head alone perturbed: what it adds to the loss of one pass, without or with a loop.
+
+Both give  flat - clean,  the perturbed loss less the clean one, as a term of the pass over the
+whole batch.
+"""
+
+import keras
+from keras import ops
+
+from keras_ccsam import backend
+from keras_ccsam.heads import ClosedForm, averaging
+from keras_ccsam.sharpness.class_conditional.class_loop import perturbed_passes
+from keras_ccsam.sharpness.class_conditional.radius import ClassSteps
+from keras_ccsam.sharpness.method import global_norm
+from keras_ccsam.sharpness.objective import Objective, Outputs
+from keras_ccsam.sharpness.perturbed_weights import scalars
+from keras_ccsam.typing import Tensor
+
+
+def closed_form_term(
+    form: ClosedForm, objective: Objective, outputs: Outputs, steps: ClassSteps
+) -> Tensor:
+    """From the logits of each sample under its class's step: no pass of its own."""
+
+    def total(logits: list[Tensor]) -> tuple[Tensor, tuple[()]]:
+        return ops.sum(outputs.losses_of_logits(logits[0])), ()
+
+    _, (delta,) = backend.value_and_grad(total, [ops.stop_gradient(outputs.logits)])
+    by_class = averaging(outputs.features, outputs.logits, objective.labels, objective.num_classes)
+    classes = form.class_gradients(
+        outputs.features, outputs.logits, ops.stop_gradient(delta), by_class
+    )
+    weights = [ops.stop_gradient(ops.convert_to_tensor(v)) for v in form.perturbed_weights]
+    size = sum(scalars(v) for v in form.perturbed_weights)
+    length = steps.length(
+        global_norm(weights), ops.stop_gradient(classes.norm), objective.labels, size
+    )
+    flat = outputs.losses_of_logits(classes.logits_after(length))
+    return outputs.reduce(flat) - outputs.reduce(outputs.sample_losses)
+
+
+def head_loop_term(objective: Objective, outputs: Outputs, steps: ClassSteps) -> Tensor:
+    """For a head without a closed form, from one pass of the head per class.
+
+    The loop is not differentiated through: its gradients with respect to the features and the
+    head's weights are handed on as constants of a linear term.
+    """
+    head = objective.head
+    variables = [*head.trainable_variables]
+    fixed = [(v, ops.stop_gradient(ops.convert_to_tensor(v))) for v in head.variables]
+    features = outputs.features
+    own = [ops.convert_to_tensor(v) for v in variables]
+
+    def losses(values: list[Tensor]) -> Tensor:
+        with keras.StatelessScope([*fixed, *zip(variables, values[1:], strict=True)]):
+            return outputs.losses_of_features(values[0])
+
+    size = sum(scalars(v) for v in variables)
+    passes = perturbed_passes(
+        losses,
+        outputs.reduce,
+        [ops.stop_gradient(v) for v in (features, *own)],
+        range(1, 1 + len(variables)),
+        objective.labels,
+        objective.num_classes,
+        lambda weight_norm, norm, label: steps.length(weight_norm, norm, label, size),
+        objective.replay,
+        ops.ones((), features.dtype),
+    )
+    linear = sum(
+        ops.sum(ops.stop_gradient(g) * (v - ops.stop_gradient(v)))
+        for g, v in zip(passes.gradients, (features, *own), strict=True)
+    )
+    flat = ops.stop_gradient(passes.loss) + linear
+    return flat - outputs.reduce(outputs.sample_losses)

@@ -1,0 +1,189 @@
+"""A batch as a sharpness method sees it: the loss as a pure function of explicit weight values."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import keras
+
+from keras_ccsam.typing import Tensor
+
+
+class Evaluation(NamedTuple):
+    """What one clean pass leaves behind, beside its gradient.
+
+    Attributes:
+        loss: scalar, unscaled: what is reported as the step's loss.
+        predictions: (B, K), the model's outputs.
+        updates: new values of the non-trainable and metric variables (BatchNorm statistics,
+            seeds), None where the pass changed nothing.
+    """
+
+    loss: Tensor
+    predictions: Tensor
+    updates: list[Tensor | None]
+
+
+class Outputs(NamedTuple):
+    """A pass as a term of the loss sees it, inside the pass's scope.
+
+    Attributes:
+        features: (B, D) inputs of the head, float32 or wider.
+        logits: (B, K) before a Dense head's activation, else its outputs; float32 or wider.
+        sample_losses: (B,) each sample's loss times its weight, no regularisers.
+        losses_of_logits: maps logits (B, K) to sample losses (B,).
+        losses_of_features: maps features (B, D) to sample losses (B,) through the head.
+        reduce: maps sample losses (B,) to the scalar that the compiled loss's reduction gives.
+    """
+
+    features: Tensor
+    logits: Tensor
+    sample_losses: Tensor
+    losses_of_logits: Callable[[Tensor], Tensor]
+    losses_of_features: Callable[[Tensor], Tensor]
+    reduce: Callable[[Tensor], Tensor]
+
+
+class Coupling(NamedTuple):
+    """How the samples of a training batch see each other.
+
+    Attributes:
+        reason: the first part found that may couple them in another way than by BatchNorm's
+            statistics, or draws random numbers, in words; None where there is none.
+        batch_norms: the BatchNorm layers that train, so take the batch's statistics.
+        convolutions: whether there are convolutions.
+    """
+
+    reason: str | None
+    batch_norms: tuple[keras.layers.BatchNormalization, ...]
+    convolutions: bool
+
+
+class Tap(NamedTuple):
+    """A Dense layer that sees one row a sample, once: its kernel needs no copy a sample.
+
+    Attributes:
+        kernel: the position of its kernel (D, U) among the trainable variables.
+        units: U.
+    """
+
+    kernel: int
+    units: int
+
+
+class Samples(Protocol):
+    """One batch as samples that do not see each other."""
+
+    @property
+    def data(self) -> Any:
+        """The batch: a structure of tensors whose first axis counts the samples."""
+        ...
+
+    @property
+    def prediction_shape(self) -> tuple[int, ...]:
+        """Of one sample."""
+        ...
+
+    @property
+    def taps(self) -> Sequence[Tap]:
+        """The Dense layers whose inputs `loss` gives and whose outputs it shifts."""
+        ...
+
+    def loss(
+        self,
+        values: Sequence[Tensor],
+        sample: Any,
+        shifts: Sequence[Callable[[Tensor], Tensor]],
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """One row of `data` at `values`: its loss, its prediction, and the taps' inputs (D,).
+
+        `shifts` has, for each tap, what is added to its output (1, U) before the activation, as a
+        function of its input (1, D).
+        """
+        ...
+
+    def evaluate(self, predictions: Tensor) -> tuple[list[Tensor], Evaluation]:
+        """The batch's loss at these predictions; the (scaled) gradient of its regularisers."""
+        ...
+
+
+class Objective(Protocol):
+    """One batch's loss as a pure function of the trainable variables' values."""
+
+    @property
+    def variables(self) -> Sequence[keras.Variable]:
+        """The trainable variables, in the order of `values`."""
+        ...
+
+    @property
+    def values(self) -> list[Tensor]:
+        """Their values at the start of the step."""
+        ...
+
+    @property
+    def labels(self) -> Tensor:
+        """(B,) int32, the class of each sample; with mixup that of its first label."""
+        ...
+
+    @property
+    def scale(self) -> Tensor:
+        """The loss scale of mixed precision: gradients are this many times too large."""
+        ...
+
+    @property
+    def head(self) -> keras.Layer:
+        """The classifier, from features to outputs."""
+        ...
+
+    @property
+    def num_classes(self) -> int:
+        """K."""
+        ...
+
+    @property
+    def coupling(self) -> Coupling:
+        """How the samples of a batch see each other."""
+        ...
+
+    @property
+    def replay(self) -> Callable[[], None]:
+        """Makes the next pass draw the randomness of the first one."""
+        ...
+
+    def gradient(
+        self, values: Sequence[Tensor], term: Callable[[Outputs], Tensor] | None = None
+    ) -> tuple[list[Tensor], Evaluation]:
+        """The gradient of the whole (scaled) loss, regularisers included, plus `term`."""
+        ...
+
+    def split_gradient(
+        self, values: Sequence[Tensor], part: Callable[[Outputs], Tensor]
+    ) -> tuple[list[Tensor], list[Tensor], Evaluation]:
+        """Of one pass, two gradients: that of the whole (scaled) loss less `part`, that of `part`.
+
+        Regularisers are in the first one; the evaluation's loss is the whole.
+        """
+        ...
+
+    def sample_losses(self, values: Sequence[Tensor]) -> Tensor:
+        """(B,) sample losses at `values`, with the randomness of the clean pass."""
+        ...
+
+    def gradient_and_statistics(
+        self, layers: Sequence[keras.layers.BatchNormalization], term: Callable[[Outputs], Tensor]
+    ) -> tuple[list[Tensor], Evaluation, list[tuple[keras.Variable, Tensor]]]:
+        """`gradient` at `values`, and what its BatchNorm layers normalised by.
+
+        That is, each layer's moving statistics with the batch's own values.
+        """
+        ...
+
+    def samples(self, state: Sequence[tuple[keras.Variable, Tensor]] = ()) -> Samples:
+        """The batch sample by sample, BatchNorm normalising by `state`.
+
+        It is the batch only where no other layer couples samples: see `coupling`.
+        """
+        ...
+
+    def reduce(self, sample_losses: Tensor) -> Tensor:
+        """The scalar that the compiled loss's reduction gives."""
+        ...

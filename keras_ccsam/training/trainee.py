@@ -1,0 +1,55 @@
+"""What the step and the objective need of the model that they train."""
+
+from typing import Any, Protocol
+
+import keras
+
+from keras_ccsam.sharpness.method import Learner, Options, SharpnessMethod
+from keras_ccsam.training.sample_loss import SampleLoss
+from keras_ccsam.training.step_parts import StepParts
+from keras_ccsam.typing import Tensor
+
+
+class Trainee(Learner, Protocol):
+    """A `SharpnessAwareModel`, as its own step sees it."""
+
+    sharpness: SharpnessMethod
+    hyper_parameters: Options
+    step_parts: StepParts
+    sample_loss: SampleLoss | None
+    optimizer: Any  # Keras' optimizers share no public base with the one for mixed precision
+    built: bool
+    backbone: keras.Layer
+
+    @property
+    def non_trainable_variables(self) -> list[keras.Variable]:
+        """Those of the network and of the step's parts."""
+        ...
+
+    @property
+    def metrics_variables(self) -> list[keras.Variable]:
+        """Of the compiled metrics."""
+        ...
+
+    @property
+    def metrics(self) -> list[keras.Metric]:
+        """The compiled ones, the loss's tracker first."""
+        ...
+
+    def __call__(self, inputs: Any, **arguments: Any) -> Any:
+        """The outputs (B, K)."""
+        ...
+
+    def build(self, input_shape: Any) -> None:
+        """Builds backbone and head."""
+        ...
+
+    def compute_loss(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool
+    ) -> Tensor:
+        """The compiled loss and the added ones."""
+        ...
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> dict[str, Tensor]:
+        """The compiled metrics' results."""
+        ...
