@@ -148,11 +148,11 @@ def no_ascent(monkeypatch):
 
 
 def every_sample_its_neighbours_way(monkeypatch):
-    from keras_ccsam.sharpness.class_conditional import class_routes
+    from keras_ccsam.sharpness.class_conditional import sample_rows
 
-    take = class_routes._Rows.take
+    take = sample_rows.SampleRows.take
     monkeypatch.setattr(
-        class_routes._Rows, "take", lambda self, data, index: take(self, data, ops.flip(index))
+        sample_rows.SampleRows, "take", lambda self, data, index: take(self, data, ops.flip(index))
     )
 
 

@@ -7,7 +7,7 @@ sample i:
              T_c = sum_{i in B_c} G_i        eps_c = length_c T_c / ||T_c||,   g_c = T_c / |B_c|
     pass 2   sum_i grad l_i(w + eps_{y_i})   every sample with weights of its own, gathered by class
 
-A Dense layer that sees one row a sample does not even need that. With a_j and d_j its inputs and
+A Dense layer that sees one row per sample does not even need that. With a_j and d_j its inputs and
 output gradients in pass 1, T_c = sum_{j in B_c} a_j d_j^T is never built (heads/closed_form.py):
 
     ||T_c||^2 = sum_{i,j in B_c} (a_i a_j) (d_i d_j)
@@ -23,17 +23,23 @@ of k scalars for each class (at most B rows), and a few times chunk x k scalars.
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import keras
 from keras import ops
 
 from keras_ccsam import backend
-from keras_ccsam.checks import at_least_float32
+from keras_ccsam.sharpness.class_conditional.sample_rows import (
+    Chunk,
+    SampleRows,
+    along_rows,
+    chunk_size,
+    gram,
+    outer,
+    row_squares,
+)
 from keras_ccsam.sharpness.method import global_norm
 from keras_ccsam.sharpness.objective import Samples
 from keras_ccsam.typing import Tensor
 
-# 64 MiB of float32 for one set of weights a sample.
-_CHUNK_SCALARS = 2**24
+Length = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 class Routes(NamedTuple):
@@ -61,7 +67,7 @@ def routed_passes(
     perturbed: Sequence[int],
     labels: Tensor,
     num_classes: int,
-    length: Callable[[Tensor, Tensor, Tensor], Tensor],
+    length: Length,
     scale: Tensor,
     convolutions: bool,
     chunk: int | None = None,
@@ -81,35 +87,195 @@ def routed_passes(
         chunk: samples at a time; by default as many as keep chunk x k within 2^24 scalars.
         clean: whether the clean gradient is wanted of the weights that are not perturbed, too.
     """
-    values = [ops.stop_gradient(ops.convert_to_tensor(value)) for value in values]
-    weight_norm = global_norm([values[i] for i in perturbed])
-    real = weight_norm.dtype
-    taps = samples.taps
-    kernels = [tap.kernel for tap in taps]
-    own_positions = [i for i in perturbed if i not in kernels]
-    untouched = [i for i in range(len(values)) if i not in {*perturbed, *kernels}]
-    weights = [values[i] for i in own_positions]
-    count = len(weights)
-    rows = _Rows(labels, _chunk_size(labels, weights, chunk))
+    batch = _RoutedBatch(
+        samples, values, perturbed, labels, num_classes, scale, convolutions, chunk
+    )
+    first = batch.first_pass(clean)
+    steps = batch.steps(first, length)
+    clean_gradients = batch.clean_gradients(first)
+    flat_loss, flat = batch.second_pass(first, steps)
+    return Routes(first.loss, flat_loss, clean_gradients, flat, first.predictions)
 
-    present = ops.sum(ops.one_hot(labels, num_classes, dtype="int32"), axis=0) > 0
-    # Only classes of the batch have a row in T: with thousands of classes most are absent.
-    slot_of_class = ops.maximum(ops.cumsum(ops.cast(present, "int32")) - 1, 0)
-    slots = ops.take(slot_of_class, labels)
-    height = min(num_classes, rows.batch) if isinstance(rows.batch, int) else num_classes
 
-    def run(
+class _FirstPass(NamedTuple):
+    """What the clean pass leaves behind.
+
+    Attributes:
+        loss: scalar, the sum of the samples' losses.
+        predictions: (B, K).
+        totals: T, one row per class present, for each perturbed weight outside the taps.
+        others: the gradients of the weights that are not perturbed, where they are wanted.
+        other_positions: their positions.
+        inputs: (B, D) of each tap.
+        deltas: (B, U), the output gradients of each tap.
+    """
+
+    loss: Tensor
+    predictions: Tensor
+    totals: list[Tensor]
+    others: list[Tensor]
+    other_positions: list[int]
+    inputs: list[Tensor]
+    deltas: list[Tensor]
+
+
+class _Steps(NamedTuple):
+    """The lengths of the steps, over ||T_c||.
+
+    Attributes:
+        of_row: (rows of T,).
+        of_pair: (B, B), for i and j of one class that class's, else 0.
+    """
+
+    of_row: Tensor
+    of_pair: Tensor
+
+
+class _RoutedBatch:
+    """A batch whose samples go their own class's way; see `routed_passes` for the arguments."""
+
+    def __init__(
+        self,
+        samples: Samples,
+        values: Sequence[Tensor],
+        perturbed: Sequence[int],
+        labels: Tensor,
+        num_classes: int,
+        scale: Tensor,
+        convolutions: bool,
+        chunk: int | None,
+    ) -> None:
+        self.samples, self.labels, self.num_classes = samples, labels, num_classes
+        self.scale, self.convolutions = scale, convolutions
+        self.values = [ops.stop_gradient(ops.convert_to_tensor(value)) for value in values]
+        self.weight_norm = global_norm([self.values[i] for i in perturbed])
+        self.real = self.weight_norm.dtype
+        self.taps = samples.taps
+        self.kernels = [tap.kernel for tap in self.taps]
+        self.perturbed = {*perturbed}
+        # Weights that need a copy for each sample, and weights that all samples share.
+        self.own = [i for i in perturbed if i not in self.kernels]
+        self.shared = [i for i in range(len(self.values)) if i not in {*perturbed, *self.kernels}]
+        self.weights = [self.values[i] for i in self.own]
+        self.rows = SampleRows(labels, chunk_size(labels, self.weights, chunk))
+
+        present = ops.sum(ops.one_hot(labels, num_classes, dtype="int32"), axis=0) > 0
+        self.present = present
+        # Only classes of the batch have a row in T: with thousands of classes most are absent.
+        self.slot_of_class = ops.maximum(ops.cumsum(ops.cast(present, "int32")) - 1, 0)
+        self.slots = ops.take(self.slot_of_class, labels)
+        batch = self.rows.batch
+        self.height = min(num_classes, batch) if isinstance(batch, int) else num_classes
+        self.same = ops.cast(ops.equal(labels[:, None], labels[None, :]), self.real)
+
+    def first_pass(self, clean: bool) -> _FirstPass:
+        """Pass 1: every sample's gradients at w, summed by class."""
+        count, taps, real = len(self.weights), self.taps, self.real
+        others = self.shared if clean else []
+        positions = [*self.own, *others]
+
+        def body(at: Chunk, total: Tensor, predictions: Tensor, *sums: Tensor) -> Any:
+            own = [self.values[i] for i in positions]
+            loss, wide, inputs, deltas, grads = self._run(
+                positions, own, [False] * len(own), at, {}, lambda n, x, sample: 0.0
+            )
+            slot = ops.take(self.slots, at.index)
+            places = [*[slot] * count, *[None] * len(others), *[at.index] * 2 * len(taps)]
+            return (
+                total + loss,
+                backend.add_rows(predictions, at.index, wide),
+                *[
+                    s + ops.sum(g, axis=0) if place is None else backend.add_rows(s, place, g)
+                    for s, g, place in zip(sums, [*grads, *inputs, *deltas], places, strict=True)
+                ],
+            )
+
+        size = self.rows.batch
+        loss, predictions, *sums = self.rows.run(
+            body,
+            ops.zeros((), real),
+            ops.zeros((size, *self.samples.prediction_shape), real),
+            *[ops.zeros((self.height, *w.shape), w.dtype) for w in self.weights],
+            *[ops.zeros_like(self.values[i]) for i in others],
+            *[ops.zeros((size, self.values[tap.kernel].shape[0]), real) for tap in taps],
+            *[ops.zeros((size, tap.units), real) for tap in taps],
+        )
+        totals, rest = sums[:count], sums[count : count + len(others)]
+        inputs, deltas = sums[count + len(others) :][: len(taps)], sums[len(sums) - len(taps) :]
+        return _FirstPass(loss, predictions, totals, rest, others, inputs, deltas)
+
+    def steps(self, first: _FirstPass, length: Length) -> _Steps:
+        """How far each class goes along T_c, from ||g_c|| = ||T_c|| / |B_c|."""
+        real, slot_of_class, present = self.real, self.slot_of_class, self.present
+        squares = row_squares(first.totals, ops.zeros((self.height,), real))
+        for kernel, inputs, deltas in zip(self.kernels, first.inputs, first.deltas, strict=True):
+            if kernel in self.perturbed:
+                products = gram(inputs) * gram(deltas) * self.same
+                products = ops.sum(products, axis=1)
+                squares = squares + ops.segment_sum(products, self.slots, self.height)
+        # Radii are not invariant to the loss scale, nor to sums in place of means.
+        norm_of_total = ops.take(ops.sqrt(ops.maximum(squares, 0.0)), slot_of_class, axis=0)
+        norm_of_total = ops.where(present, norm_of_total, ops.zeros_like(norm_of_total))
+        members = ops.sum(ops.one_hot(self.labels, self.num_classes, dtype=real), axis=0)
+        norm = norm_of_total / (ops.maximum(members, 1.0) * ops.cast(self.scale, real))
+        step = length(self.weight_norm, norm, ops.arange(self.num_classes, dtype="int32"))
+        step = step / ops.where(norm_of_total > 0, norm_of_total, ops.ones_like(norm_of_total))
+        of_pair = self.same * ops.take(step, self.labels)[:, None]
+        # From classes to rows of T: an absent class adds 0 to a row that is not its own.
+        step = ops.where(present, step, ops.zeros_like(step))
+        return _Steps(ops.segment_sum(step, slot_of_class, self.height), of_pair)
+
+    def clean_gradients(self, first: _FirstPass) -> list[Tensor]:
+        """The sum of all T_c, and what else the first pass found."""
+        sums = [*[ops.sum(total, axis=0) for total in first.totals], *first.others]
+        sums += [outer(a, d) for a, d in zip(first.inputs, first.deltas, strict=True)]
+        return _ordered(self.values, [*self.own, *first.other_positions, *self.kernels], sums)
+
+    def second_pass(self, first: _FirstPass, steps: _Steps) -> tuple[Tensor, list[Tensor]]:
+        """Pass 2: every sample with the weights of its own class. It uses T up."""
+        # T gives way to each class's own weights: there is never room for both.
+        moved = first.totals
+        for position, weight in enumerate(self.weights):
+            total = moved[position]
+            moved[position] = weight[None] + along_rows(steps.of_row, total) * total
+        everything = [*self.own, *self.shared]
+        stacked = [True] * len(self.own) + [False] * len(self.shared)
+
+        def shift(n: int, x: Tensor, sample: Any) -> Tensor:
+            if self.kernels[n] not in self.perturbed:
+                return 0.0
+            products = ops.matmul(x, ops.transpose(first.inputs[n])) * sample["along"][None]
+            return ops.matmul(products, first.deltas[n])
+
+        def body(at: Chunk, total: Tensor, *sums: Tensor) -> tuple[Any, ...]:
+            slot = ops.take(self.slots, at.index)
+            own = [ops.take(weights, slot, axis=0) for weights in moved]
+            own += [self.values[i] for i in self.shared]
+            along = {"along": steps.of_pair}
+            loss, _, xs, ds, grads = self._run(everything, own, stacked, at, along, shift)
+            grads = [ops.sum(grad, axis=0) for grad in grads]
+            grads += [outer(x, d) for x, d in zip(xs, ds, strict=True)]
+            return (total + loss, *[s + g for s, g in zip(sums, grads, strict=True)])
+
+        positions = [*everything, *self.kernels]
+        starts = [ops.zeros_like(self.values[i]) for i in positions]
+        loss, *flat = self.rows.run(body, ops.zeros((), self.real), *starts)
+        return loss, _ordered(self.values, positions, flat)
+
+    def _run(
+        self,
         positions: Sequence[int],
         own: list[Tensor],
         stacked: Sequence[bool],
-        at: _Chunk,
+        at: Chunk,
         rest: dict[str, Tensor],
         shift: Callable[[int, Tensor, Tensor], Tensor],
     ) -> tuple[Tensor, Tensor, list[Tensor], list[Tensor], list[Tensor]]:
         """Losses, predictions, the taps' inputs and output gradients, and the other gradients."""
+        real, taps = self.real, self.taps
 
         def loss(own: list[Tensor], sample: Any) -> tuple[Tensor, tuple[Tensor, Tensor, Any]]:
-            full = list(values)
+            full = list(self.values)
             for i, value in zip(positions, own[: len(positions)], strict=True):
                 full[i] = value
             zeros = own[len(positions) :]
@@ -117,177 +283,22 @@ def routed_passes(
                 lambda inputs, n=n, zero=zero: shift(n, inputs, sample) + zero[None]
                 for n, zero in enumerate(zeros)
             ]
-            value, prediction, inputs = samples.loss(full, sample["data"], shifts)
+            value, prediction, inputs = self.samples.loss(full, sample["data"], shifts)
             value = ops.where(sample["valid"], value, ops.zeros_like(value))
-            return value * ops.cast(scale, value.dtype), (value, prediction, inputs)
+            return value * ops.cast(self.scale, value.dtype), (value, prediction, inputs)
 
-        sample = {"data": rows.take(samples.data, at.index), "valid": at.valid}
-        sample |= rows.take(rest, at.index)
+        sample = {"data": self.rows.take(self.samples.data, at.index), "valid": at.valid}
+        sample |= self.rows.take(rest, at.index)
         # The gradient at a zero that is added to a layer's output is the output's.
-        zeros = [ops.zeros((rows.size, tap.units), real) for tap in taps]
+        zeros = [ops.zeros((self.rows.size, tap.units), real) for tap in taps]
         (_, (losses, predictions, inputs)), grads = backend.sample_gradients(
-            loss, [*own, *zeros], [*stacked, *[True] * len(taps)], sample, convolutions
+            loss, [*own, *zeros], [*stacked, *[True] * len(taps)], sample, self.convolutions
         )
         mask = ops.cast(at.valid, real)[:, None]
         inputs = [mask * value for value in inputs]
         total = ops.cast(ops.sum(losses), real)
         wide = mask * ops.cast(predictions, real)
         return total, wide, inputs, list(grads[len(own) :]), list(grads[: len(own)])
-
-    others = untouched if clean else []
-    positions = [*own_positions, *others]
-
-    def first_pass(at: _Chunk, total: Tensor, predictions: Tensor, *sums: Tensor) -> Any:
-        own = [values[i] for i in positions]
-        loss, wide, inputs, deltas, grads = run(
-            positions, own, [False] * len(own), at, {}, lambda n, x, sample: 0.0
-        )
-        slot = ops.take(slots, at.index)
-        places = [*[slot] * count, *[None] * len(others), *[at.index] * 2 * len(taps)]
-        return (
-            total + loss,
-            backend.add_rows(predictions, at.index, wide),
-            *[
-                s + ops.sum(g, axis=0) if place is None else backend.add_rows(s, place, g)
-                for s, g, place in zip(sums, [*grads, *inputs, *deltas], places, strict=True)
-            ],
-        )
-
-    clean_loss, predictions, *sums = rows.run(
-        first_pass,
-        ops.zeros((), real),
-        ops.zeros((rows.batch, *samples.prediction_shape), real),
-        *[ops.zeros((height, *w.shape), w.dtype) for w in weights],
-        *[ops.zeros_like(values[i]) for i in others],
-        *[ops.zeros((rows.batch, values[tap.kernel].shape[0]), real) for tap in taps],
-        *[ops.zeros((rows.batch, tap.units), real) for tap in taps],
-    )
-    totals, rest = sums[:count], sums[count : count + len(others)]
-    inputs, deltas = sums[count + len(others) :][: len(taps)], sums[len(sums) - len(taps) :]
-
-    same = ops.cast(ops.equal(labels[:, None], labels[None, :]), real)
-    squares = _row_squares(totals, ops.zeros((height,), real))
-    for n, tap in enumerate(taps):
-        if tap.kernel in perturbed:
-            products = _gram(inputs[n]) * _gram(deltas[n]) * same
-            squares = squares + ops.segment_sum(ops.sum(products, axis=1), slots, height)
-    # Radii are not invariant to the loss scale, nor to sums in place of means.
-    norm_of_total = ops.take(ops.sqrt(ops.maximum(squares, 0.0)), slot_of_class, axis=0)
-    norm_of_total = ops.where(present, norm_of_total, ops.zeros_like(norm_of_total))
-    members = ops.sum(ops.one_hot(labels, num_classes, dtype=real), axis=0)
-    norm = norm_of_total / (ops.maximum(members, 1.0) * ops.cast(scale, real))
-    step = length(weight_norm, norm, ops.arange(num_classes, dtype="int32"))
-    step = step / ops.where(norm_of_total > 0, norm_of_total, ops.ones_like(norm_of_total))
-    along = {"along": same * ops.take(step, labels)[:, None]}
-    # From classes to rows of T: an absent class adds 0 to a row that is not its own.
-    step = ops.segment_sum(ops.where(present, step, ops.zeros_like(step)), slot_of_class, height)
-
-    clean_sums = [*[ops.sum(total, axis=0) for total in totals], *rest]
-    clean_sums += [ops.matmul(ops.transpose(a), d) for a, d in zip(inputs, deltas, strict=True)]
-    # T gives way to each class's own weights.
-    for position, weight in enumerate(weights):
-        total = totals[position]
-        shape = (-1,) + (1,) * len(weight.shape)
-        length_of_row = ops.reshape(ops.cast(step, total.dtype), shape)
-        totals[position] = weight[None] + length_of_row * total
-
-    everything = [*own_positions, *untouched]
-    stacked = [True] * count + [False] * len(untouched)
-
-    def shift(n: int, x: Tensor, sample: Any) -> Tensor:
-        if kernels[n] not in perturbed:
-            return 0.0
-        products = ops.matmul(x, ops.transpose(inputs[n])) * sample["along"][None]
-        return ops.matmul(products, deltas[n])
-
-    def second_pass(at: _Chunk, total: Tensor, *sums: Tensor) -> tuple[Any, ...]:
-        slot = ops.take(slots, at.index)
-        own = [ops.take(total, slot, axis=0) for total in totals]
-        own += [values[i] for i in untouched]
-        loss, _, xs, ds, grads = run(everything, own, stacked, at, along, shift)
-        grads = [ops.sum(grad, axis=0) for grad in grads]
-        grads += [ops.matmul(ops.transpose(x), d) for x, d in zip(xs, ds, strict=True)]
-        return (total + loss, *[s + g for s, g in zip(sums, grads, strict=True)])
-
-    flat_loss, *flat = rows.run(
-        second_pass,
-        ops.zeros((), real),
-        *[ops.zeros_like(values[i]) for i in [*everything, *kernels]],
-    )
-    return Routes(
-        clean_loss,
-        flat_loss,
-        _ordered(values, [*positions, *kernels], clean_sums),
-        _ordered(values, [*everything, *kernels], flat),
-        predictions,
-    )
-
-
-class _Chunk(NamedTuple):
-    """Some rows of a batch: `index` (n,) int32 and, False where a row only fills up, `valid`."""
-
-    index: Tensor
-    valid: Tensor
-
-
-class _Rows:
-    """The rows of a batch, a fixed number at a time."""
-
-    def __init__(self, labels: Tensor, size: int) -> None:
-        static = labels.shape[0]
-        self.batch: Any = static if static is not None else ops.shape(labels)[0]
-        self.size = min(size, self.batch) if isinstance(self.batch, int) else size
-
-    def run(self, body: Callable[..., tuple[Any, ...]], *start: Tensor) -> tuple[Any, ...]:
-        """Folds `body` over the chunks. A batch that is one chunk needs no loop."""
-        if isinstance(self.batch, int) and self.batch == self.size:
-            index = ops.arange(self.batch, dtype="int32")
-            return body(_Chunk(index, ops.ones_like(index, dtype="bool")), *start)
-        size = self.size
-
-        def step(begin: Tensor, *carry: Tensor) -> tuple[Any, ...]:
-            index = begin + ops.arange(size, dtype="int32")
-            chunk = _Chunk(ops.minimum(index, self.batch - 1), index < self.batch)
-            return (begin + size, *body(chunk, *carry))
-
-        begin = ops.zeros((), "int32")
-        end = ops.while_loop(lambda begin, *_: begin < self.batch, step, (begin, *start))
-        return tuple(end[1:])
-
-    def take(self, data: Any, index: Tensor) -> Any:
-        """These rows of every tensor of a structure."""
-        return keras.tree.map_structure(lambda tensor: ops.take(tensor, index, axis=0), data)
-
-
-def _chunk_size(labels: Tensor, weights: Sequence[Tensor], chunk: int | None) -> int:
-    if chunk is None:
-        size = sum(_size(weight) for weight in weights)
-        chunk = max(1, _CHUNK_SCALARS // max(1, size))
-    batch = labels.shape[0]
-    if batch is None:
-        return chunk
-    # Equal parts: as many passes as the bound asks for, and as few rows to fill up.
-    parts = -(-batch // chunk)
-    return int(-(-batch // parts))
-
-
-def _size(tensor: Tensor) -> int:
-    size = 1
-    for dimension in tensor.shape:
-        size *= int(dimension)
-    return size
-
-
-def _row_squares(tensors: Sequence[Tensor], start: Tensor) -> Tensor:
-    """The squared norm of each row, all tensors together, in at least float32."""
-    for tensor in tensors:
-        square = ops.square(at_least_float32(tensor))
-        start = start + ops.sum(square, axis=tuple(range(1, len(tensor.shape))))
-    return start
-
-
-def _gram(rows: Tensor) -> Tensor:
-    return ops.matmul(rows, ops.transpose(rows))
 
 
 def _ordered(
