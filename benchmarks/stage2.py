@@ -61,7 +61,8 @@ def measure(steps: int, epochs: int) -> dict[str, Any]:
     began: list[tuple[float, float]] = []
     clock = keras.callbacks.LambdaCallback(on_train_begin=lambda logs: began.append(now()))
     start = now()
-    history = cc.second_stage.retrain_classifier(model, train, epochs=epochs, callbacks=[clock])
+    stage2 = cc.second_stage.Retraining(epochs=epochs)
+    history = stage2.run(model, train, callbacks=[clock])
     total = since(start)
     extraction = [begin - first for begin, first in zip(began[0], start, strict=True)]
     stage1 = [seconds * EPOCHS * len(train) for seconds in step]

@@ -42,7 +42,8 @@ CHOICES = {
 for name, options in CHOICES.items():
     keras.utils.set_random_seed(0)
     model.head.set_weights(stage1_head)
-    history = cc.second_stage.retrain_classifier(model, train, epochs=EPOCHS, **options)
+    stage2 = cc.second_stage.Retraining(epochs=EPOCHS, **options)
+    history = stage2.run(model, train)
     rows[name] = cc.evaluate(model, data.test, groups="thirds")
     print(f"{name}: loss {history.history['loss'][0]:.3f} -> {history.history['loss'][-1]:.3f}")
 

@@ -117,7 +117,10 @@ def expected(kind: Any) -> str:
         inner = get_args(inner)[0]
     union = [a for a in get_args(inner) if a is not type(None)]
     if get_origin(inner) is Literal:
-        return f"one of {', '.join(map(repr, get_args(inner)))}"
+        one_of = "one of " if len(get_args(inner)) > 1 else ""
+        return one_of + ", ".join(map(repr, get_args(inner)))
+    if get_origin(inner) is tuple:
+        return "a list"
     if len(union) > 1 or (union and type(None) in get_args(inner)):
         said = [expected(a) for a in union]
         # A constraint of the whole union belongs to its number.

@@ -1,11 +1,12 @@
-"""cRT from within `fit`: when stage 1 ends, the classifier is trained again."""
+"""A second stage from within `fit`: when stage 1 ends, the classifier is trained again."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 
-from keras_ccsam.second_stage.retraining import check_options, retrain_classifier
-from keras_ccsam.second_stage.retraining_options import check_model
+from keras_ccsam.data import BatchSequence
+from keras_ccsam.second_stage import Retraining
 
 
 class ClassifierRetraining(keras.callbacks.Callback):
@@ -15,16 +16,17 @@ class ClassifierRetraining(keras.callbacks.Callback):
     changed (with `batch_norm="frozen"`), its head is.
 
     Args:
-        train: the training data, a `data.BatchSequence`.
-        **options: of `second_stage.retrain_classifier`: epochs, learn, lr_factor, adversarial,
-            strength, radius_weights, loss_weights, alpha_max, reinitialize_head, batch_norm,
-            sampler, images_per_class, augment, mixup, batch_size, optimizer, loss, weight_decay,
-            verbose, callbacks, ...
+        train: the training data.
+        retraining: the stage; or leave it out and give its options.
+        verbose: of the stage, as in `fit`; that of `fit` by default.
+        callbacks: of the stage, as in `fit`.
+        **options: of `second_stage.Retraining`: epochs, adversarial, reinitialize_head, ...
 
     Raises:
-        ValueError: at construction, for a bad option or data that cannot be resampled; when `fit`
-            begins, for a model that is not a `SharpnessAwareModel`, or a head or a loss that does
-            not suit. Not after hours of stage 1.
+        ValueError: at construction, for an unknown option, one outside its range, or data that
+            cannot be resampled; when `fit` begins, for a model that is not a
+            `SharpnessAwareModel`, or a head or a loss that does not suit. Not after hours of
+            stage 1.
 
     Attributes:
         history: the stage's `keras.callbacks.History`, None before it has run.
@@ -35,17 +37,38 @@ class ClassifierRetraining(keras.callbacks.Callback):
         >>> stage2.history.history["accuracy"]
     """
 
-    def __init__(self, train: Any, **options: Any) -> None:
+    def __init__(
+        self,
+        train: BatchSequence,
+        retraining: Retraining | None = None,
+        *,
+        verbose: int | str | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+        **options: Any,
+    ) -> None:
         super().__init__()
-        check_options(train, **options)
+        if retraining is None:
+            retraining = Retraining.of(options)
+        elif options:
+            raise ValueError(
+                "Give either the second stage or its options. "
+                f"Received: retraining={retraining!r}, {', '.join(options)}"
+            )
+        retraining.check_data(train)
         self.train = train
-        self.options = options
+        self.retraining = retraining
+        self.verbose = verbose
+        self.callbacks = tuple(callbacks)
         self.history: keras.callbacks.History | None = None
 
-    def on_train_begin(self, logs: Any = None) -> None:
+    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Refuses a model whose head cannot be retrained before it is trained."""
-        check_model(self.model, self.options.get("learn", "classifier"), self.options.get("loss"))
+        self.retraining.check(self.model)
 
-    def on_train_end(self, logs: Any = None) -> None:
+    def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         """Runs the stage."""
-        self.history = retrain_classifier(self.model, self.train, **self.options)
+        # Keras gives every callback of `fit` its `verbose`, and none outside of it.
+        verbose = (self.params or {}).get("verbose", 0) if self.verbose is None else self.verbose
+        self.history = self.retraining.run(
+            self.model, self.train, verbose=verbose, callbacks=self.callbacks
+        )

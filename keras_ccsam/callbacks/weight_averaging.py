@@ -30,7 +30,7 @@ class WeightAveraging(keras.callbacks.Callback):
     What the epochs log (and a checkpoint of one) is of the weights before the average: evaluate
     after `fit`. A callback that goes on from the average when `fit` ends, such as
     `ClassifierRetraining`, comes after this one in the list. In a second stage (`callbacks=` of
-    `second_stage.retrain_classifier`) the head alone is trained and so averaged; with a frozen
+    `second_stage.Retraining.run`) the head alone is trained and so averaged; with a frozen
     backbone there are no statistics to compute.
 
     Args:

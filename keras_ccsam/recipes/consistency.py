@@ -24,11 +24,11 @@ def check(recipe: Any) -> None:
             "stage2.learn must be 'classifier' with a cosine head, whose logits have one scale. "
             f"Received: stage2.learn={second.learn!r}"
         )
-    if second is not None and second.lr_factor != 1.0 and second.learn != "both":
-        raise ValueError(
-            "stage2.lr_factor belongs to stage2.learn='both'; elsewhere change stage2.lr. "
-            f"Received: stage2.lr_factor={second.lr_factor}"
-        )
+    if second is not None:
+        try:
+            second.retraining()
+        except ValueError as error:
+            raise ValueError(f"stage2: {error}") from None
     if posthoc is None:
         return
     if second is not None:

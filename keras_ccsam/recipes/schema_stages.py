@@ -1,14 +1,16 @@
 """The two stages of a run, and what may be done to a trained model without training."""
 
 import itertools
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, create_model, field_validator, model_validator
 
 from keras_ccsam.data import SAMPLERS
-from keras_ccsam.recipes.schema_base import Augmentation, Names, Positive, Table
+from keras_ccsam.options import options
+from keras_ccsam.recipes.schema_base import Augmentation, Positive, Table
 from keras_ccsam.recipes.schema_losses import CrossEntropy, Loss
 from keras_ccsam.recipes.schema_methods import Erm, Method
+from keras_ccsam.second_stage import Retraining
 
 AUGMENTATIONS = ("crop", "flip", "cutout")
 TRAINING_SAMPLERS = tuple(name for name in SAMPLERS if name != "sequential")  # of evaluation
@@ -166,59 +168,32 @@ class Stage1(Stage):
         return tuple(x * self.epochs if isinstance(x, float) else float(x) for x in self.boundaries)
 
 
-class Stage2(Stage):
+# The options of a second stage, with their ranges, defaults and explanations.
+_fields: dict[str, Any] = {o.name: (o.kind, o.default) for o in options(Retraining).values()}
+_Declared: Any = create_model("_Declared", __base__=Stage, **_fields)
+
+
+class Stage2(_Declared):
     """Classifier re-training on class-balanced batches with the backbone frozen."""
 
-    epochs: Positive = Field(30, description="passes over the training set (paper: 30)")
-    learn: Literal["classifier", "scales", "both"] = Field(
-        "classifier",
-        description="the head, a scale a class with the head held (LWS), or both (MiSLAS)",
-    )
     loss: Loss | None = Field(None, description="of a sample; absent: that of stage 1")
-    adversarial: bool = Field(False, description="train on CC-SAM's adversarial features as well")
-    strength: float = Field(1.0, ge=0, description="length of a class's feature step (code: 1)")
-    radius_weights: bool = Field(
-        True, description="scale that step by the class weight omega (code: yes)"
-    )
-    loss_weights: bool = Field(
-        False,
-        description="weight the adversarial loss by omega too (code: yes, and it collapses)",
-    )
-    alpha_max: float = Field(
-        1.0, ge=0, le=1, description="cap of the adversarial share (code: 1 CIFAR-10, 0.3 -100)"
-    )
-    weight_divisor: float = Field(
-        2.0, gt=0, description="div in omega = log(n_max / n_c + 0.01) / div (code: 2 on CIFAR)"
-    )
-    reinitialize_head: bool = Field(
-        False, description="start from a new head (cRT paper: yes; CC-SAM, MiSLAS, GCL: no)"
-    )
-    batch_norm: Literal["frozen", "update"] = Field(
-        "frozen", description="do BatchNorm statistics follow the balanced batches? (code: update)"
-    )
-    sampler: str = Field(
-        "class_balanced", description="how batches are drawn (field: class-balanced)"
-    )
-    images_per_class: Positive = Field(
-        1, description="of a class-balanced visit (CC-SAM: 1; decoupling, MiSLAS: 4)"
-    )
     lr: float = Field(0.01, gt=0, description="learning rate of SGD (paper: 0.01)")
     decay: Literal["constant", "cosine"] = Field(
         "constant", description="what the rate does (paper: constant; decoupling, MiSLAS: cosine)"
     )
-    lr_factor: float = Field(
-        1.0, gt=0, description='of the head where learn = "both" (MiSLAS: 0.05 to 0.5)'
-    )
     momentum: float = Field(0.9, ge=0, lt=1, description="of SGD (paper: 0.9)")
-    weight_decay: float = Field(2e-4, ge=0, description="torch's, as in stage 1 (code: 2e-4)")
-    augment: Names = Field(
-        (), description="names; none: features are computed once (code: crop and flip)"
-    )
-    mixup: float = Field(0.0, ge=0, description="alpha of mixup; 0: none (GCL: 1)")
-    batch_size: int = Field(0, ge=0, description="images; 0: as in stage 1 (paper: 64)")
     average: Average | None = Field(None, description="absent: the last weights count")
 
-    _sampler = field_validator("sampler")(_check_sampler)
+    def retraining(self, **given: Any) -> Retraining:
+        """The stage without what only a recipe has.
+
+        Args:
+            **given: of `Retraining`: what a run makes of `loss`, `lr`, `decay` and `momentum`.
+
+        Raises:
+            ValueError: if two options exclude each other.
+        """
+        return Retraining(**self.model_dump(include=set(options(Retraining))), **given)
 
 
 class TauNormalization(Table):

@@ -24,8 +24,7 @@ from keras_ccsam.runs.compiled_programs import kept_programs
 from keras_ccsam.runs.m2m_helper import check_helper, trained_helper
 from keras_ccsam.runs.progress import verbosity
 from keras_ccsam.runs.run_directory import PathLike, RunDirectory, fresh
-from keras_ccsam.runs.stage_callbacks import apply_posthoc, averaging, stage1_callbacks
-from keras_ccsam.second_stage import retrain_classifier
+from keras_ccsam.runs.stage_callbacks import apply_posthoc, stage1_callbacks, stage2_callbacks
 from keras_ccsam.training import SharpnessAwareModel
 
 
@@ -83,6 +82,10 @@ def run(
     batches = parts.train_batches(recipe, images)
     keras.utils.set_random_seed(recipe.seed)
     model = parts.build_model(recipe, images, len(batches))
+    if recipe.stage2 is not None:
+        second = parts.retraining(recipe, recipe.stage2, batches)
+        second.check(model)
+        second.check_data(batches)
     directory.create(recipe, environment.describe())
     caching = kept_programs(compile_cache, directory.path, announce=progress != "none")
     with directory.recording(), caching:
@@ -193,13 +196,11 @@ def _fit_stage2(
     shown: str,
 ) -> None:
     verbose, printing = verbosity(shown, 2)
-    plain = batches.with_options(mixup=0.0, epochs=stage.epochs, deferred_sampler=None)
-    retrain_classifier(
+    parts.retraining(recipe, stage, batches).run(
         model,
-        plain,
-        **parts.retraining_options(recipe, stage, plain),
+        batches,
         callbacks=[
-            *averaging(stage.average, plain),
+            *stage2_callbacks(stage, batches),
             MetricsLog(directory.path, stage=2),
             *printing,
         ],

@@ -15,6 +15,7 @@ from keras_ccsam.runs.build_loss import build_loss
 from keras_ccsam.runs.build_sharpness import build_sharpness
 from keras_ccsam.runs.learning_rates import stage1_rate, stage2_rate
 from keras_ccsam.schedules.start import first_epoch
+from keras_ccsam.second_stage import Retraining
 from keras_ccsam.training import SharpnessAwareModel
 
 
@@ -93,33 +94,14 @@ def build_model(
     return model
 
 
-def retraining_options(
-    recipe: Recipe, stage: Stage2, batches: data.BatchSequence
-) -> dict[str, Any]:
-    """Return the keyword arguments of `second_stage.retrain_classifier` on `batches`."""
-    size = stage.batch_size or recipe.stage1.batch_size
+def retraining(recipe: Recipe, stage: Stage2, batches: data.BatchSequence) -> Retraining:
+    """Return the second stage of a recipe that trains on `batches`."""
+    size = stage.batch_size or batches.batch_size
     rate = stage2_rate(stage, len(batches.with_options(batch_size=size)))
-    return {
-        "learn": stage.learn,
-        "lr_factor": stage.lr_factor,
-        "loss": build_loss(stage.loss or recipe.stage1.loss, batches.class_counts),
-        "mixup": stage.mixup,
-        "images_per_class": stage.images_per_class,
-        "epochs": stage.epochs,
-        "adversarial": stage.adversarial,
-        "strength": stage.strength,
-        "radius_weights": stage.radius_weights,
-        "loss_weights": stage.loss_weights,
-        "alpha_max": stage.alpha_max,
-        "weight_divisor": stage.weight_divisor,
-        "reinitialize_head": stage.reinitialize_head,
-        "batch_norm": stage.batch_norm,
-        "sampler": stage.sampler,
-        "augment": stage.augment,
-        "batch_size": size,
-        "optimizer": keras.optimizers.SGD(rate, momentum=stage.momentum),
-        "weight_decay": stage.weight_decay,
-    }
+    return stage.retraining(
+        loss=build_loss(stage.loss or recipe.stage1.loss, batches.class_counts),
+        optimizer=keras.optimizers.SGD(rate, momentum=stage.momentum),
+    )
 
 
 def count_parameters(model: SharpnessAwareModel) -> int:

@@ -5,7 +5,7 @@ import keras
 from keras_ccsam import callbacks, second_stage, training
 from keras_ccsam.data import BatchSequence, LongTailedData
 from keras_ccsam.recipes import Recipe
-from keras_ccsam.recipes.schema_stages import Average
+from keras_ccsam.recipes.schema_stages import Average, Stage2
 
 
 def stage1_callbacks(
@@ -19,10 +19,18 @@ def stage1_callbacks(
         found.append(callbacks.DeferredReweighting(images.class_counts, **options))
     if stage.translate is not None:
         found.append(callbacks.StartTranslation(stage.translate.start))
-    return found + averaging(stage.average, batches)
+    return found + _averaging(stage.average, batches)
 
 
-def averaging(choice: Average | None, batches: BatchSequence) -> list[keras.callbacks.Callback]:
+def stage2_callbacks(stage: Stage2, batches: BatchSequence) -> list[keras.callbacks.Callback]:
+    """Return the callbacks of stage 2, of which `batches` are those of stage 1."""
+    plain = batches.with_options(
+        mixup=0.0, epochs=stage.epochs, deferred_sampler=None, deferred_from=0
+    )
+    return _averaging(stage.average, plain)
+
+
+def _averaging(choice: Average | None, batches: BatchSequence) -> list[keras.callbacks.Callback]:
     """Return the callback of weight averaging, if there is one."""
     return [] if choice is None else [callbacks.WeightAveraging(batches, start=choice.start)]
 

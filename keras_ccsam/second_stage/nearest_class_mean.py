@@ -18,6 +18,7 @@ import numpy as np
 from keras_ccsam.checks import require
 from keras_ccsam.heads import Cosine, is_plain_dense
 from keras_ccsam.second_stage.features import labelled_features
+from keras_ccsam.second_stage.fitting_checks import check_sharpness_aware, check_split
 from keras_ccsam.training.model import SharpnessAwareModel
 
 METRICS = ("cosine", "euclidean")
@@ -75,19 +76,13 @@ def check_metric(metric: str) -> None:
 
 def check_train(train: Any) -> None:
     """Raises ValueError for a part of a data set that is not for training."""
-    if getattr(train, "split", "train") != "train":
-        raise ValueError(
-            "The class means must be those of training images. "
-            f"Received: train of split={train.split!r}"
-        )
+    check_split(train, "train", reason="The class means must be those of training images.")
 
 
-def check_nearest(model: Any, metric: str, centred: bool) -> None:
+def check_nearest(model: object, metric: str, centred: bool) -> None:
     """Raises ValueError for a model whose head cannot hold the class means."""
     check_metric(metric)
-    if not isinstance(model, SharpnessAwareModel):
-        raise ValueError(f"`model` must be a SharpnessAwareModel. Received: model={model!r}")
-    head, plain = model.head, metric == "cosine" and not centred
+    head, plain = check_sharpness_aware(model).head, metric == "cosine" and not centred
     if is_plain_dense(head) and (head.use_bias or plain):
         return
     if isinstance(head, Cosine) and plain:

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_ccsam.checks import check_class_counts, require
+from keras_ccsam.checks import check_class_counts, check_counts_of_head, require
 from keras_ccsam.training.model import SharpnessAwareModel
 
 
@@ -39,11 +39,6 @@ def adjust_bias(model: SharpnessAwareModel, class_counts: Sequence[int], tau: fl
             "Post-hoc logit adjustment changes the bias of a Dense head: give the model one with "
             f"use_bias=True. Received: head={head!r}"
         )
-    require(
-        len(counts) == model.num_classes,
-        "class_counts",
-        list(class_counts),
-        f"one count for each of {model.num_classes} classes",
-    )
+    check_counts_of_head(class_counts, model.num_classes)
     bias = np.asarray(ops.convert_to_numpy(head.bias), "float64")
     head.bias.assign(bias - tau * np.log(counts / counts.sum()))

@@ -10,207 +10,300 @@ its optimizer, its history and its trainable flags; only the head's weights are 
 The scales are folded into the head at the end: v_c <- f_c v_c, b_c <- f_c b_c.
 """
 
-import difflib
-import inspect
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, Literal
 
 import keras
+from pydantic import Field
 
-from keras_ccsam.heads import Scaled
+from keras_ccsam.checks import check_class_counts, check_counts_of_head, did_you_mean
+from keras_ccsam.data import BatchSequence
+from keras_ccsam.data.batches.augment import Augmentation
+from keras_ccsam.data.batches.samplers import TrainingSampler
+from keras_ccsam.heads import Scaled, puts_out_logits
+from keras_ccsam.options import checked
+from keras_ccsam.second_stage.alpha_ramp import AlphaRamp
 from keras_ccsam.second_stage.features import FeatureBatches, extract_features
+from keras_ccsam.second_stage.fitting_checks import (
+    check_plain_dense,
+    check_sharpness_aware,
+    check_split,
+)
+from keras_ccsam.second_stage.fresh import reinitialize, unused
 from keras_ccsam.second_stage.retraining_model import RetrainingModel
-from keras_ccsam.second_stage.retraining_options import check_model, resampled
-from keras_ccsam.sharpness.adversarial_features import AdversarialFeatures
+from keras_ccsam.second_stage.retraining_rates import (
+    BatchNorm,
+    Learn,
+    RateFactor,
+    check_rates,
+)
+from keras_ccsam.sharpness.adversarial_features import (
+    AdversarialFeatures,
+    LossWeights,
+    RadiusWeights,
+    Strength,
+    WeightDivisor,
+)
 from keras_ccsam.sharpness.erm import ERM
+from keras_ccsam.sharpness.method import SharpnessMethod
 from keras_ccsam.training.model import SharpnessAwareModel
+from keras_ccsam.training.sample_loss import resolve_loss
+from keras_ccsam.typing import Tensor
 
 
-class _AlphaRamp(keras.callbacks.Callback):
-    """alpha = min(alpha_max, (e + 1) / E2) at epoch e of E2."""
+@dataclass(frozen=True, kw_only=True)
+class Retraining:
+    """A second stage: which weights of the head are trained again, on what and how.
 
-    def __init__(self, variable: keras.Variable, epochs: int, alpha_max: float) -> None:
-        super().__init__()
-        self._variable, self._epochs, self._alpha_max = variable, epochs, alpha_max
+    The defaults are those of CC-SAM's own second stage (Zhou et al., CVPR 2023, and its released
+    code): the head goes on from stage 1, on adversarial features from the first epoch to the last.
+    So `adversarial` is True. The second stages of cRT, LWS, MiSLAS and GCL are plain and say
+    `adversarial=False`.
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self._variable.assign(min(self._alpha_max, (epoch + 1) / self._epochs))
+    The same weights, data and seed (that of the training data; Keras' own where the head is drawn
+    anew) give the same head.
 
-
-def retrain_classifier(
-    model: SharpnessAwareModel,
-    train: Any,
-    *,
-    epochs: int = 30,
-    class_counts: Sequence[int] | None = None,
-    learn: str = "classifier",
-    lr_factor: float = 1.0,
-    adversarial: bool = True,
-    strength: float = 1.0,
-    radius_weights: bool = True,
-    loss_weights: bool = False,
-    alpha_max: float = 1.0,
-    weight_divisor: float = 2.0,
-    reinitialize_head: bool = False,
-    batch_norm: str = "frozen",
-    sampler: str = "class_balanced",
-    images_per_class: int = 1,
-    augment: Any = (),
-    mixup: float = 0.0,
-    batch_size: int | None = None,
-    optimizer: Any = None,
-    loss: Any = None,
-    weight_decay: float = 0.0,
-    metrics: Sequence[Any] = ("accuracy",),
-    verbose: Any = 0,
-    callbacks: Sequence[Any] = (),
-) -> keras.callbacks.History:
-    """Trains the head of `model` again, in place, on class-balanced batches.
-
-    The same weights, data and seed (that of `train`; Keras' own where the head is drawn anew) give
-    the same head.
-
-    Args:
-        model: a trained `SharpnessAwareModel`.
-        train: its training data, a `data.BatchSequence`.
-        epochs: E2, 30 by default.
-        class_counts: n_c; those of `train` by default.
-        learn: `"classifier"`, the head's own weights, by default; `"scales"`, one factor a class on
-            the logits of a held head (LWS); or `"both"` (MisLAS). The last two need a
-            `keras.layers.Dense`, and it is one afterwards: the scales are folded into it.
-        lr_factor: with `"both"`, the head's own weights learn at this many times the optimizer's
-            rate, the scales at all of it. 1 by default; 0.05 to 0.5 in MisLAS. Another than 1
-            multiplies gradients, weight decay included, and so needs SGD (with or without
-            momentum) that neither clips nor decays by itself.
-        adversarial: on CC-SAM's adversarial features, with alpha = min(alpha_max, (e + 1) / E2)
-            at epoch e; else plain. True by default, whatever `learn` is.
-        strength, radius_weights, loss_weights, weight_divisor: of `sharpness.AdversarialFeatures`.
-            `loss_weights=True` with `alpha_max=1` is the published setting; it collapses on the
-            head classes at its last epochs (see there).
-        alpha_max: 1 (published for CIFAR-10) by default; 0.3 for CIFAR-100.
-        reinitialize_head: draw the head anew first, as decoupled training's cRT does. CC-SAM,
-            MisLAS and GCL go on from stage 1: False by default.
-        batch_norm: `"frozen"` or `"update"`; see `RetrainingModel`. `"update"` is MisLAS' shifted
-            BatchNorm, on for all its data sets but CIFAR-10.
-        sampler: of `data.BatchSequence`; `"class_balanced"` by default, `"inverse_frequency"` in
-            GCL.
-        images_per_class: images that `"class_balanced"` takes each time it visits a class. 1 by
-            default, as in CC-SAM; 4 in decoupling and MisLAS.
-        augment: augmentations of the images, as in `data.BatchSequence`; `"default"` for the
-            set's own. Without any, without mixup, and with a frozen BatchNorm, the features are
-            computed once.
-        mixup: alpha of the Beta distribution; the images are mixed. 0, none, by default, whatever
-            `train` has; 1 in GCL.
-        batch_size: that of `train` by default.
-        optimizer: a fresh Keras optimizer, with a schedule or not; SGD(0.01, momentum=0.9) by
-            default. One that has trained before is replaced by a fresh one of its config.
-        loss: a Keras loss or its name, that of `model.compile` by default. The model keeps its own
+    Attributes:
+        epochs, learn, ...: see each field. `alpha_max` caps the adversarial share, which is
+            min(alpha_max, (e + 1) / epochs) at epoch e. `loss_weights=True` with `alpha_max=1` is
+            the published setting; it collapses on the frequent classes at its last epochs
+            (`sharpness.AdversarialFeatures`). `learn="scales"` and `"both"` need a plain
+            `keras.layers.Dense`, and it is one afterwards.
+        loss: a Keras loss or its name; that of `model.compile` by default. The model keeps its own
             for `evaluate`.
-        weight_decay: torch's, on whatever is trained. 0 by default.
-        metrics, verbose, callbacks: of `keras.Model.fit`.
-
-    Returns:
-        The stage's history.
-
-    Raises:
-        ValueError: for an option outside its range, a `train` that cannot be resampled, or a head,
-            a loss or an optimizer that does not suit `learn`.
-    """
-    check_model(model, learn, loss)
-    batches = check_options(
-        train,
-        epochs=epochs,
-        learn=learn,
-        lr_factor=lr_factor,
-        adversarial=adversarial,
-        strength=strength,
-        alpha_max=alpha_max,
-        weight_divisor=weight_divisor,
-        reinitialize_head=reinitialize_head,
-        batch_norm=batch_norm,
-        sampler=sampler,
-        images_per_class=images_per_class,
-        augment=augment,
-        mixup=mixup,
-        batch_size=batch_size,
-        optimizer=optimizer,
-    )
-    counts = class_counts if class_counts is not None else train.class_counts
-    method = AdversarialFeatures(
-        counts, strength, radius_weights, loss_weights, weight_divisor, alpha=0.0
-    )
-    if reinitialize_head:
-        reinitialize(model.head)
-
-    backbone: Any = model.backbone
-    if not augment and not mixup and batch_norm == "frozen":
-        images, labels = train.arrays()
-        size = getattr(batches, "batch_size", None)
-        batches = FeatureBatches(batches, extract_features(model, images, size), labels)
-        backbone = keras.layers.Identity(name="features")
-        backbone.build((None, model.backbone.compute_output_shape(images.shape)[-1]))
-    stage = RetrainingModel(
-        backbone,
-        model.head if learn == "classifier" else Scaled(model.head),
-        method if adversarial else ERM(),
-        batch_norm=batch_norm,
-        learn=learn,
-        lr_factor=lr_factor,
-        weight_decay=weight_decay,
-    )
-    stage.compile(
-        optimizer=_fresh(optimizer),
-        loss=_loss_of(model) if loss is None else loss,
-        metrics=list(metrics),
-    )
-    ramp = [_AlphaRamp(stage.hyper_parameters.alpha, epochs, alpha_max)] if adversarial else []
-    history = stage.fit(batches, epochs=epochs, verbose=verbose, callbacks=[*ramp, *callbacks])
-    if isinstance(stage.head, Scaled):
-        stage.head.fold()
-    # A loss may scale the logits; the model's are now those of this one.
-    if stage.logit_scale != model.logit_scale:
-        model.logit_scale = stage.logit_scale
-    return history
-
-
-def check_options(train: Any, **options: Any) -> Any:
-    """The resampled batches of stage 2, if its options are sound.
-
-    Args:
-        train: the training data.
-        **options: of `retrain_classifier`.
+        optimizer: a Keras optimizer, with a schedule or not; SGD(0.01, momentum=0.9) by default.
+            One that has trained before is replaced by a fresh one of its config.
+        class_counts: n_c of the adversarial features; those of the training data by default.
+        metrics: of `keras.Model.compile`; accuracy by default.
 
     Raises:
-        ValueError: for an unknown option, one outside its range, or a `train` that cannot be
-            resampled.
+        ValueError: for an option outside its range, or two that exclude each other.
+
+    Example:
+        >>> stage2 = Retraining(epochs=30, adversarial=False, reinitialize_head=True)  # cRT
+        >>> stage2.check(model)
+        >>> history = stage2.run(model, data.train, verbose=2)
     """
-    known = list(inspect.signature(retrain_classifier).parameters)[2:]
-    for name in options:
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = (
-                f"Did you mean {close[0]!r}?" if close else f"the options are {', '.join(known)}."
+
+    epochs: Annotated[int, Field(ge=1, description="passes over the training set (paper: 30)")] = 30
+    learn: Learn = "classifier"
+    adversarial: Annotated[
+        bool, Field(description="train on CC-SAM's adversarial features as well (paper: yes)")
+    ] = True
+    strength: Strength = 1.0
+    radius_weights: RadiusWeights = True
+    loss_weights: LossWeights = False
+    alpha_max: Annotated[
+        float,
+        Field(ge=0, le=1, description="cap of the adversarial share (code: 1 CIFAR-10, 0.3 -100)"),
+    ] = 1.0
+    weight_divisor: WeightDivisor = 2.0
+    reinitialize_head: Annotated[
+        bool, Field(description="start from a new head (cRT paper: yes; CC-SAM, MiSLAS, GCL: no)")
+    ] = False
+    batch_norm: BatchNorm = "frozen"
+    sampler: Annotated[
+        TrainingSampler, Field(description="how batches are drawn (field: class-balanced)")
+    ] = "class_balanced"
+    images_per_class: Annotated[
+        int,
+        Field(ge=1, description="of a class-balanced visit (CC-SAM: 1; decoupling, MiSLAS: 4)"),
+    ] = 1
+    lr_factor: RateFactor = 1.0
+    weight_decay: Annotated[
+        float, Field(ge=0, description="torch's, as in stage 1 (code: 2e-4)")
+    ] = 0.0
+    augment: Annotated[
+        Literal["default"] | Annotated[tuple[str | Augmentation, ...], Field(strict=False)],
+        Field(
+            description='names; "default": the set\'s own; none: features are computed once '
+            "(code: crop and flip)",
+        ),
+    ] = ()
+    mixup: Annotated[
+        float, Field(ge=0, description="alpha of mixup, whatever stage 1 has; 0: none (GCL: 1)")
+    ] = 0.0
+    batch_size: Annotated[int, Field(ge=0, description="images; 0: as in stage 1 (paper: 64)")] = 0
+    loss: keras.losses.Loss | Callable[[Tensor, Tensor], Tensor] | str | None = None
+    optimizer: keras.optimizers.Optimizer | str | None = None
+    class_counts: Sequence[int] | None = None
+    metrics: Sequence[Any] = ("accuracy",)
+
+    def __post_init__(self) -> None:
+        for name, value in checked(Retraining, vars(self)).items():
+            object.__setattr__(self, name, value)
+        if self.class_counts is not None:
+            object.__setattr__(self, "class_counts", check_class_counts(self.class_counts))
+        check_rates(self.learn, self.lr_factor, self.optimizer)
+        if self.learn == "scales" and self.reinitialize_head:
+            raise ValueError(
+                "learn='scales' holds the kernel and the bias that stage 1 has learnt, so they "
+                "must not be drawn anew. Received: reinitialize_head=True"
             )
-            raise ValueError(f"There is no option {name!r}. {hint} Received: {name}=")
-    return resampled(train, **options)
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> "Retraining":
+        """The stage with these options.
+
+        Raises:
+            ValueError: as the constructor, and for an unknown name, with the closest one.
+        """
+        known = [field.name for field in fields(cls)]
+        for name, value in options.items():
+            if name not in known:
+                raise ValueError(
+                    f"A second stage has no option {name!r}{did_you_mean(name, known)} "
+                    f"(known: {', '.join(known)}). Received: {name}={value!r}"
+                )
+        return cls(**options)
+
+    def check(self, model: object) -> None:
+        """Refuses a model whose head cannot be retrained so, trained or not.
+
+        Raises:
+            ValueError: for a model that is not a compiled `SharpnessAwareModel`, a head that
+                cannot be scaled or has other classes than `class_counts`, or a loss that does not
+                suit the model's outputs.
+        """
+        known = check_sharpness_aware(model)
+        if known.sample_loss is None:
+            raise ValueError(
+                "The model must be compiled before its head is retrained. "
+                f"Received: model={model!r}"
+            )
+        if self.learn != "classifier":
+            check_plain_dense(
+                known,
+                f"learn={self.learn!r} scales the logits class by class and folds the scales into "
+                "the head afterwards; only a plain keras.layers.Dense can take them.",
+            )
+        if self.class_counts is not None:
+            check_counts_of_head(self.class_counts, known.num_classes)
+        resolve_loss(self.loss, puts_out_logits(known.head))
+
+    def check_data(self, train: object) -> None:
+        """Refuses data that cannot be resampled as the options say.
+
+        Raises:
+            ValueError: if `train` is not the training part of a `data.BatchSequence`, or an option
+                does not suit it.
+        """
+        self.batches(train)
+
+    def batches(self, train: object) -> BatchSequence:
+        """The batches of the stage: the training data's, drawn as the options say.
+
+        Raises:
+            ValueError: as `check_data`.
+        """
+        if not isinstance(train, BatchSequence):
+            raise ValueError(
+                "`train` must be a keras_ccsam.data.BatchSequence, which can be resampled class "
+                "by class; make one of arrays with data.from_arrays(x, y).train. "
+                f"Received: train={type(train).__name__}"
+            )
+        check_split(train, "train", reason="`train` must be the training part of the data.")
+        return train.with_options(
+            sampler=self.sampler,
+            images_per_class=self.images_per_class,
+            augment=self.augment,
+            mixup=self.mixup,
+            epochs=self.epochs,
+            deferred_sampler=None,
+            deferred_from=0,
+            batch_size=self.batch_size or train.batch_size,
+        )
+
+    def run(
+        self,
+        model: SharpnessAwareModel,
+        train: BatchSequence,
+        *,
+        verbose: int | str = 0,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+    ) -> keras.callbacks.History:
+        """Trains the head of `model` again, in place.
+
+        Args:
+            model: trained.
+            train: its training data.
+            verbose: of `keras.Model.fit`. Unless it is 0, a line comes first that says that
+                another stage begins: Keras counts its epochs from 1 again.
+            callbacks: of `keras.Model.fit`.
+
+        Returns:
+            The stage's history.
+
+        Raises:
+            ValueError: as `check` and `check_data`.
+        """
+        self.check(model)
+        batches: Any = self.batches(train)
+        if verbose:
+            print(self._announcement(), flush=True)
+        if self.reinitialize_head:
+            reinitialize(model.head)
+        backbone: keras.layers.Layer = model.backbone
+        if not self.augment and not self.mixup and self.batch_norm == "frozen":
+            images, labels = train.arrays()
+            features = extract_features(model, images, batches.batch_size)
+            batches = FeatureBatches(batches, features, labels)
+            backbone = keras.layers.Identity(name="features")
+            backbone.build((None, features.shape[-1]))
+        stage = self._model(model, backbone, train.class_counts)
+        ramp = [AlphaRamp(self.epochs, self.alpha_max)] if self.adversarial else []
+        history = stage.fit(
+            batches, epochs=self.epochs, verbose=verbose, callbacks=[*ramp, *callbacks]
+        )
+        if isinstance(stage.head, Scaled):
+            stage.head.fold()
+        # A loss may scale the logits; the model's are now those of this one.
+        if stage.logit_scale != model.logit_scale:
+            model.logit_scale = stage.logit_scale
+        return history
+
+    def _model(
+        self, model: SharpnessAwareModel, backbone: keras.layers.Layer, counts: Sequence[int]
+    ) -> RetrainingModel:
+        """The stage's own model, compiled."""
+        method: SharpnessMethod = ERM()
+        if self.adversarial:
+            method = AdversarialFeatures(
+                self.class_counts or counts,
+                self.strength,
+                self.radius_weights,
+                self.loss_weights,
+                self.weight_divisor,
+                alpha=0.0,
+            )
+        stage = RetrainingModel(
+            backbone,
+            model.head if self.learn == "classifier" else Scaled(model.head),
+            method,
+            batch_norm=self.batch_norm,
+            learn=self.learn,
+            lr_factor=self.lr_factor,
+            weight_decay=self.weight_decay,
+        )
+        optimizer = self.optimizer or keras.optimizers.SGD(0.01, momentum=0.9)
+        stage.compile(
+            optimizer=unused(optimizer),
+            loss=_compiled_loss(model) if self.loss is None else self.loss,
+            metrics=list(self.metrics),
+        )
+        return stage
+
+    def _announcement(self) -> str:
+        what = {
+            "classifier": "the classifier is trained again",
+            "scales": "a scale per class is trained",
+            "both": "the classifier is trained again, with a scale per class",
+        }
+        return f"stage 2: {what[self.learn]}, {self.epochs} epoch{'s'[: self.epochs != 1]}"
 
 
-def _loss_of(model: SharpnessAwareModel) -> Any:
-    """The compiled one, which `check_model` has seen."""
-    return model.sample_loss and model.sample_loss.loss
-
-
-def _fresh(optimizer: Any) -> Any:
-    """The optimizer, or one of the same config where its slots belong to other variables."""
-    if optimizer is None:
-        return keras.optimizers.SGD(0.01, momentum=0.9)
-    if getattr(optimizer, "built", False):
-        return type(optimizer).from_config(optimizer.get_config())
-    return optimizer
-
-
-def reinitialize(layer: Any) -> None:
-    """Draws a built layer's weights anew from its own initialisers."""
-    fresh = type(layer).from_config(layer.get_config())
-    fresh.build(tuple(layer.get_build_config()["input_shape"]))
-    layer.set_weights(fresh.get_weights())
+def _compiled_loss(model: SharpnessAwareModel) -> Any:
+    """Of a model that has been checked."""
+    assert model.sample_loss is not None
+    return model.sample_loss.loss

@@ -10,9 +10,14 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_ccsam.checks import require
 from keras_ccsam.heads import Scaled
-from keras_ccsam.second_stage.retraining_options import check_rates
+from keras_ccsam.options import options
+from keras_ccsam.second_stage.retraining_rates import (
+    BatchNorm,
+    Learn,
+    RateFactor,
+    check_rates,
+)
 from keras_ccsam.sharpness.method import SharpnessMethod
 from keras_ccsam.training.model import SharpnessAwareModel
 from keras_ccsam.training.step_parts import LearningRateFactor
@@ -47,20 +52,20 @@ class RetrainingModel(SharpnessAwareModel):
         head: Any,
         sharpness: SharpnessMethod | None = None,
         *,
-        batch_norm: str = "frozen",
-        learn: str = "classifier",
-        lr_factor: float = 1.0,
+        batch_norm: BatchNorm = "frozen",
+        learn: Learn = "classifier",
+        lr_factor: RateFactor = 1.0,
         **kwargs: Any,
     ) -> None:
-        require(batch_norm in ("frozen", "update"), "batch_norm", batch_norm, "frozen or update")
+        declared = options(RetrainingModel)
+        self.batch_norm = declared["batch_norm"].checked(batch_norm)
+        self.learn = declared["learn"].checked(learn)
+        self.lr_factor = declared["lr_factor"].checked(lr_factor)
         check_rates(learn, lr_factor)
         if learn != "classifier" and not isinstance(head, Scaled):
             raise ValueError(
                 f"learn={learn!r} trains the scales of a heads.Scaled. Received: head={head!r}"
             )
-        self.batch_norm = batch_norm
-        self.learn = learn
-        self.lr_factor = float(lr_factor)
         super().__init__(backbone, head, sharpness, **kwargs)
         if self.lr_factor != 1.0:
             self.step_parts.add(

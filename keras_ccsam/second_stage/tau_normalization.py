@@ -16,8 +16,8 @@ import numpy as np
 from keras import ops
 
 from keras_ccsam.checks import require
-from keras_ccsam.heads import is_plain_dense
 from keras_ccsam.second_stage.features import labelled_features
+from keras_ccsam.second_stage.fitting_checks import check_plain_dense, check_split
 from keras_ccsam.training.model import SharpnessAwareModel
 
 TAUS = tuple(step / 10 for step in range(21))
@@ -85,21 +85,22 @@ def check_tau(tau: float) -> None:
 
 def check_not_test(data: Any) -> None:
     """Raises ValueError for the test part of a `BatchSequence`."""
-    if getattr(data, "split", None) == "test":
-        raise ValueError(
-            "tau must be chosen on validation images, not on those that the result is reported "
-            "for. Received: data of split='test'"
-        )
+    check_split(
+        data,
+        "train",
+        "validation",
+        reason="tau must be chosen on validation images, not on those that the result is reported "
+        "for.",
+    )
 
 
-def check_dense_head(model: Any) -> None:
+def check_dense_head(model: object) -> None:
     """Raises ValueError for a model without a plain `keras.layers.Dense` head."""
-    if not isinstance(model, SharpnessAwareModel) or not is_plain_dense(model.head):
-        raise ValueError(
-            "tau-normalisation needs a SharpnessAwareModel with a plain keras.layers.Dense head; "
-            "in a heads.Cosine the norms have no effect. "
-            f"Received: model={model!r} with head={getattr(model, 'head', None)!r}"
-        )
+    check_plain_dense(
+        model,
+        "tau-normalisation needs a plain keras.layers.Dense head; in a heads.Cosine the norms "
+        "have no effect.",
+    )
 
 
 def _normalized(kernel: np.ndarray, tau: float) -> np.ndarray:

@@ -100,9 +100,8 @@ def test_a_second_stage_averages_its_head_alone(data, augment):
     model.fit(train, epochs=1, verbose=0)
     backbone = as_numpy(model.backbone.variables)
     averaging = WeightAveraging(train, start=1)
-    cc.second_stage.retrain_classifier(
-        model, train, epochs=3, augment=augment, callbacks=[record, averaging]
-    )
+    stage2 = cc.second_stage.Retraining(epochs=3, augment=augment)
+    stage2.run(model, train, callbacks=[record, averaging])
     assert averaging.count == 2 and len(averaging.average) == 2
     head = zip(as_numpy(model.head.variables), mean_of(record.epochs[1:]), strict=True)
     for actual, wanted in head:

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_ccsam import recipes, second_stage
+from keras_ccsam import recipes
 from keras_ccsam.metrics.evaluation import evaluate
 from keras_ccsam.runs import parts
-from keras_ccsam.runs.stage_callbacks import apply_posthoc, averaging, stage1_callbacks
+from keras_ccsam.runs.stage_callbacks import apply_posthoc, stage1_callbacks, stage2_callbacks
 
 SHORT = ("stage1.epochs=8", "model.options.width=8")
 CHANCE = 0.1
@@ -78,12 +78,8 @@ def test_it_learns(name):
     assert first > 3 * CHANCE and first > start + 0.2
     head = np.concatenate([ops.convert_to_numpy(w).ravel() for w in model.head.weights])
     if recipe.stage2 is not None:
-        plain = batches.with_options(mixup=0.0, epochs=recipe.stage2.epochs, deferred_sampler=None)
-        second_stage.retrain_classifier(
-            model,
-            plain,
-            **parts.retraining_options(recipe, recipe.stage2, plain),
-            callbacks=averaging(recipe.stage2.average, plain),
+        parts.retraining(recipe, recipe.stage2, batches).run(
+            model, batches, callbacks=stage2_callbacks(recipe.stage2, batches)
         )
     elif recipe.posthoc is not None:
         apply_posthoc(recipe, images(), model)

@@ -7,7 +7,7 @@ import pytest
 
 import keras_ccsam.data as ccdata
 from keras_ccsam.data.batches.samplers import epoch_plan
-from keras_ccsam.second_stage.retraining import check_options
+from keras_ccsam.second_stage import Retraining
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +185,7 @@ def test_a_deferred_sampler_takes_over_at_its_epoch(data):
 
 def test_a_second_stage_does_not_inherit_the_deferred_sampler(data):
     train = data.batches(deferred_sampler="inverse_frequency", deferred_from=1)
-    stage2 = check_options(train, sampler="class_balanced")
+    stage2 = Retraining(sampler="class_balanced").batches(train)
     stage2.set_epoch(1)
     assert "class_balanced" in repr(stage2)
 

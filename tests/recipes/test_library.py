@@ -126,7 +126,7 @@ def test_several_recipes_take_what_fits_them():
 def test_the_samplers_of_stage_2_are_those_of_the_data():
     for name in set(SAMPLERS) - {"sequential"}:
         assert recipes.load("crt", overrides=[f"stage2.sampler={name}"]).stage2.sampler == name
-    with pytest.raises(ValueError, match=r"must be one of instance, .*stage2\.sampler=.sequential"):
+    with pytest.raises(ValueError, match=r"must be 'instance', .*stage2\.sampler=.sequential"):
         recipes.load("crt", overrides=["stage2.sampler=sequential"])
 
 

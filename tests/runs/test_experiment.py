@@ -97,7 +97,7 @@ def test_a_run_that_breaks_off_is_marked_and_leaves_no_half_file(small, tmp_path
     def broken(*args, **kwargs):
         raise RuntimeError("out of memory\nmore")
 
-    monkeypatch.setattr("keras_ccsam.runs.experiment.retrain_classifier", broken)
+    monkeypatch.setattr("keras_ccsam.second_stage.Retraining.run", broken)
     out = tmp_path / "run"
     with pytest.raises(RuntimeError, match="out of memory"):
         runs.run(small("crt", "stage1.epochs=1"), out, progress="none")

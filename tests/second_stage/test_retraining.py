@@ -7,6 +7,7 @@ from keras import ops
 
 import keras_ccsam as cc
 from keras_ccsam.callbacks import ClassifierRetraining
+from keras_ccsam.second_stage import Retraining
 from tests.support import batch_norm_model, toy_batches
 
 
@@ -33,9 +34,7 @@ def arrays(layer):
 
 def retrained(data, **options):
     model = stage1(data)
-    cc.second_stage.retrain_classifier(
-        model, data.batches(batch_size=16), **{"epochs": 2, **options}
-    )
+    Retraining(**{"epochs": 2, **options}).run(model, data.batches(batch_size=16))
     return arrays(model.head)
 
 
@@ -118,9 +117,7 @@ def test_every_option_has_an_effect(data, options):
 def test_batch_norm_update_moves_statistics_and_nothing_else(data):
     model = stage1(data)
     before = {v.path: ops.convert_to_numpy(v) for v in model.backbone.variables}
-    cc.second_stage.retrain_classifier(
-        model, data.batches(batch_size=16), epochs=1, batch_norm="update"
-    )
+    Retraining(epochs=1, batch_norm="update").run(model, data.batches(batch_size=16))
     moved = {
         v.path.rsplit("/", 1)[-1]
         for v in model.backbone.variables
@@ -137,9 +134,8 @@ def test_alpha_follows_its_ramp(data):
         def on_epoch_end(self, epoch, logs=None):
             seen.append(float(self.model.hyper_parameters.alpha))
 
-    cc.second_stage.retrain_classifier(
-        model, data.batches(batch_size=16), epochs=4, alpha_max=0.6, callbacks=[Watch()]
-    )
+    stage2 = Retraining(epochs=4, alpha_max=0.6)
+    stage2.run(model, data.batches(batch_size=16), callbacks=[Watch()])
     np.testing.assert_allclose(seen, [0.25, 0.5, 0.6, 0.6], rtol=1e-6)
 
 
@@ -155,7 +151,7 @@ def test_class_weights_are_the_published_ones():
 
 def test_mistakes_show_before_stage_1_is_trained(data):
     for options, words in [
-        ({"epohcs": 3}, "Did you mean 'epochs'"),
+        ({"epohcs": 3}, "did you mean 'epochs'"),
         ({"sampler": "balanced"}, "balanced"),
         ({"batch_norm": "drift"}, "batch_norm"),
         ({"alpha_max": 2.0}, "alpha_max"),
@@ -178,14 +174,15 @@ def test_the_test_set_is_not_trained_on():
     x, y = toy_batches(80)
     held_out = cc.data.from_arrays(x, y, x_test=x[:20], y_test=y[:20])
     with pytest.raises(ValueError, match="split='test'"):
-        cc.second_stage.retrain_classifier(stage1(held_out, epochs=1), held_out.test)
+        Retraining().run(stage1(held_out, epochs=1), held_out.test)
 
 
 def test_bad_options(data):
     model = stage1(data, epochs=1)
     with pytest.raises(ValueError, match="BatchSequence"):
-        cc.second_stage.retrain_classifier(model, [1, 2])
+        Retraining().run(model, [1, 2])
     for name, value in [("epochs", 0), ("alpha_max", 1.5), ("batch_norm", "drift"),
-                        ("strength", -1.0), ("weight_divisor", 0.0)]:  # fmt: skip
+                        ("strength", -1.0), ("weight_divisor", 0.0), ("augment", "flip"),
+                        ("sampler", "sequential"), ("batch_size", -1)]:  # fmt: skip
         with pytest.raises(ValueError, match=f"Received: {name}="):
-            cc.second_stage.retrain_classifier(model, data.train, **{name: value})
+            Retraining(**{name: value})

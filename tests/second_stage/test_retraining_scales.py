@@ -7,8 +7,7 @@ from keras import ops
 
 import keras_ccsam as cc
 from keras_ccsam.callbacks import ClassifierRetraining
-from keras_ccsam.second_stage import RetrainingModel, extract_features, retrain_classifier
-from keras_ccsam.second_stage.retraining import check_options
+from keras_ccsam.second_stage import Retraining, RetrainingModel, extract_features
 from tests.support import batch_norm_model, toy_batches
 
 N = 80
@@ -32,6 +31,10 @@ def model_with(head=None, **kwargs):
 
 def weights(model):
     return [w.astype("float64") for w in model.head.get_weights()]
+
+
+def retrain(model, train, callbacks=(), **options):
+    return Retraining(**options).run(model, train, callbacks=callbacks)
 
 
 class BeforeFolding(keras.callbacks.Callback):
@@ -74,7 +77,7 @@ def test_both_parts_learn_at_their_own_rates(data, steps, momentum, decay):
     h = extract_features(model, x).astype("float64")
     rates = [0.25 * 0.4, 0.25 * 0.4, 0.4]
     v, b, f = by_hand(h, np.eye(5)[y], weights(model), steps, rates, momentum, decay)
-    retrain_classifier(
+    retrain(
         model,
         data.train,
         learn="both",
@@ -101,7 +104,7 @@ def test_scales_alone_keep_the_directions(data):
     x, y = data.train.arrays()
     h = extract_features(model, x).astype("float64")
     _, _, f = by_hand(h, np.eye(5)[y], weights(model), 3, rates)
-    retrain_classifier(
+    retrain(
         model, data.train, learn="scales", epochs=3, optimizer=keras.optimizers.SGD(0.5),
         callbacks=[seen], **WHOLE,
     )  # fmt: skip
@@ -121,7 +124,7 @@ def test_a_softmax_head_is_scaled_before_its_activation(data):
     head = keras.layers.Dense(5, activation="softmax", name="classifier")
     with_softmax, plain = model_with(head), model_with()
     for model in (with_softmax, plain):
-        retrain_classifier(
+        retrain(
             model, data.train, learn="both", epochs=2, optimizer=keras.optimizers.SGD(0.4), **WHOLE
         )
     for a, b in zip(weights(with_softmax), weights(plain), strict=True):
@@ -133,7 +136,7 @@ def test_adversarial_features_see_the_scaled_head(data):
     seen = []
     for learn, steps in [("classifier", 1), ("both", 1), ("classifier", 2), ("both", 2)]:
         model = model_with()
-        retrain_classifier(
+        retrain(
             model, data.train, learn=learn, epochs=steps, strength=5.0,
             optimizer=keras.optimizers.SGD(0.4), callbacks=[last := BeforeFolding()],
             **{**WHOLE, "adversarial": True},
@@ -153,23 +156,23 @@ def test_mixup_mixes_the_images(data):
     targets = share * np.eye(5)[y["labels"]] + (1 - share) * np.eye(5)[y["second_labels"]]
     h = extract_features(model, x).astype("float64")
     v, b, _ = by_hand(h, targets, weights(model), 1, [0.4, 0.4, 0.0])
-    retrain_classifier(
-        model, data.train, mixup=1.0, epochs=1, optimizer=keras.optimizers.SGD(0.4), **WHOLE
-    )
+    retrain(model, data.train, mixup=1.0, epochs=1, optimizer=keras.optimizers.SGD(0.4), **WHOLE)
     for expected, found in zip((v, b), weights(model), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_stage_1_mixup_is_not_taken_over(data):
-    assert check_options(data.batches(mixup=1.0)).options.mixup == 0.0
-    assert check_options(data.train, mixup=0.2).options.mixup == 0.2
+    assert Retraining().batches(data.batches(mixup=1.0)).options.mixup == 0.0
+    assert Retraining(mixup=0.2).batches(data.train).options.mixup == 0.2
 
 
 def test_images_per_class_reach_the_sampler(data):
     _, y = data.train.arrays()
-    visits = y[check_options(data.train, images_per_class=4, batch_size=N).rows(0)].reshape(-1, 4)
+    visits = y[Retraining(images_per_class=4, batch_size=N).batches(data.train).rows(0)].reshape(
+        -1, 4
+    )
     assert (visits == visits[:, :1]).all()
-    alone = y[check_options(data.train, batch_size=N).rows(0)]
+    alone = y[Retraining(batch_size=N).batches(data.train).rows(0)]
     assert len(set(alone[:5])) == 5
 
 
@@ -180,7 +183,7 @@ def test_all_options_together_are_deterministic(data):
         keras.utils.set_random_seed(3)
         model = model_with()
         schedule = keras.optimizers.schedules.CosineDecay(0.1, 10)
-        retrain_classifier(
+        retrain(
             model,
             data.batches(batch_size=16, seed=5),
             learn="both",
@@ -201,7 +204,7 @@ def test_all_options_together_are_deterministic(data):
 def test_the_loss_may_be_another_by_name_or_object(data):
     def run(loss):
         model = model_with()
-        retrain_classifier(
+        retrain(
             model, data.train, loss=loss, epochs=1, optimizer=keras.optimizers.SGD(0.4), **WHOLE
         )
         assert model.sample_loss.reduction == "sum_over_batch_size"
@@ -257,7 +260,7 @@ def test_bad_options_show_at_construction(data, options, words):
     with pytest.raises(ValueError, match=words):
         ClassifierRetraining(data.train, **options)
     with pytest.raises(ValueError, match=words):
-        retrain_classifier(model_with(), data.train, **options)
+        retrain(model_with(), data.train, **options)
 
 
 @pytest.mark.parametrize(

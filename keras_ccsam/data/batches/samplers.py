@@ -23,8 +23,7 @@ from numpy.typing import NDArray
 from keras_ccsam.data.sources.source import Labels
 from keras_ccsam.losses.effective_number import effective_numbers
 
-Sampler = Literal[
-    "sequential",
+TrainingSampler = Literal[
     "instance",
     "class_balanced",
     "square_root",
@@ -32,6 +31,7 @@ Sampler = Literal[
     "inverse_frequency",
     "effective_number",
 ]
+Sampler = Literal["sequential", TrainingSampler]
 SAMPLERS: tuple[str, ...] = get_args(Sampler)
 
 _STREAM = 3  # keeps these draws apart from the augmentations', which share seed and epoch

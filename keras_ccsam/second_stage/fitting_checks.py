@@ -1,0 +1,51 @@
+"""Whether a model and a part of the data suit what follows training; asked before it is trained."""
+
+from typing import Any
+
+from keras_ccsam.heads import is_plain_dense
+from keras_ccsam.training.model import SharpnessAwareModel
+
+
+def check_sharpness_aware(model: object) -> SharpnessAwareModel:
+    """The model, if it has a backbone and a head to tell apart.
+
+    Raises:
+        ValueError: if it is no `SharpnessAwareModel`.
+    """
+    if not isinstance(model, SharpnessAwareModel):
+        raise ValueError(
+            "`model` must be a SharpnessAwareModel (CCSAM is one); make one of a Keras classifier "
+            f"with CCSAM.from_model. Received: model={model!r}"
+        )
+    return model
+
+
+def check_plain_dense(model: object, reason: str) -> None:
+    """Refuses a model whose head is no plain `keras.layers.Dense`.
+
+    Args:
+        model: whatever the user gave.
+        reason: why it must be one, a sentence.
+
+    Raises:
+        ValueError: if the head is another one.
+    """
+    head = check_sharpness_aware(model).head
+    if not is_plain_dense(head):
+        raise ValueError(f"{reason} Received: head={head!r}")
+
+
+def check_split(data: Any, *allowed: str, reason: str) -> None:
+    """Refuses another part of a data set than the allowed ones; arrays belong to none.
+
+    Args:
+        data: a `data.BatchSequence`, or anything without a `split`.
+        *allowed: "train", "validation".
+        reason: why, a sentence.
+
+    Raises:
+        ValueError: if it is another part.
+    """
+    split = getattr(data, "split", None)
+    if split is not None and split not in allowed:
+        raise ValueError(f"{reason} Received: data of split={split!r}")
