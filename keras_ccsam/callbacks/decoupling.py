@@ -1,9 +1,11 @@
 """Decoupling without training, from within `fit`: the head is set when stage 1 ends."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 
+from keras_ccsam.second_stage.features import LabelledImages
 from keras_ccsam.second_stage.nearest_class_mean import (
     check_metric,
     check_nearest,
@@ -37,7 +39,7 @@ class TauNormalization(keras.callbacks.Callback):
         >>> model.fit(data.train, epochs=200, callbacks=[TauNormalization(validation=held_out)])
     """
 
-    def __init__(self, tau: float | None = None, validation: Any = None) -> None:
+    def __init__(self, tau: float | None = None, validation: LabelledImages | None = None) -> None:
         super().__init__()
         if (tau is None) == (validation is None):
             given = None if validation is None else type(validation).__name__
@@ -48,18 +50,19 @@ class TauNormalization(keras.callbacks.Callback):
         if tau is not None:
             check_tau(tau)
         check_not_test(validation)
-        self.tau = self._given = tau
+        self.tau = tau
         self.validation = validation
 
-    def on_train_begin(self, logs: Any = None) -> None:
+    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Refuses a head that cannot be normalised before it is trained."""
         check_dense_head(self.model)
 
-    def on_train_end(self, logs: Any = None) -> None:
+    def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         """Chooses tau where it is not given, and normalises."""
-        tau = choose_tau(self.model, self.validation) if self._given is None else self._given
-        tau_normalize(self.model, tau)
-        self.tau = tau
+        if self.validation is not None:
+            self.tau = choose_tau(self.model, self.validation)
+        if self.tau is not None:
+            tau_normalize(self.model, self.tau)
 
 
 class NearestClassMean(keras.callbacks.Callback):
@@ -76,16 +79,18 @@ class NearestClassMean(keras.callbacks.Callback):
             `fit` begins, for a head that cannot hold the result.
     """
 
-    def __init__(self, train: Any, metric: str = "cosine", centred: bool = False) -> None:
+    def __init__(
+        self, train: LabelledImages, metric: str = "cosine", centred: bool = False
+    ) -> None:
         super().__init__()
         check_metric(metric)
         check_train(train)
         self.train, self.metric, self.centred = train, metric, centred
 
-    def on_train_begin(self, logs: Any = None) -> None:
+    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         """Refuses a head that cannot hold the class means before it is trained."""
         check_nearest(self.model, self.metric, self.centred)
 
-    def on_train_end(self, logs: Any = None) -> None:
+    def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
         """Sets the head."""
         nearest_class_mean(self.model, self.train, self.metric, self.centred)

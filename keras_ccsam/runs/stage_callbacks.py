@@ -51,6 +51,6 @@ def apply_posthoc(
         return choice.tau
     tau = choice.tau
     if tau == "validation":
-        tau = second_stage.choose_tau(model, images.validation)
+        tau = second_stage.choose_tau(model, images.batches("validation"))
     second_stage.tau_normalize(model, tau)
     return float(tau)

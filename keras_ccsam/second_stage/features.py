@@ -1,20 +1,25 @@
 """Features of images: computed once, and drawn in the batches of another data set's plan."""
 
-from typing import Any
+from typing import TypeAlias
 
 import keras
 import numpy as np
 
+from keras_ccsam.data import BatchSequence
 from keras_ccsam.training.label_check import check_labels
+from keras_ccsam.training.model import SharpnessAwareModel
 from keras_ccsam.training.targets import class_indices
-from keras_ccsam.typing import Tensor
+
+LabelledImages: TypeAlias = BatchSequence | tuple[np.ndarray, np.ndarray]
 
 
-def extract_features(model: Any, images: np.ndarray, batch_size: int | None = None) -> np.ndarray:
+def extract_features(
+    model: SharpnessAwareModel, images: np.ndarray, batch_size: int | None = None
+) -> np.ndarray:
     """(N, D) features of images, in inference mode.
 
     Args:
-        model: a `SharpnessAwareModel`.
+        model: built or not.
         images: (N, ...), as its backbone takes them.
         batch_size: 128 by default.
     """
@@ -24,17 +29,19 @@ def extract_features(model: Any, images: np.ndarray, batch_size: int | None = No
     return features
 
 
-def labelled_features(model: Any, data: Any) -> tuple[np.ndarray, np.ndarray]:
+def labelled_features(
+    model: SharpnessAwareModel, data: LabelledImages
+) -> tuple[np.ndarray, np.ndarray]:
     """Features (N, D) in float64 and classes (N,) of a whole part, unaugmented and in order.
 
     Args:
-        model: a `SharpnessAwareModel`.
+        model: built or not.
         data: a `data.BatchSequence`, or a pair of images and labels (integers or one-hot).
 
     Raises:
         ValueError: for other data, or a label outside [0, K).
     """
-    pair = data.arrays() if hasattr(data, "arrays") else data
+    pair = data.arrays() if isinstance(data, BatchSequence) else data
     if not isinstance(pair, tuple) or len(pair) != 2:
         raise ValueError(
             "The data must be a keras_ccsam.data.BatchSequence, or a tuple of images and labels. "
@@ -55,7 +62,7 @@ class FeatureBatches(keras.utils.PyDataset):
         labels: (N,).
     """
 
-    def __init__(self, sequence: Any, features: Tensor, labels: Tensor) -> None:
+    def __init__(self, sequence: BatchSequence, features: np.ndarray, labels: np.ndarray) -> None:
         super().__init__(workers=1)
         self._sequence, self._features, self._labels = sequence, features, labels
 
@@ -63,7 +70,7 @@ class FeatureBatches(keras.utils.PyDataset):
         """Batches of an epoch."""
         return len(self._sequence)
 
-    def __getitem__(self, step: int) -> tuple[Any, Any]:
+    def __getitem__(self, step: int) -> tuple[np.ndarray, np.ndarray]:
         """Features (B, D) and labels (B,)."""
         rows = self._sequence.rows(step)
         return self._features[rows], self._labels[rows]

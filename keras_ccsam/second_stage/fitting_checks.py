@@ -1,7 +1,5 @@
 """Whether a model and a part of the data suit what follows training; asked before it is trained."""
 
-from typing import Any
-
 from keras_ccsam.heads import is_plain_dense
 from keras_ccsam.training.model import SharpnessAwareModel
 
@@ -35,7 +33,7 @@ def check_plain_dense(model: object, reason: str) -> None:
         raise ValueError(f"{reason} Received: head={head!r}")
 
 
-def check_split(data: Any, *allowed: str, reason: str) -> None:
+def check_split(data: object, *allowed: str, reason: str) -> None:
     """Refuses another part of a data set than the allowed ones; arrays belong to none.
 
     Args:

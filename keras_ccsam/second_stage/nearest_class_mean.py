@@ -11,13 +11,11 @@ where m is the mean feature of all training images. The largest logit is then th
 4.1 and its released code). Frequent classes have no longer vectors than rare ones.
 """
 
-from typing import Any
-
 import numpy as np
 
 from keras_ccsam.checks import require
 from keras_ccsam.heads import Cosine, is_plain_dense
-from keras_ccsam.second_stage.features import labelled_features
+from keras_ccsam.second_stage.features import LabelledImages, labelled_features
 from keras_ccsam.second_stage.fitting_checks import check_sharpness_aware, check_split
 from keras_ccsam.training.model import SharpnessAwareModel
 
@@ -25,7 +23,10 @@ METRICS = ("cosine", "euclidean")
 
 
 def nearest_class_mean(
-    model: SharpnessAwareModel, train: Any, metric: str = "cosine", centred: bool = False
+    model: SharpnessAwareModel,
+    train: LabelledImages,
+    metric: str = "cosine",
+    centred: bool = False,
 ) -> None:
     """Makes the head of `model` a nearest-class-mean classifier, in place.
 
@@ -74,7 +75,7 @@ def check_metric(metric: str) -> None:
     require(metric in METRICS, "metric", metric, f"one of {', '.join(METRICS)}")
 
 
-def check_train(train: Any) -> None:
+def check_train(train: object) -> None:
     """Raises ValueError for a part of a data set that is not for training."""
     check_split(train, "train", reason="The class means must be those of training images.")
 

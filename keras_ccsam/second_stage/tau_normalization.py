@@ -10,13 +10,12 @@ recognition", section 4.1). tau is chosen on validation images, from 0 to 2.
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from keras import ops
 
 from keras_ccsam.checks import require
-from keras_ccsam.second_stage.features import labelled_features
+from keras_ccsam.second_stage.features import LabelledImages, labelled_features
 from keras_ccsam.second_stage.fitting_checks import check_plain_dense, check_split
 from keras_ccsam.training.model import SharpnessAwareModel
 
@@ -46,7 +45,9 @@ def tau_normalize(model: SharpnessAwareModel, tau: float = 1.0) -> None:
         head.bias.assign(np.zeros(head.units))
 
 
-def choose_tau(model: SharpnessAwareModel, data: Any, taus: Sequence[float] = TAUS) -> float:
+def choose_tau(
+    model: SharpnessAwareModel, data: LabelledImages, taus: Sequence[float] = TAUS
+) -> float:
     """The tau with the best balanced accuracy (mean of the classes' recalls) on `data`.
 
     The model is not changed; `tau_normalize(model, choose_tau(model, data))` does that. Of taus
@@ -83,7 +84,7 @@ def check_tau(tau: float) -> None:
     require(math.isfinite(tau) and tau >= 0, "tau", tau, "a finite number of at least 0")
 
 
-def check_not_test(data: Any) -> None:
+def check_not_test(data: object) -> None:
     """Raises ValueError for the test part of a `BatchSequence`."""
     check_split(
         data,

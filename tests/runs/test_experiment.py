@@ -111,6 +111,16 @@ def test_a_run_that_breaks_off_is_marked_and_leaves_no_half_file(small, tmp_path
         runs.evaluate_run(out)
 
 
+def test_a_second_stage_that_cannot_be_is_refused_before_the_first(small, tmp_path, monkeypatch):
+    def trained(*args, **kwargs):
+        raise AssertionError("stage 1 was trained")
+
+    monkeypatch.setattr("keras_ccsam.training.SharpnessAwareModel.fit", trained)
+    with pytest.raises(ValueError, match="batch_size=100000"):
+        runs.run(small("crt", "stage2.batch_size=100000"), tmp_path / "run", progress="none")
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("name", ["sam", "ce"])
 def test_options_reach_the_model(name, small):
     recipe = small(
