@@ -239,16 +239,17 @@ class Retraining:
             ValueError: as `check` and `check_data`.
         """
         self.check(model)
-        batches: Any = self.batches(train)
+        drawn = self.batches(train)
         if verbose:
             print(self._announcement(), flush=True)
         if self.reinitialize_head:
             reinitialize(model.head)
         backbone: keras.layers.Layer = model.backbone
+        batches: keras.utils.PyDataset = drawn
         if not self.augment and not self.mixup and self.batch_norm == "frozen":
             images, labels = train.arrays()
-            features = extract_features(model, images, batches.batch_size)
-            batches = FeatureBatches(batches, features, labels)
+            features = extract_features(model, images, drawn.batch_size)
+            batches = FeatureBatches(drawn, features, labels)
             backbone = keras.layers.Identity(name="features")
             backbone.build((None, features.shape[-1]))
         stage = self._model(model, backbone, train.class_counts)
@@ -287,9 +288,10 @@ class Retraining:
             weight_decay=self.weight_decay,
         )
         optimizer = self.optimizer or keras.optimizers.SGD(0.01, momentum=0.9)
+        compiled = model.sample_loss and model.sample_loss.loss
         stage.compile(
             optimizer=unused(optimizer),
-            loss=_compiled_loss(model) if self.loss is None else self.loss,
+            loss=compiled if self.loss is None else self.loss,
             metrics=list(self.metrics),
         )
         return stage
@@ -301,9 +303,3 @@ class Retraining:
             "both": "the classifier is trained again, with a scale per class",
         }
         return f"stage 2: {what[self.learn]}, {self.epochs} epoch{'s'[: self.epochs != 1]}"
-
-
-def _compiled_loss(model: SharpnessAwareModel) -> Any:
-    """Of a model that has been checked."""
-    assert model.sample_loss is not None
-    return model.sample_loss.loss
