@@ -263,10 +263,10 @@ def test_the_fit_test_notices_a_seed_that_the_jax_step_drops(monkeypatch):
         pytest.skip("only a stateless step has to carry the seed")
     original = cc.sharpness.GaussianPerturbation.gradients
 
-    def in_a_scope_of_its_own(self, objective):
-        seed = self._noise.state
+    def in_a_scope_of_its_own(self, objective, options):
+        seed = options.noise.state
         with keras.StatelessScope([(seed, ops.convert_to_tensor(seed))]):
-            return original(self, objective)
+            return original(self, objective, options)
 
     monkeypatch.setattr(cc.sharpness.GaussianPerturbation, "gradients", in_a_scope_of_its_own)
     with pytest.raises(AssertionError, match="the losses are"):
