@@ -327,3 +327,23 @@ def test_fit_takes_a_smaller_last_batch():
     net = model(perceptron, chunk=5)
     history = net.fit(x, y, batch_size=8, epochs=3, shuffle=False, verbose=0).history
     assert history["loss"][-1] < history["loss"][0]
+
+
+def test_a_last_smaller_batch_is_no_larger_for_it():
+    """TensorFlow does not know such a batch's size before it runs: chunks must not outgrow it."""
+
+    def perceptron_model():
+        keras.utils.set_random_seed(0)
+        backbone = keras.Sequential([keras.Input((3,)), layers.Dense(4, activation="tanh")])
+        net = cc.CCSAM(backbone, 5, COUNTS, radius_scale=0.5, perturb="all")
+        net.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy")
+        return net
+
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(20, 3)).astype("float32"), rng.integers(0, 5, 20).astype("int32")
+    whole, by_hand = perceptron_model(), perceptron_model()
+    whole.fit(x, y, batch_size=16, epochs=1, shuffle=False, verbose=0)
+    for part in (slice(16), slice(16, None)):
+        by_hand.train_on_batch(x[part], y[part])
+    for ours, theirs in zip(whole.get_weights(), by_hand.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)

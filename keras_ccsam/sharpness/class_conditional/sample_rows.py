@@ -26,7 +26,9 @@ class SampleRows:
     def __init__(self, labels: Tensor, size: int) -> None:
         static = labels.shape[0]
         self.batch: Any = static if static is not None else ops.shape(labels)[0]
-        self.size = min(size, self.batch) if isinstance(self.batch, int) else size
+        # TensorFlow tells the size of a batch that may be the last, smaller one only as it runs.
+        known = isinstance(self.batch, int)
+        self.size: Any = min(size, self.batch) if known else ops.minimum(size, self.batch)
 
     def run(self, body: Callable[..., tuple[Any, ...]], *start: Tensor) -> tuple[Any, ...]:
         """Folds `body` over the chunks. A batch that is one chunk needs no loop."""
