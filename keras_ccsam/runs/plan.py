@@ -11,6 +11,7 @@ from keras_ccsam.callbacks import first_epoch
 from keras_ccsam.metrics import group_classes
 from keras_ccsam.recipes import Recipe
 from keras_ccsam.runs import parts
+from keras_ccsam.runs.build_loss import build_loss
 from keras_ccsam.runs.learning_rates import stage1_rate
 from keras_ccsam.runs.run_directory import RunDirectory
 
@@ -116,6 +117,9 @@ def plan(recipe: Recipe) -> RunPlan:
         RunDirectory(translate.helper).results()
     steps = parts.steps_per_epoch(recipe, sum(images.class_counts))
     model = parts.build_model(recipe, images, steps, empty=True)
+    if (second := recipe.stage2) is not None:
+        loss = build_loss(second.loss or recipe.stage1.loss, images.class_counts)
+        second.retraining(loss=loss, optimizer=keras.optimizers.SGD(second.lr)).check(model)
     schedule = stage1_rate(recipe.stage1, steps)
     epochs = recipe.stage1.epochs
     asked = sorted({i * (epochs - 1) // _EPOCHS_ASKED for i in range(_EPOCHS_ASKED + 1)})

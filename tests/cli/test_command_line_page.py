@@ -31,7 +31,7 @@ def test_an_example_parses(line: str) -> None:
     command: click.Command | None = cli
     context: click.Context | None = None
     while isinstance(command, click.Group):
-        context = click.Context(command, parent=context)
+        context = click.Context(command, parent=context, **command.context_settings)
         name = words.pop(0)
         command = command.get_command(context, name)
     assert command is not None
