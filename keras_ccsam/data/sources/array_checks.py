@@ -66,7 +66,7 @@ def check_labels(y: Any, name: str, num_images: int, num_classes: int | None = N
         y = y[:, 0]
     if y.ndim not in (1, 2) or len(y) != num_images:
         raise ValueError(
-            f"{name} must hold one label per image: the shape ({num_images},) or one-hot "
+            f"{name} must hold one label an image: the shape ({num_images},) or one-hot "
             f"({num_images}, classes). Received: {name}.shape={y.shape}"
         )
     if y.ndim == 2:
@@ -94,7 +94,7 @@ def _from_one_hot(y: NDArray[Any], name: str, num_classes: int | None) -> Labels
     if wrong.any():
         row = int(np.argmax(wrong))
         raise ValueError(
-            "Two-dimensional labels must be one-hot: a single 1 per row, 0 elsewhere. "
+            "Two-dimensional labels must be one-hot: a single 1 a row, 0 elsewhere. "
             f"Received: {name}[{row}]={y[row].tolist()}"
         )
     return y.argmax(axis=1).astype(np.int32)
