@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 _PAIRS = (("x", "y"), ("x_test", "y_test"), ("x_train", "y_train"))
+
+
+def require(path: str) -> None:
+    """Refuse a file that is not there, before anything is imported to read it.
+
+    Raises:
+        ValueError: as `read`.
+    """
+    if not Path(path).is_file():
+        raise _unreadable(path, "No such file or directory")
+
+
+def _unreadable(path: str, reason: str) -> ValueError:
+    return ValueError(
+        f"The arrays cannot be read: {reason}. Expected an npz with images x and labels y. "
+        f"Received: file={path!r}"
+    )
 
 
 def read(path: str) -> dict[str, Any]:
@@ -33,7 +51,4 @@ def read(path: str) -> dict[str, Any]:
             return {key: file[name] for key, name in names.items()}
     except UNREADABLE as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise ValueError(
-            f"The arrays cannot be read: {reason}. Expected an npz with images x and labels y. "
-            f"Received: file={path!r}"
-        ) from error
+        raise _unreadable(path, reason) from error

@@ -35,6 +35,12 @@ INPUT_ERRORS = (
 )
 
 
+# Click 8.1 prints a group's help itself and ends with 0.
+_NO_ARGUMENTS: tuple[type[click.UsageError], ...] = tuple(
+    filter(None, [getattr(click.exceptions, "NoArgsIsHelpError", None)])
+)
+
+
 class Failure(click.ClickException):
     """A failure that is already worded for the user.
 
@@ -139,6 +145,10 @@ class ReportingGroup(click.Group):
         code = 0
         try:
             code = run()
+        except _NO_ARGUMENTS as error:
+            # A group without a command: its help is no error message, whatever its code.
+            click.echo(error.format_message())
+            code = error.exit_code
         except click.UsageError as error:
             _complain(one_line(error.format_message()) + _pointer_to_help(error))
             code = EXIT_INPUT

@@ -9,7 +9,11 @@ from typing import Any, TypeVar
 
 import click
 
+from . import complete
 from .runtime import BACKENDS
+
+# As many as the library takes; a test compares them.
+MAX_SEEDS = 1000
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -52,11 +56,13 @@ def runtime_options(function: F) -> F:
     function = click.option(
         "--device",
         metavar="cpu|gpu|gpu:N",
+        shell_complete=complete.devices,
         help="Where to compute. Default: what the backend finds.",
     )(function)
     return click.option(
         "--backend",
         metavar="|".join(sorted(BACKENDS)),
+        shell_complete=complete.backends,
         help="Keras backend. Default: KERAS_BACKEND, then keras.json, then what is installed.",
     )(function)
 
@@ -66,7 +72,11 @@ def recipe_options(function: F) -> F:
     return _apply(
         function,
         click.option(
-            "--data", "dataset", metavar="NAME", help="Dataset, see ccsam data list. [digits-lt]"
+            "--data",
+            "dataset",
+            metavar="NAME",
+            shell_complete=complete.settings,
+            help="Dataset, see ccsam data list. [digits-lt]",
         ),
         _DATA_PATH,
         click.option(
@@ -116,13 +126,17 @@ def parse_seeds(text: str) -> int | tuple[int, ...]:
         ValueError: It is neither, there is none, or one comes twice.
     """
     parts = [part.strip() for part in text.split(",")]
-    usable = all(part.isdecimal() for part in parts) and len(set(map(int, parts))) == len(parts)
-    if not usable or parts == ["0"]:
+    # Ten digits are enough for every seed that NumPy takes; int() refuses thousands of them.
+    usable = all(part.isascii() and part.isdigit() and len(part) <= 10 for part in parts)
+    numbers = [int(part) for part in parts] if usable else []
+    if len(numbers) == 1:
+        usable = 1 <= numbers[0] <= MAX_SEEDS
+    if not usable or len(set(numbers)) < len(numbers):
         raise ValueError(
-            "--seeds must be how many seeds, at least 1, or different seeds separated by commas, "
-            f"as in 0,7,42. Received: --seeds={text}"
+            f"--seeds must be how many seeds, at least 1 and at most {MAX_SEEDS}, or different "
+            f"seeds separated by commas, as in 0,7,42. Received: --seeds={text}"
         )
-    return int(parts[0]) if len(parts) == 1 else tuple(map(int, parts))
+    return numbers[0] if len(numbers) == 1 else tuple(numbers)
 
 
 _DATA_PATH = click.option(

@@ -180,12 +180,14 @@ def device_variables(backend: str, device: str) -> dict[str, str]:
     return variables
 
 
-def prepare(backend: str | None = None, device: str | None = None) -> Choice:
+def prepare(backend: str | None = None, device: str | None = None, *, dry: bool = False) -> Choice:
     """Settle backend and device, so that Keras can be imported.
 
     Args:
         backend: The value of `--backend`, or None.
         device: The value of `--device`, or None to let the framework take what it finds.
+        dry: Nothing will be trained: no accelerator is started, whatever `device` says, because a
+            framework takes its memory when it starts.
 
     Returns:
         The backend and the reason for it.
@@ -206,6 +208,10 @@ def prepare(backend: str | None = None, device: str | None = None) -> Choice:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     banner.silence()
     started = "keras" in sys.modules
+    if dry:
+        if not started:
+            os.environ.update(device_variables(choice.value, "cpu"))
+        return choice
     if device is not None and not started:
         os.environ.update(device_variables(choice.value, device))
     if device is not None:

@@ -4,14 +4,22 @@ import statistics
 from collections.abc import Sequence
 
 
-def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Lines of columns two spaces apart, under a rule: the first left-aligned, the others right."""
+def text_table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[str] = ()
+) -> str:
+    """Lines of columns two spaces apart, under a rule.
+
+    Args:
+        header: one heading per column.
+        rows: the cells, each row as long as `header`.
+        left: headings of further columns to align on the left, as the first one is; text usually.
+    """
     widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
+    on_left = [i == 0 or heading in left for i, heading in enumerate(header)]
 
     def line(cells: Sequence[str]) -> str:
-        first, *others = zip(cells, widths, strict=True)
-        aligned = [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]
-        return "  ".join(aligned).rstrip()
+        columns = zip(cells, widths, on_left, strict=True)
+        return "  ".join(c.ljust(w) if text else c.rjust(w) for c, w, text in columns).rstrip()
 
     rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
     return "\n".join([line(header), rule, *(line(row) for row in rows)])

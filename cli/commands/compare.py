@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ..console import say
+from .. import complete, early, notes
 from ..errors import debug_option
 from ..options import (
     Choices,
@@ -16,11 +16,14 @@ from ..options import (
     runtime_options,
     seeds_option,
 )
+from ..output import Output, json_option, quiet_option
 from ..runtime import prepare
 
 
 @click.command()
-@click.argument("recipe_names", nargs=-1, required=True, metavar="RECIPE...")
+@click.argument(
+    "recipe_names", nargs=-1, required=True, metavar="RECIPE...", shell_complete=complete.recipes
+)
 @recipe_options
 @seeds_option
 @runtime_options
@@ -29,7 +32,10 @@ from ..runtime import prepare
     metavar="DIR",
     help="Folder of the comparison; one that was interrupted is finished. [runs/compare-DATA-TIME]",
 )
+@click.option("--dry-run", is_flag=True, help="Say what would be trained, and do nothing.")
 @compile_cache_option
+@quiet_option
+@json_option
 @debug_option
 def command(
     recipe_names: tuple[str, ...],
@@ -38,28 +44,42 @@ def command(
     device: str | None,
     out: str | None,
     compile_cache: str,
+    dry_run: bool,
+    quiet: bool,
+    as_json: bool,
     **choices: Any,
 ) -> None:
     """Train several recipes over several seeds and print one table.
 
     Each RECIPE is a name (ccsam recipes list) or a TOML file; the options hold for all of them,
     those of stage2 for the recipes that have a second stage.
-    Accuracies are means over the seeds, with the standard deviation.
+    Accuracies are means over the seeds, with the standard deviation. Recipes whose first stage is
+    the same train it once and share it. With the same --out, finished runs are kept.
     """
+    output, chosen = Output(as_json, quiet), Choices(**choices)
     numbers = parse_seeds(seeds)
-    prepare(backend, device)
-    from keras_ccsam import comparison, recipes
+    early.check_recipes(recipe_names, chosen.dataset, chosen.settings)
+    early.check_out(out, "comparison")
+    prepare(backend, device, dry=dry_run)
+    with output.working():
+        from keras_ccsam import comparison, recipes
+        from keras_ccsam.callbacks.metrics_log import finite
 
-    chosen = Choices(**choices)
-    resolved, without = recipes.load_several(
-        recipe_names, data=chosen.dataset, overrides=chosen.overrides()
+        resolved, without = recipes.load_several(
+            recipe_names, data=chosen.dataset, overrides=chosen.overrides()
+        )
+        if dry_run:
+            planned = comparison.plan_comparison(resolved, numbers, out)
+        notes.tell(output, resolved, without)
+        if not dry_run:
+            result = comparison.compare(
+                resolved, numbers, out, progress=output.progress, compile_cache=compile_cache
+            )
+    if dry_run:
+        output.result(planned.text, planned.to_dict)
+        return
+    gap = "" if quiet else "\n"
+    output.result(
+        lambda: f"{gap}{result.table()}\n\nThe runs are in {result.path}",
+        lambda: finite(result.to_dict()) | {"path": str(result.path)},
     )
-    if without:
-        say(f"note: stage2 settings were not applied to {', '.join(without)}: no second stage")
-    for warning in dict.fromkeys(text for recipe in resolved for text in recipe.warnings()):
-        say(f"warning: {warning}")
-    result = comparison.compare(resolved, numbers, out, compile_cache=compile_cache)
-    say()
-    say(result.table())
-    say()
-    say(f"The runs are in {result.path}")

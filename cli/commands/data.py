@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from .. import arrays
-from ..console import bar, say, table
+from .. import arrays, complete, early
+from ..console import bar
 from ..errors import debug_option
+from ..output import Output, json_option
 from ..runtime import prepare
-
-if TYPE_CHECKING:
-    from keras_ccsam.recipes.schema import Data
 
 
 @click.group()
@@ -23,110 +20,134 @@ def command() -> None:
 
 
 @command.command(name="list")
+@json_option
 @debug_option
-def list_datasets() -> None:
+def list_data(as_json: bool) -> None:
     """List the datasets that can be loaded by name."""
-    prepare()
-    from keras_ccsam.data import DATASETS
-
+    output = Output(as_json)
+    prepare(dry=True)
+    with output.working():
+        from keras_ccsam.data import DATASETS
+        from keras_ccsam.text_table import text_table
+    header = ("dataset", "classes", "test images", "what it is")
     rows = [
-        (name, str(info.num_classes), str(info.test_images), info.description)
+        (name, info.num_classes, info.test_images, info.description)
         for name, info in DATASETS.items()
     ]
-    right = ("classes", "test images")
-    say(table(("dataset", "classes", "test images", "what it is"), rows, right=right))
+    keys = ("dataset", "classes", "test_images", "description")
+    output.result(
+        lambda: text_table(header, [tuple(map(str, row)) for row in rows], left=header[3:]),
+        lambda: [dict(zip(keys, row, strict=True)) for row in rows],
+    )
 
 
 @command.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete.data)
 @click.option("--data-path", metavar="PATH", help="Local file or folder; else a download.")
 @click.option("--imbalance-ratio", type=float, metavar="R", help="Largest class over smallest.")
-@click.option("--profile", metavar="exponential|step", help="How the counts fall.")
-@click.option("--protocol", metavar="ldam|seeded|first_n", help="Which images are kept.")
+@click.option(
+    "--profile",
+    metavar="exponential|step",
+    shell_complete=complete.profiles,
+    help="How the counts fall.",
+)
+@click.option(
+    "--protocol",
+    metavar="ldam|seeded|first_n",
+    shell_complete=complete.protocols,
+    help="Which images are kept.",
+)
 @click.option("--seed", type=int, metavar="N", help="Of the protocol seeded.")
+@json_option
 @debug_option
-def describe(name: str, data_path: str | None, **options: Any) -> None:
+def describe(name: str, data_path: str | None, as_json: bool, **options: Any) -> None:
     """Show the training images of each class as bars.
 
     NAME is a dataset (ccsam data list), with the values of its recipes unless an option says
     otherwise; or an npz file of your own with images x and labels y.
     """
-    prepare()
+    output = Output(as_json)
     chosen = {key: value for key, value in options.items() if value is not None}
-    if name.endswith(".npz"):
-        from keras_ccsam.data import from_arrays
-
-        if data_path is not None:
-            raise ValueError(
-                f"An npz file has no other path: leave --data-path out. "
-                f"Received: --data-path={data_path}"
-            )
-        images = from_arrays(**arrays.read(name), **chosen, name=name)
-        groups: dict[str, Any] = {"groups": "thresholds"}
-    else:
-        from keras_ccsam import recipes
-        from keras_ccsam.data import DATASETS
-        from keras_ccsam.runs import parts
-
-        if data_path is not None:
-            chosen["path"] = data_path
-        recipe = recipes.load("ce", data=name)
-        recipe = recipes.Recipe.from_dict(
-            recipe.to_dict() | {"data": recipe.data.model_dump() | chosen}
+    own = name.endswith(".npz")
+    if own and data_path is not None:
+        raise ValueError(
+            f"An npz file has no other path: leave --data-path out. "
+            f"Received: --data-path={data_path}"
         )
-        groups = parts.group_options(recipe.groups)
-        if DATASETS[recipe.data.name].download and not recipe.data.path:
-            say(_forecast(recipe.data, groups))
-            return
-        images = parts.load_data(recipe.data)
-    facts = images.describe()
-    shape = " x ".join(map(str, images.image_shape))
-    head = [
-        f"{images.name}: {facts['source']}",
-        f"licence: {images.licence}",
-        f"{facts['train']} training, {facts['validation']} validation, {facts['test']} test images "
-        f"of {shape}",
-        f"SHA-256 of the training indices: {images.index_sha256}",
-    ]
-    say(_picture(head, images.class_counts, images.class_names, groups))
+    if own:
+        arrays.require(name)
+    else:
+        early.check_recipes([], name)
+    prepare(dry=True)
+    with output.working():
+        facts = _own(name, chosen) if own else _known(name, chosen, data_path)
+    output.result(lambda: _text(facts), lambda: facts)
 
 
-def _forecast(choice: Data, groups: dict[str, Any]) -> str:
-    """The counts that the profile of a set to download will give; nothing is fetched for them."""
-    from keras_ccsam.data import DATASETS, profile_counts
-    from keras_ccsam.data.sources.cifar import class_names
+def _own(name: str, chosen: dict[str, Any]) -> dict[str, Any]:
+    """The facts of a file of one's own."""
+    from keras_ccsam.data import from_arrays
 
-    info = DATASETS[choice.name]
-    counts = profile_counts(
-        info.largest_class, info.num_classes, choice.imbalance_ratio, choice.profile
+    images = from_arrays(**arrays.read(name), **chosen, name=name)
+    return _facts(images.describe(), images.outline.ratio_note, {"groups": "thresholds"})
+
+
+def _known(name: str, chosen: dict[str, Any], data_path: str | None) -> dict[str, Any]:
+    """The facts of a dataset, as its recipes have it; one that is a download is not fetched."""
+    from keras_ccsam import recipes
+    from keras_ccsam.data import DATASETS
+    from keras_ccsam.runs import parts
+
+    if data_path is not None:
+        chosen = chosen | {"path": data_path}
+    recipe = recipes.load("ce", data=name)
+    recipe = recipes.Recipe.from_dict(
+        recipe.to_dict() | {"data": recipe.data.model_dump() | chosen}
     )
-    head = [
-        f"{choice.name}: {info.description}",
-        "counted by its profile, the images were not read: --data-path reads them",
-        f"licence: {info.licence}",
-        f"{sum(counts)} training, {info.test_images} test images of "
-        f"{' x '.join(map(str, info.image_shape))}",
-    ]
-    return _picture(head, counts, class_names(choice.name), groups)
+    groups = parts.group_options(recipe.groups)
+    if DATASETS[recipe.data.name].download and not recipe.data.path:
+        outline = parts.outline_data(recipe.data)
+        return _facts(outline.describe(), outline.ratio_note, groups)
+    images = parts.load_data(recipe.data)
+    return _facts(images.describe(), images.outline.ratio_note, groups)
 
 
-def _picture(
-    head: Sequence[str], counts: Sequence[int], class_names: Sequence[str], options: dict[str, Any]
-) -> str:
+def _facts(found: dict[str, Any], note: str | None, groups: dict[str, Any]) -> dict[str, Any]:
     from keras_ccsam.metrics import group_classes
 
-    groups = group_classes(counts, **options)
-    group_of = {label: name for name, labels in groups.items() for label in labels}
+    classes = found["classes"]
+    by_group = group_classes([row["train"] for row in classes], **groups)
+    group_of = {int(label): name for name, labels in by_group.items() for label in labels}
+    return found | {
+        "read": "index_sha256" in found,
+        "note": note,
+        "groups": {name: len(labels) for name, labels in by_group.items()},
+        "classes": [row | {"group": group_of[row["label"]]} for row in classes],
+    }
+
+
+def _text(facts: dict[str, Any]) -> str:
+    from keras_ccsam.text_table import text_table
+
+    counts = [row["train"] for row in facts["classes"]]
+    most, least = max(counts), min(counts)
+    header = ("class", "name", "images", "group", "")
     rows = [
-        (str(label), class_names[label], str(n), group_of[label], bar(n, max(counts)))
-        for label, n in enumerate(counts)
+        (str(row["label"]), row["name"], str(row["train"]), row["group"], bar(row["train"], most))
+        for row in facts["classes"]
     ]
-    sizes = ", ".join(f"{len(labels)} {name}" for name, labels in groups.items() if labels)
     lines = [
-        *head,
-        f"imbalance ratio: {max(counts)} / {min(counts)} = {max(counts) / min(counts):g}",
-        f"classes: {sizes}",
-        "",
-        table(("class", "name", "images", "group", ""), rows, right=("class", "images")),
+        f"{facts['name']}: {facts['source']}",
+        f"licence: {facts['licence']}",
+        f"{facts['train']} training, {facts['validation']} validation, {facts['test']} test images "
+        f"of {' x '.join(map(str, facts['image_shape']))}",
     ]
+    if facts["read"]:
+        lines.append(f"SHA-256 of the training indices: {facts['index_sha256']}")
+    else:
+        lines.append("counted by its profile, the images were not read: --data-path reads them")
+    lines.append(f"imbalance ratio: {most} / {least} = {most / least:g}")
+    lines += [f"note: {facts['note']}"] if facts["note"] else []
+    sizes = ", ".join(f"{n} {name}" for name, n in facts["groups"].items() if n)
+    lines += [f"classes: {sizes}", "", text_table(header, rows, left=("name", "group", ""))]
     return "\n".join(lines)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import click
 
-from .. import arrays
-from ..console import say
+from .. import arrays, early
 from ..errors import debug_option
 from ..options import runtime_options
+from ..output import Output, json_option
 from ..runtime import prepare
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Which part of the run's own data.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@json_option
 @runtime_options
 @debug_option
 def command(
@@ -40,15 +39,18 @@ def command(
 
     RUN is a run directory of ccsam train.
     """
+    output = Output(as_json)
+    early.check_run(run)
+    if file is not None:
+        arrays.require(file)
     prepare(backend, device)
-    from keras_ccsam import runs
+    with output.working():
+        from keras_ccsam import runs
+        from keras_ccsam.callbacks.metrics_log import finite
 
-    names = runs.RunDirectory(run).results()["class_names"]
-    report = runs.evaluate_run(run, split) if file is None else _on_arrays(run, file)
-    if as_json:
-        say(json.dumps(report.to_dict(), indent=2))
-    else:
-        say(report.table(class_names=names))
+        names = runs.RunDirectory(run).results()["class_names"]
+        report = runs.evaluate_run(run, split) if file is None else _on_arrays(run, file)
+    output.result(lambda: report.table(class_names=names), lambda: finite(report.to_dict()))
 
 
 def _on_arrays(run: str, file: str) -> Report:

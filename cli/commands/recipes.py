@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
-from ..console import say, table
+from .. import complete, early
 from ..errors import debug_option
+from ..output import Output, json_option
 from ..runtime import prepare
 
 
@@ -16,27 +17,46 @@ def command() -> None:
 
 
 @command.command(name="list")
+@json_option
 @debug_option
-def list_recipes() -> None:
+def list_recipes(as_json: bool) -> None:
     """List the recipes that come with the package."""
-    prepare()
-    from keras_ccsam import recipes
+    output = Output(as_json)
+    prepare(dry=True)
+    with output.working():
+        from keras_ccsam import recipes
+        from keras_ccsam.text_table import text_table
 
-    rows = []
-    for name in recipes.names():
-        recipe = recipes.load(name)
-        rows.append((name, recipe.variant, recipe.description))
-    say(table(("recipe", "variant", "what it is"), rows))
+        found = [(name, recipes.load(name)) for name in recipes.names()]
+    header = ("recipe", "variant", "what it is")
+    rows = [(name, recipe.variant, recipe.description) for name, recipe in found]
+    output.result(
+        lambda: text_table(header, rows, left=header),
+        lambda: [dict(zip(("recipe", "variant", "description"), row, strict=True)) for row in rows],
+    )
 
 
-@command.command(name="show")
-@click.argument("recipe")
-@click.option("--data", "dataset", metavar="NAME", help="The dataset it would train on.")
+@command.command(name="show", short_help="Print one with every value filled in, as TOML.")
+@click.argument("recipe", shell_complete=complete.recipes)
+@click.option(
+    "--data",
+    "dataset",
+    metavar="NAME",
+    shell_complete=complete.settings,
+    help="The dataset it would train on.",
+)
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change one value.")
+@json_option
 @debug_option
-def show_recipe(recipe: str, dataset: str | None, overrides: tuple[str, ...]) -> None:
+def show_recipe(
+    recipe: str, dataset: str | None, overrides: tuple[str, ...], as_json: bool
+) -> None:
     """Print RECIPE (a name or a TOML file) with every value filled in, as TOML."""
-    prepare()
-    from keras_ccsam import recipes
+    output = Output(as_json)
+    early.check_recipes([recipe], dataset, overrides)
+    prepare(dry=True)
+    with output.working():
+        from keras_ccsam import recipes
 
-    say(recipes.load(recipe, data=dataset, overrides=overrides).to_toml().rstrip())
+        found = recipes.load(recipe, data=dataset, overrides=overrides)
+    output.result(lambda: found.to_toml().rstrip(), found.to_dict)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ..console import say, table
+from .. import complete, early, notes
 from ..errors import EXIT_RUNTIME, Failure, debug_option
 from ..options import (
     Choices,
@@ -16,16 +16,18 @@ from ..options import (
     runtime_options,
     seeds_option,
 )
+from ..output import Output, json_option, quiet_option
 from ..runtime import prepare
 
 
 @click.command()
-@click.argument("name", required=False, metavar="[TABLE]")
+@click.argument("name", required=False, metavar="[TABLE]", shell_complete=complete.tables)
 @click.option(
     "--scale",
     default="small",
     show_default=True,
     metavar="tiny|small|full",
+    shell_complete=complete.scales,
     help="The embedded digits; CIFAR scaled to a CPU; or the paper's network and schedule.",
 )
 @change_options
@@ -38,6 +40,8 @@ from ..runtime import prepare
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be trained, and do nothing.")
 @compile_cache_option
+@quiet_option
+@json_option
 @debug_option
 def command(
     name: str | None,
@@ -48,6 +52,8 @@ def command(
     out: str | None,
     compile_cache: str,
     dry_run: bool,
+    quiet: bool,
+    as_json: bool,
     data_path: str | None,
     **choices: Any,
 ) -> None:
@@ -56,42 +62,44 @@ def command(
     Without TABLE, list the tables and figures of the CC-SAM paper's appendix. The same command
     again goes on where it was interrupted, and tables in the same folder share their runs.
     """
+    output, changed = Output(as_json, quiet), Choices(**choices)
     numbers = parse_seeds(seeds)
-    prepare(backend, device)
-    from keras_ccsam import reproduction
-    from keras_ccsam.recipes import tables
+    early.check_table(name, scale)
+    early.check_recipes([], settings=changed.settings)
+    early.check_out(out, "reproduction")
+    prepare(backend, device, dry=dry_run or name is None)
+    with output.working():
+        from keras_ccsam import reproduction
 
+        if name is not None:
+            overrides = changed.overrides()
+            plan = reproduction.plan_reproduction(
+                name, scale, numbers, out, data_path=data_path, overrides=overrides
+            )
+            plan.comparisons()  # refuses folders that hold anything else
+            notes.tell(output, [row.recipe for row in plan.rows], plan.without_stage2)
+            if not dry_run:
+                result = reproduction.reproduce(
+                    name,
+                    scale,
+                    numbers,
+                    out,
+                    data_path=data_path,
+                    overrides=overrides,
+                    progress=output.progress,
+                    compile_cache=compile_cache,
+                )
     if name is None:
-        found = ((name, tables.load(name)) for name in tables.names())
-        rows = [(name, str(len(t.rows)), t.title, t.source) for name, t in found]
-        say(table(("table", "rows", "what it shows", "published in"), rows, right=("rows",)))
+        output.result(_listed, _tables)
         return
-    overrides = Choices(**choices).overrides()
-    plan = reproduction.plan_reproduction(
-        name, scale, numbers, out, data_path=data_path, overrides=overrides
-    )
-    plan.check_folders()
-    if plan.without_stage2:
-        without = ", ".join(plan.without_stage2)
-        say(f"note: stage2 settings were not applied to {without}: no second stage")
-    for warning in dict.fromkeys(text for row in plan.rows for text in row.recipe.warnings()):
-        say(f"warning: {warning}")
     if dry_run:
-        say(plan.describe())
+        output.result(plan.text, plan.to_dict)
         return
-    result = reproduction.reproduce(
-        name,
-        scale,
-        numbers,
-        out,
-        data_path=data_path,
-        overrides=overrides,
-        compile_cache=compile_cache,
+    gap = "" if quiet else "\n"
+    output.result(
+        lambda: f"{gap}{result.text()}\n\nThe runs are in {result.path}",
+        lambda: result.to_dict() | {"path": str(result.path)},
     )
-    say()
-    say(result.text())
-    say()
-    say(f"The runs are in {result.path}")
     if result.missing:
         lost = sum(len(rows) for rows in result.missing.values())
         raise Failure(
@@ -99,3 +107,20 @@ def command(
             "trains them when the reason is gone",
             EXIT_RUNTIME,
         )
+
+
+def _tables() -> list[dict[str, Any]]:
+    from keras_ccsam.recipes import tables
+
+    return [
+        {"table": name, "rows": len(table.rows), "title": table.title, "source": table.source}
+        for name, table in ((name, tables.load(name)) for name in tables.names())
+    ]
+
+
+def _listed() -> str:
+    from keras_ccsam.text_table import text_table
+
+    header = ("table", "rows", "what it shows", "published in")
+    rows = [(t["table"], str(t["rows"]), t["title"], t["source"]) for t in _tables()]
+    return text_table(header, rows, left=header[2:])

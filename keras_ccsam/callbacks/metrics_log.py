@@ -1,4 +1,4 @@
-"""One record an epoch, as JSON lines and as CSV, that survives a crash at any moment."""
+"""One record per epoch, as JSON lines and as CSV, that survives a crash at any moment."""
 
 import csv
 import io

@@ -4,22 +4,16 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-import keras
-
 from keras_ccsam import atomic
 from keras_ccsam.comparison.comparison import Comparison, Row
+from keras_ccsam.comparison.plan import ComparisonPlan, PlannedRun, plan_comparison, run_path
+from keras_ccsam.comparison.time_left import TimeLeft
 from keras_ccsam.recipes import Recipe, override
 from keras_ccsam.runs import experiment, parts
 from keras_ccsam.runs.compiled_programs import kept_programs
-from keras_ccsam.runs.progress import verbosity
-from keras_ccsam.runs.run_directory import (
-    PathLike,
-    RunDirectory,
-    fresh,
-    read_json,
-    require_free,
-    write_json,
-)
+from keras_ccsam.runs.folders import PathLike
+from keras_ccsam.runs.progress import Progress, duration
+from keras_ccsam.runs.run_directory import RunDirectory, write_json
 
 _STATE = "state.json"
 
@@ -43,7 +37,7 @@ def compare(
         recipes: on the same data, with different names.
         seeds: of weights, batches and augmentation; a number n stands for 0 ... n - 1.
         out: an absent or empty folder, or one of an earlier comparison;
-            `runs/compare-<data>-<time>` by default. Gets one folder a run, `comparison.json`,
+            `runs/compare-<data>-<time>` by default. Gets one folder per run, `comparison.json`,
             `comparison.md` and `comparison.png`.
         progress: as in `experiment.run`.
         compile_cache: as in `experiment.run`; `"auto"` is beside `out`, so that comparisons in one
@@ -54,18 +48,40 @@ def compare(
             be built, or a folder with anything else or with runs of other recipes in it. Nothing
             has been written then.
     """
-    verbosity(progress, 1)
-    seeds = checked_seeds(seeds)
-    _check_recipes(recipes)
-    folder = Path(fresh(f"compare-{recipes[0].setting}") if out is None else out)
-    check_folder(folder, recipes, seeds)
+    shown = Progress(progress)
+    chosen = plan_comparison(recipes, seeds, out)
     check_models(recipes)
-    planned = seeded(recipes, seeds)
+    return train(chosen, shown, TimeLeft(chosen.runs), compile_cache)
+
+
+def train(
+    chosen: ComparisonPlan, shown: Progress, clock: TimeLeft, compile_cache: PathLike
+) -> Comparison:
+    """Train what is missing of a comparison that was planned; see `compare`.
+
+    Args:
+        chosen: from `plan_comparison`.
+        shown: how.
+        clock: of all runs, which may be more than this comparison's.
+        compile_cache: as in `compare`.
+    """
+    folder = chosen.path
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / _STATE, {"kind": "comparison", "status": "running"})
-    with kept_programs(compile_cache, folder, announce=progress != "none"):
-        _train_missing(folder, planned, progress)
-    comparison = _collect(folder, recipes, seeds)
+    with kept_programs(compile_cache, folder, announce=shown.shown):
+        for run in chosen.waiting:
+            _set_aside(run.path)
+            shown.say(_announced(run, clock))
+            clock.start(run)
+            experiment.run(
+                run.recipe,
+                run.path,
+                progress=shown.timed(clock.after_epoch),
+                stage1_from=run.lender,
+                compile_cache="off",  # the comparison's is on
+            )
+            clock.finish()
+    comparison = _collect(folder, chosen.recipes, chosen.seeds)
     write_json(folder / "comparison.json", comparison.to_dict())
     atomic.write_text(folder / "comparison.md", comparison.markdown())
     _plot(comparison)
@@ -73,22 +89,12 @@ def compare(
     return comparison
 
 
-def _train_missing(folder: Path, planned: Sequence[tuple[Recipe, int]], progress: str) -> None:
-    trained = first_stages(folder)
-    for number, (recipe, seed) in enumerate(planned, start=1):
-        directory = RunDirectory(run_path(folder, recipe, seed))
-        if directory.status() != "complete":
-            _set_aside(directory.path)
-            if progress != "none":
-                print(f"run {number}/{len(planned)}: {recipe.name}, seed {seed}", flush=True)
-            experiment.run(
-                recipe,
-                directory.path,
-                progress=progress,
-                stage1_from=trained.get(recipe.stage1_digest()),
-                compile_cache="off",  # the comparison's is on
-            )
-        trained.setdefault(recipe.stage1_digest(), directory.path)
+def _announced(run: PlannedRun, clock: TimeLeft) -> str:
+    """`run 2/6: crt, seed 0 (first stage of ce-seed0); 3 min left in all`."""
+    origin = f" ({run.origin})" if run.origin else ""
+    left = clock.seconds()
+    rest = "" if left is None else f"; {duration(left)} left in all"
+    return f"run {clock.number(run)}: {run.recipe.name}, seed {run.recipe.seed}{origin}{rest}"
 
 
 def _collect(folder: Path, recipes: Sequence[Recipe], seeds: tuple[int, ...]) -> Comparison:
@@ -111,67 +117,6 @@ def row(folder: Path, recipe: Recipe, seeds: Sequence[int]) -> Row:
     )
 
 
-def run_path(folder: Path, recipe: Recipe, seed: int) -> Path:
-    """Return where a comparison keeps the run of a recipe and seed."""
-    return folder / f"{recipe.name}-seed{seed}"
-
-
-def seeded(recipes: Sequence[Recipe], seeds: Sequence[int]) -> list[tuple[Recipe, int]]:
-    """Return every run of a comparison, in the order they are trained in."""
-    return [(override(recipe, f"seed={seed}"), seed) for seed in seeds for recipe in recipes]
-
-
-def first_stages(folder: Path) -> dict[str, Path]:
-    """Return the runs of a comparison's folder that can lend their first stage, by its digest.
-
-    Every finished run of this backend can, also of an earlier comparison in the same folder. Those
-    that trained their first stage themselves go first.
-    """
-    found = []
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        directory = RunDirectory(path)
-        if directory.status() != "complete" or not directory.stage1_file.is_file():
-            continue
-        results = directory.results()
-        if results.get("backend") == keras.backend.backend() and "stage1_digest" in results:
-            found.append((results.get("stage1_from") is not None, results["stage1_digest"], path))
-    lending: dict[str, Path] = {}
-    for _, digest, path in sorted(found):
-        lending.setdefault(digest, path)
-    return lending
-
-
-def checked_seeds(seeds: Sequence[int] | int) -> tuple[int, ...]:
-    """Return the seeds that `seeds` stands for.
-
-    Raises:
-        ValueError: there is none, one comes twice, or one is negative.
-    """
-    chosen = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
-    if not chosen or len(set(chosen)) < len(chosen) or min(chosen) < 0:
-        raise ValueError(
-            "`seeds` must be how many, at least 1, or a list of different numbers from 0 on. "
-            f"Received: seeds={seeds!r}"
-        )
-    return chosen
-
-
-def _check_recipes(recipes: Sequence[Recipe]) -> None:
-    names = [recipe.name for recipe in recipes]
-    if not names or len(set(names)) < len(names):
-        raise ValueError(
-            "a comparison needs one recipe or more, each with a name of its own; give another "
-            f"with --set name=... or in its file. Received: recipes={names}"
-        )
-    first = recipes[0]
-    for recipe in recipes[1:]:
-        if (recipe.data, recipe.groups) != (first.data, first.groups):
-            raise ValueError(
-                "recipes can be compared on the same data and groups only. Received: "
-                f"{first.name} on {first.data.name}, {recipe.name} on {recipe.data.name}"
-            )
-
-
 def check_models(recipes: Sequence[Recipe]) -> None:
     """Build each model once: the last recipe's mistake must not show after hours of the others.
 
@@ -181,34 +126,6 @@ def check_models(recipes: Sequence[Recipe]) -> None:
     images = parts.load_data(recipes[0].data)
     for recipe in recipes:
         parts.build_model(recipe, images, len(parts.train_batches(recipe, images)))
-
-
-def check_folder(folder: Path, recipes: Sequence[Recipe], seeds: Sequence[int]) -> None:
-    """Accept a free folder, or one of the same comparison.
-
-    Raises:
-        ValueError: the folder holds anything else, or runs of other recipes or of another backend.
-    """
-    state = folder / _STATE
-    if not (state.is_file() and read_json(state).get("kind") == "comparison"):
-        require_free(folder)
-        return
-    for recipe, seed in seeded(recipes, seeds):
-        directory = RunDirectory(run_path(folder, recipe, seed))
-        if directory.status() == "absent":
-            continue
-        if directory.recipe().digest() != recipe.digest():
-            raise ValueError(
-                f"the folder holds a run of another recipe named {recipe.name!r}; name another "
-                f"folder. Received: out={str(folder)!r}"
-            )
-        backend = directory.environment().get("backend")
-        if backend != keras.backend.backend():
-            raise ValueError(
-                f"the folder's runs were trained with {backend}, and times cannot be compared "
-                f"across backends; continue with {backend}, or name another folder. "
-                f"Received: backend={keras.backend.backend()!r}"
-            )
 
 
 def _set_aside(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The table of a comparison: mean and standard deviation over seeds, one row a recipe."""
+"""The table of a comparison: mean and standard deviation over seeds, one row per recipe."""
 
 import dataclasses
 import statistics
@@ -21,7 +21,7 @@ class Row:
         recipe: its name.
         description: its one line.
         digest: of the recipe with seed 0.
-        results: the content of results.json, one entry a seed.
+        results: the content of results.json, one entry per seed.
     """
 
     recipe: str
@@ -57,7 +57,7 @@ class Comparison:
         data: the data set's name.
         class_counts: training images of each class.
         seeds: of weights, batches and augmentation.
-        rows: one a recipe, in the order asked for.
+        rows: one per recipe, in the order asked for.
     """
 
     path: Path
@@ -78,7 +78,7 @@ class Comparison:
         return all("validation" in result for row in self.rows for result in row.results)
 
     def cells(self) -> tuple[list[str], list[list[str]]]:
-        """Return header and rows as text: percent, and milliseconds a stage-1 training step."""
+        """Return header and rows as text: percent, and milliseconds per step of stage 1."""
         validation = tuple(_VALIDATION) if self.has_validation else ()
         header = ["recipe", "overall", *self.groups, "ECE", "after stage 1"]
         header += ["validation", "val. balanced"] if validation else []
@@ -111,7 +111,7 @@ class Comparison:
             )
         spread = "mean ± standard deviation over" if n > 1 else "from"
         return (
-            f"{self.data}, training images a class: {shown} ({sizes}). Test accuracy in percent "
+            f"{self.data}, training images per class: {shown} ({sizes}). Test accuracy in percent "
             f"after the last epoch, {spread} {n} seed{'s' * (n > 1)} "
             f"({', '.join(map(str, self.seeds))}).{validation} ms/step: median over the epochs of "
             f"stage 1 after the first."

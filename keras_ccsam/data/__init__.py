@@ -8,7 +8,9 @@ from keras_ccsam.data.batches.sequence import BatchSequence as BatchSequence
 from keras_ccsam.data.catalogue import DATASETS as DATASETS
 from keras_ccsam.data.catalogue import DatasetInfo as DatasetInfo
 from keras_ccsam.data.catalogue import load as load
+from keras_ccsam.data.catalogue import outline as outline
 from keras_ccsam.data.long_tailed import LongTailedData as LongTailedData
+from keras_ccsam.data.outline import Outline as Outline
 from keras_ccsam.data.sources.arrays import from_arrays as from_arrays
 from keras_ccsam.data.tails.indices import SavedIndices as SavedIndices
 from keras_ccsam.data.tails.indices import load_indices as load_indices

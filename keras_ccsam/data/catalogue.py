@@ -7,10 +7,23 @@ from difflib import get_close_matches
 from types import MappingProxyType
 
 from keras_ccsam.data.long_tailed import LongTailedData
+from keras_ccsam.data.outline import Outline
 from keras_ccsam.data.sources import cifar, digits
 from keras_ccsam.data.tails.cut import cut
-from keras_ccsam.data.tails.profiles import Profile, check_profile, check_ratio
-from keras_ccsam.data.tails.subset import Protocol, check_fraction, check_protocol, check_seed
+from keras_ccsam.data.tails.profiles import (
+    Profile,
+    check_profile,
+    check_ratio,
+    fitting_maximum,
+    profile_counts,
+)
+from keras_ccsam.data.tails.subset import (
+    Protocol,
+    check_fraction,
+    check_protocol,
+    check_seed,
+    held_out,
+)
 
 
 @dataclass(frozen=True)
@@ -21,7 +34,7 @@ class DatasetInfo:
         description: one line.
         num_classes: number of classes.
         image_shape: height, width and channels.
-        largest_class: images of the largest class; the largest imbalance ratio that works.
+        available: images of each class there are for training, class 0 first.
         test_images: size of the balanced test set.
         licence: terms of the images, and whom to cite.
         download: whether the images are fetched from the network unless a path is given.
@@ -30,10 +43,15 @@ class DatasetInfo:
     description: str
     num_classes: int
     image_shape: tuple[int, int, int]
-    largest_class: int
+    available: tuple[int, ...]
     test_images: int
     licence: str
     download: bool
+
+    @property
+    def largest_class(self) -> int:
+        """Images of the largest class, the first; the largest imbalance ratio that works."""
+        return self.available[0]
 
 
 DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
@@ -42,7 +60,7 @@ DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
             description="scikit-learn's handwritten digits, 8 x 8 grey; embedded",
             num_classes=10,
             image_shape=(8, 8, 1),
-            largest_class=128,
+            available=digits.AVAILABLE,
             test_images=500,
             licence=digits.LICENCE,
             download=False,
@@ -51,7 +69,7 @@ DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
             description="CIFAR-10, 32 x 32 colour; Keras' download or a local path",
             num_classes=10,
             image_shape=(32, 32, 3),
-            largest_class=5000,
+            available=(5000,) * 10,
             test_images=10_000,
             licence=cifar.LICENCE,
             download=True,
@@ -60,7 +78,7 @@ DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
             description="CIFAR-100, 32 x 32 colour; Keras' download or a local path",
             num_classes=100,
             image_shape=(32, 32, 3),
-            largest_class=500,
+            available=(500,) * 100,
             test_images=10_000,
             licence=cifar.LICENCE,
             download=True,
@@ -99,26 +117,8 @@ def load(
     Raises:
         ValueError: if an argument is not valid, or the images cannot be read or downloaded.
     """
-    info = DATASETS.get(name)
-    if info is None:
-        close = get_close_matches(str(name), DATASETS, n=1)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
-        raise ValueError(f"The data sets are {', '.join(DATASETS)}{hint}. Received: name={name!r}")
-    # Bad arguments are named before anything is downloaded.
-    if imbalance_ratio is not None:
-        check_ratio(imbalance_ratio, info.largest_class)
-    check_profile(profile)
-    check_protocol(protocol)
-    check_seed(seed)
-    check_fraction("validation_fraction", validation_fraction)
-    if name == "digits-lt":
-        if path is not None:
-            raise ValueError(
-                f"digits-lt comes with scikit-learn and takes no path. Received: path={str(path)!r}"
-            )
-        source = digits.load_digits()
-    else:
-        source = cifar.load_cifar(name, path)
+    _checked(name, imbalance_ratio, profile, protocol, seed, path, validation_fraction)
+    source = digits.load_digits() if name == "digits-lt" else cifar.load_cifar(name, path)
     return cut(
         source,
         imbalance_ratio=imbalance_ratio,
@@ -128,3 +128,77 @@ def load(
         validation_fraction=validation_fraction,
         fit_head=name == "digits-lt",
     )
+
+
+def outline(
+    name: str,
+    *,
+    imbalance_ratio: float | None = 100.0,
+    profile: Profile = "exponential",
+    protocol: Protocol = "ldam",
+    seed: int = 0,
+    path: str | os.PathLike[str] | None = None,
+    validation_fraction: float = 0.0,
+) -> Outline:
+    """What `load` would give, as far as it is known before an image is read or downloaded.
+
+    Args:
+        name: as in `load`, and so the others. What a `path` holds is taken for the whole set.
+
+    Raises:
+        ValueError: as `load`, where it can be known.
+    """
+    info = _checked(name, imbalance_ratio, profile, protocol, seed, path, validation_fraction)
+    if path is not None:
+        cifar.check_path(name, path)
+    counts = info.available
+    if imbalance_ratio is not None:
+        fits = name == "digits-lt"
+        largest = fitting_maximum(counts, imbalance_ratio, profile) if fits else max(counts)
+        counts = profile_counts(largest, len(counts), imbalance_ratio, profile)
+    held = tuple(held_out(count, validation_fraction) for count in counts)
+    return Outline(
+        name=name,
+        class_names=tuple(map(str, range(10))) if name == "digits-lt" else cifar.class_names(name),
+        class_counts=tuple(n - v for n, v in zip(counts, held, strict=True)),
+        validation_counts=held,
+        test_counts=(info.test_images // info.num_classes,) * info.num_classes,
+        image_shape=info.image_shape,
+        source=info.description,
+        licence=info.licence,
+        settings={
+            "imbalance_ratio": imbalance_ratio,
+            "profile": profile,
+            "protocol": protocol,
+            "seed": seed,
+            "validation_fraction": validation_fraction,
+        },
+    )
+
+
+def _checked(
+    name: str,
+    imbalance_ratio: float | None,
+    profile: str,
+    protocol: str,
+    seed: int,
+    path: str | os.PathLike[str] | None,
+    validation_fraction: float,
+) -> DatasetInfo:
+    """The set's entry; a `ValueError` for an argument of `load` that is not valid."""
+    info = DATASETS.get(name)
+    if info is None:
+        close = get_close_matches(str(name), DATASETS, n=1)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        raise ValueError(f"The data sets are {', '.join(DATASETS)}{hint}. Received: name={name!r}")
+    if imbalance_ratio is not None:
+        check_ratio(imbalance_ratio, info.largest_class)
+    check_profile(profile)
+    check_protocol(protocol)
+    check_seed(seed)
+    check_fraction("validation_fraction", validation_fraction)
+    if name == "digits-lt" and path is not None:
+        raise ValueError(
+            f"digits-lt comes with scikit-learn and takes no path. Received: path={str(path)!r}"
+        )
+    return info

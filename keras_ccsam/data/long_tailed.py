@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from keras_ccsam.data.batches.augment import Augmentation
 from keras_ccsam.data.batches.samplers import Sampler
 from keras_ccsam.data.batches.sequence import BatchOptions, BatchSequence, Split
+from keras_ccsam.data.outline import Outline
 from keras_ccsam.data.sources.source import Images, Labels
 from keras_ccsam.data.tails.indices import SavedIndices, index_digest, save
 
@@ -26,7 +27,7 @@ class LongTailedData:
         y_train: training classes (N,), int32.
         x_validation, y_validation: the part cut from train, or `None`.
         x_test, y_test: the test set, or `None`.
-        class_names: one name a class.
+        class_names: one name per class.
         train_indices: position of each training image in the source's own order (N,), int64.
         validation_indices: the same for the validation images; empty without any.
         source: where the images come from.
@@ -61,12 +62,27 @@ class LongTailedData:
     @cached_property
     def class_counts(self) -> tuple[int, ...]:
         """Training images of each class, without those of the validation part."""
-        return tuple(np.bincount(self.y_train, minlength=self.num_classes).tolist())
+        return self._counted(self.y_train)
 
     @cached_property
     def index_sha256(self) -> str:
         """SHA-256 over `train_indices` as little-endian 64-bit integers."""
         return index_digest(self.train_indices)
+
+    @property
+    def outline(self) -> Outline:
+        """The same without the images."""
+        return Outline(
+            name=self.name,
+            class_names=self.class_names,
+            class_counts=self.class_counts,
+            validation_counts=self._counted(self.y_validation),
+            test_counts=self._counted(self.y_test),
+            image_shape=self.image_shape,
+            source=self.source,
+            licence=self.licence,
+            settings=self.settings,
+        )
 
     @property
     def train(self) -> BatchSequence:
@@ -105,7 +121,7 @@ class LongTailedData:
 
         Args:
             split: `"train"`, `"validation"` or `"test"`.
-            batch_size: images a batch.
+            batch_size: images per batch.
             sampler: a name of `samplers.SAMPLERS`; `"default"` is `"instance"` for train and
                 `"sequential"` for the other parts.
             augment: names (`"crop"`, `"flip"`, `"cutout"`) or augmentations, applied in order;
@@ -171,30 +187,9 @@ class LongTailedData:
         """Facts about the data as plain Python values.
 
         Returns:
-            name, source, licence, num_classes, image_shape, imbalance_ratio (as counted), the sizes
-            train, validation and test, index_sha256, settings, and `classes`: one dictionary a
-            class with label, name, train, validation and test counts.
+            those of `Outline.describe`, and index_sha256.
         """
-        validation = self._counted(self.y_validation)
-        test = self._counted(self.y_test)
-        rows = zip(self.class_names, self.class_counts, validation, test, strict=True)
-        return {
-            "name": self.name,
-            "source": self.source,
-            "licence": self.licence,
-            "num_classes": self.num_classes,
-            "image_shape": list(self.image_shape),
-            "imbalance_ratio": max(self.class_counts) / min(self.class_counts),
-            "train": len(self.y_train),
-            "validation": sum(validation),
-            "test": sum(test),
-            "index_sha256": self.index_sha256,
-            "settings": dict(self.settings),
-            "classes": [
-                {"label": label, "name": name, "train": n, "validation": v, "test": t}
-                for label, (name, n, v, t) in enumerate(rows)
-            ],
-        }
+        return self.outline.describe() | {"index_sha256": self.index_sha256}
 
     def save_indices(self, path: str | os.PathLike[str]) -> None:
         """Writes which images were used, with their SHA-256; `data.load_indices` reads it.
@@ -211,11 +206,10 @@ class LongTailedData:
         )
         save(path, saved)
 
-    def _counted(self, labels: Labels | None) -> list[int]:
+    def _counted(self, labels: Labels | None) -> tuple[int, ...]:
         if labels is None:
-            return [0] * self.num_classes
-        counts: list[int] = np.bincount(labels, minlength=self.num_classes).tolist()
-        return counts
+            return (0,) * self.num_classes
+        return tuple(np.bincount(labels, minlength=self.num_classes).tolist())
 
     def __repr__(self) -> str:
         return (

@@ -5,14 +5,13 @@
 Settings and methods are TOML files beside this module: adding a file adds a name.
 """
 
-import difflib
 import os
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from keras_ccsam.recipes import toml
+from keras_ccsam.recipes import known, toml
 from keras_ccsam.recipes.errors import keys, suggestion
 from keras_ccsam.recipes.schema import Recipe
 
@@ -40,12 +39,12 @@ _OPTIONAL = (
 
 def names() -> tuple[str, ...]:
     """Return the names of the methods that come with the package."""
-    return _stems("methods")
+    return known.stems("methods")
 
 
 def settings() -> tuple[str, ...]:
     """Return the names of the datasets' settings that come with the package."""
-    return _stems("settings")
+    return known.stems("settings")
 
 
 def load(
@@ -198,24 +197,16 @@ def _listed(overrides: Iterable[str]) -> tuple[str, ...]:
 def _sources(name_or_path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the user's layer and the method's."""
     name = os.fspath(name_or_path)
-    if name in names():
+    path = known.user_file(name)
+    if path is None:
         return {}, _builtin("methods", name)
-    path = Path(name)
-    if path.suffix != ".toml" and not path.is_file():
-        raise ValueError(f"unknown recipe{_close(name, names())}. Received: recipe={name!r}")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise ValueError(f"cannot read the recipe file: {reason}. Received: recipe={name!r}") from (
-            None
-        )
-    user = toml.parse(text, str(path))
+    user = toml.parse(known.read(path), str(path))
     base = user.pop("base", None)
     if base is None:
         return user, {}
     if base not in names():
-        raise ValueError(f"unknown base of {name}{_close(base, names())}. Received: base={base!r}")
+        close = known.listed(base, "methods")
+        raise ValueError(f"unknown base of {name} {close}. Received: base={base!r}")
     return user, _builtin("methods", base) | {"name": path.stem, "variant": "default"}
 
 
@@ -227,26 +218,21 @@ def _setting(data: str | None, *layers: Mapping[str, Any]) -> str:
         dataset = table.get("name") if isinstance(table, Mapping) else None
         found = found or layer.get("setting") or dataset
     found = found or "digits-lt"
-    if found not in settings():
-        raise ValueError(f"unknown data{_close(found, settings())}. Received: data={found!r}")
+    known.check("data", found, "settings")
     return found
 
 
 def _overrides(overrides: Iterable[str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    known = set(keys(Recipe))
+    there = set(keys(Recipe))
     for text in _listed(overrides):
-        key, equals, value = (part.strip() for part in text.partition("="))
-        if not equals or not key:
-            raise ValueError(
-                f"an override reads key=value, as in stage1.epochs=20. Received: override={text!r}"
-            )
+        key, value = toml.assignment(text)
         path = tuple(key.split("."))
-        if key not in known and path[:2] != ("model", "options"):
+        if key not in there and path[:2] != ("model", "options"):
             raise ValueError(
-                f"unknown recipe key {key!r}{suggestion(path, Recipe)} Received: {key}={value}"
+                f"unknown recipe key {key!r}{suggestion(path, Recipe)} Received: {text.strip()}"
             )
-        nested: Any = toml.value(value)
+        nested: Any = value
         for part in reversed(path):
             nested = {part: nested}
         values = merge(values, nested)
@@ -257,14 +243,3 @@ def _builtin(folder: str, name: str) -> dict[str, Any]:
     file = resources.files(__package__).joinpath(folder, f"{name}.toml")
     values = toml.parse(file.read_text(encoding="utf-8"), f"{folder}/{name}.toml")
     return {"name": name} | values if folder == "methods" else values
-
-
-def _stems(folder: str) -> tuple[str, ...]:
-    files = resources.files(__package__).joinpath(folder).iterdir()
-    return tuple(sorted(f.name.removesuffix(".toml") for f in files if f.name.endswith(".toml")))
-
-
-def _close(name: object, known: tuple[str, ...]) -> str:
-    close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f" {name!r}{hint} (known: {', '.join(known)})"

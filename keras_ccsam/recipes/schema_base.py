@@ -7,7 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 Scalar: TypeAlias = str | bool | int | float
 Names: TypeAlias = Annotated[tuple[str, ...], Field(strict=False)]
 Augmentation: TypeAlias = Literal["default"] | Names
-Positive: TypeAlias = Annotated[int, Field(ge=1)]
+Positive: TypeAlias = Annotated[int, Field(ge=1, lt=2**31)]
+Epochs: TypeAlias = Annotated[int, Field(ge=1, le=1_000_000)]
 Seed: TypeAlias = Annotated[int, Field(ge=0, lt=2**32)]
 
 

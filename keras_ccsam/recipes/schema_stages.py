@@ -7,7 +7,7 @@ from pydantic import Field, create_model, field_validator, model_validator
 
 from keras_ccsam.data import SAMPLERS
 from keras_ccsam.options import options
-from keras_ccsam.recipes.schema_base import Augmentation, Positive, Table
+from keras_ccsam.recipes.schema_base import Augmentation, Epochs, Positive, Table
 from keras_ccsam.recipes.schema_losses import CrossEntropy, Loss
 from keras_ccsam.recipes.schema_methods import Erm, Method
 from keras_ccsam.second_stage import Retraining
@@ -104,7 +104,7 @@ class Stage(Table):
 class Stage1(Stage):
     """Representation learning: the whole network on instance-sampled batches."""
 
-    epochs: Positive = Field(200, description="passes over the training set (paper: 200)")
+    epochs: Epochs = Field(200, description="passes over the training set (paper: 200)")
     batch_size: Positive = Field(64, description="images (paper: 64, field: 128)")
     lr: float = Field(0.1, gt=0, description="peak learning rate of SGD (field: 0.1)")
     momentum: float = Field(0.9, ge=0, lt=1, description="of SGD (field: 0.9)")
@@ -113,7 +113,9 @@ class Stage1(Stage):
         2e-4, ge=0, description="torch's: wd * w joins the gradient before momentum (field: 2e-4)"
     )
     clip_norm: float = Field(0.0, ge=0, description="bound on the gradient's global norm; 0: none")
-    warmup_epochs: int = Field(5, ge=0, description="epochs of linear warm-up from 0 (field: 5)")
+    warmup_epochs: int = Field(
+        5, ge=0, le=1_000_000, description="epochs of linear warm-up from 0 (field: 5)"
+    )
     decay: Literal["step", "cosine", "constant"] = Field(
         "step", description="what the rate does after the warm-up (field: step)"
     )
@@ -146,8 +148,9 @@ class Stage1(Stage):
         shares = [isinstance(x, float) for x in value]
         if any(shares) and not all(shares):
             raise ValueError("must be all whole epochs or all shares below 1, not a mixture")
-        if any(x <= 0 or (share and x >= 1) for x, share in zip(value, shares, strict=True)):
-            raise ValueError("must be whole epochs from 1 on, or shares between 0 and 1")
+        highest = (1 if share else 1_000_001 for share in shares)
+        if any(not 0 < x < limit for x, limit in zip(value, highest, strict=True)):
+            raise ValueError("must be whole epochs from 1 to 1,000,000, or shares between 0 and 1")
         if any(b <= a for a, b in itertools.pairwise(value)):
             raise ValueError("must increase")
         return value

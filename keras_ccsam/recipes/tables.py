@@ -3,13 +3,12 @@
 Each is a TOML file in `tables` beside this module: adding a file adds a name.
 """
 
-import difflib
 from importlib import resources
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from keras_ccsam.recipes import toml
+from keras_ccsam.recipes import known, toml
 
 
 class _Closed(BaseModel):
@@ -85,8 +84,7 @@ class Table(_Closed):
 
 def names() -> tuple[str, ...]:
     """Return the names of the tables and figures."""
-    files = resources.files(__package__).joinpath("tables").iterdir()
-    return tuple(sorted(f.name.removesuffix(".toml") for f in files if f.name.endswith(".toml")))
+    return known.stems("tables")
 
 
 def load(name: str) -> Table:
@@ -95,12 +93,7 @@ def load(name: str) -> Table:
     Raises:
         ValueError: there is none of that name.
     """
-    if name not in names():
-        close = difflib.get_close_matches(name, names(), n=1, cutoff=0.5)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise ValueError(
-            f"unknown table {name!r}{hint} (known: {', '.join(names())}). Received: table={name!r}"
-        )
+    known.check("table", name, "tables")
     file = resources.files(__package__).joinpath("tables", f"{name}.toml")
     return Table.from_toml(file.read_text(encoding="utf-8"), f"tables/{name}.toml")
 

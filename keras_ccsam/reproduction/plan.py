@@ -4,22 +4,17 @@ import dataclasses
 import json
 import re
 from collections.abc import Sequence
-from difflib import get_close_matches
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from keras_ccsam import recipes
 from keras_ccsam import text_table as table
-from keras_ccsam.comparison.compare import (
-    check_folder,
-    checked_seeds,
-    first_stages,
-    run_path,
-    seeded,
-)
+from keras_ccsam.comparison.plan import ComparisonPlan, PlannedRun, checked_seeds, plan_comparison
 from keras_ccsam.recipes import Recipe, tables
-from keras_ccsam.runs.run_directory import PathLike, RunDirectory, read_json, require_free
-
-SCALES = ("tiny", "small", "full")
+from keras_ccsam.reproduction.scales import check_scale
+from keras_ccsam.runs.folders import PathLike, kind_of, require_free
+from keras_ccsam.runs.run_directory import read_json
 
 # The digits' largest class has 128 images: a ratio of 200 would empty the smallest.
 _TINY_SHARE = 2
@@ -41,7 +36,7 @@ class ReproductionPlan:
     Attributes:
         name: of the table.
         table: what was published.
-        scale: one of `SCALES`.
+        scale: one of `scales.SCALES`.
         seeds: of weights, batches and augmentation.
         overrides: what is changed in every recipe, but for the path of the data.
         path: the folder.
@@ -63,22 +58,24 @@ class ReproductionPlan:
         """The file that says what the folder is."""
         return self.path / "state.json"
 
-    def check_folders(self) -> None:
-        """Accept free folders, or those of reproductions at the same scale and backend.
+    def comparisons(self) -> dict[Path, ComparisonPlan]:
+        """Return the comparisons to make, by folder: those of the rows on the same data.
 
         Raises:
-            ValueError: one holds anything else, or runs of other recipes.
+            ValueError: a folder holds anything else, runs of other recipes or of another backend,
+                or a reproduction at another scale.
         """
-        content = read_json(self.state_file) if self.state_file.is_file() else {}
-        if content.get("kind") != "reproduction":
+        if kind_of(self.path) != "reproduction":
             require_free(self.path)
-        elif content.get("scale") != self.scale:
+        elif (scale := read_json(self.state_file).get("scale")) != self.scale:
             raise ValueError(
-                f"the folder holds a reproduction at the scale {content.get('scale')!r}; name "
-                f"another folder. Received: scale={self.scale!r}, out={str(self.path)!r}"
+                f"the folder holds a reproduction at the scale {scale!r}; name another folder. "
+                f"Received: scale={self.scale!r}, out={str(self.path)!r}"
             )
-        for folder, group in self.groups().items():
-            check_folder(folder, group, self.seeds)
+        return {
+            folder: plan_comparison(group, self.seeds, folder)
+            for folder, group in self.groups().items()
+        }
 
     def groups(self) -> dict[Path, tuple[Recipe, ...]]:
         """Return the comparisons to make: by folder, the distinct recipes on the same data."""
@@ -87,8 +84,17 @@ class ReproductionPlan:
             found.setdefault(row.folder, {}).setdefault(row.recipe.digest(), row.recipe)
         return {folder: tuple(group.values()) for folder, group in found.items()}
 
-    def describe(self) -> str:
-        """Return the rows and what is left to train, as text; nothing is written or loaded."""
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know before comparing the numbers with the published ones."""
+        found = [self.table.note]
+        for plan in self.comparisons().values():
+            with suppress(ValueError):  # data that is not there costs its own rows only
+                found += plan.notes
+        return tuple(dict.fromkeys(text for text in found if text))
+
+    def text(self) -> str:
+        """Return the rows and what is left to train, as text; no data is read."""
         header = ["row", "data", "published", "recipe", "trained on", "epochs"]
         rows = []
         for row in self.rows:
@@ -104,25 +110,60 @@ class ReproductionPlan:
                     f"{recipe.stage1.epochs}{second}",
                 ]
             )
-        runs = [
-            (recipe, run_path(folder, recipe, seed), folder)
-            for folder, group in self.groups().items()
-            for recipe, seed in seeded(group, self.seeds)
-        ]
-        left = [run for run in runs if RunDirectory(run[1]).status() != "complete"]
-        lent = {folder: first_stages(folder) for folder in self.groups()}
-        wanted = {(folder, recipe.stage1_digest()) for recipe, _, folder in left}
-        stages = sum(digest not in lent[folder] for folder, digest in wanted)
+        runs, waiting = self._runs()
+        own = sum(run.lender is None for run in waiting)
         facts = [
             f"table     {self.table.title} ({self.table.source})",
             f"scale     {self.scale}",
             f"seeds     {', '.join(map(str, self.seeds))}",
-            f"runs      {len(runs)}, of which {len(runs) - len(left)} are finished",
-            f"stage 1   {stages} to train; the runs share them",
+            f"runs      {len(runs)}, of which {len(runs) - len(waiting)} are finished",
+            f"stage 1   {own} to train; {len(waiting) - own} taken over from another run, which "
+            "changes no number",
             f"folder    {self.path}",
         ]
-        facts += [f"note      {self.table.note}"] if self.table.note else []
-        return "\n".join(facts) + "\n\n" + table.text_table(header, rows)
+        facts += [f"note      {text}" for text in self.notes]
+        text = table.text_table(header, rows, left=("data", "recipe", "trained on"))
+        return "\n".join(facts) + "\n\n" + text
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plan as JSON types."""
+        runs, waiting = self._runs()
+        return {
+            "kind": "reproduction plan",
+            "table": self.name,
+            "title": self.table.title,
+            "source": self.table.source,
+            "notes": list(self.notes),
+            "scale": self.scale,
+            "seeds": list(self.seeds),
+            "overrides": list(self.overrides),
+            "path": str(self.path),
+            "runs": len(runs),
+            "finished": len(runs) - len(waiting),
+            "stage1_to_train": sum(run.lender is None for run in waiting),
+            "rows": [
+                {
+                    "label": row.source.label,
+                    "data": row.source.data,
+                    "imbalance_ratio": row.source.imbalance_ratio,
+                    "published": row.source.published,
+                    "recipe": row.recipe.name,
+                    "setting": row.recipe.setting,
+                    "digest": row.recipe.digest(),
+                    "folder": row.folder.name,
+                    "epochs": {
+                        "stage1": row.recipe.stage1.epochs,
+                        "stage2": row.recipe.stage2.epochs if row.recipe.stage2 else 0,
+                    },
+                }
+                for row in self.rows
+            ],
+        }
+
+    def _runs(self) -> tuple[list[PlannedRun], list[PlannedRun]]:
+        """All runs, and those that are not there yet."""
+        plans = self.comparisons().values()
+        return [r for p in plans for r in p.runs], [r for p in plans for r in p.waiting]
 
 
 def plan_reproduction(
@@ -140,10 +181,7 @@ def plan_reproduction(
         ValueError: an unknown table, scale or override, or seeds that are none.
     """
     published = tables.load(name)
-    if scale not in SCALES:
-        close = get_close_matches(scale, SCALES, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else "."
-        raise ValueError(f"`scale` must be one of {', '.join(SCALES)}{hint} Received: {scale=}")
+    check_scale(scale)
     chosen = checked_seeds(seeds)
     path = Path(f"runs/reproduce-{scale}" if out is None else out)
     overrides = (overrides,) if isinstance(overrides, str) else tuple(overrides)

@@ -6,18 +6,17 @@ from pathlib import Path
 import keras
 
 from keras_ccsam import atomic
-from keras_ccsam.comparison.compare import check_models, compare, row, run_path
+from keras_ccsam.comparison.compare import check_models, row, train
 from keras_ccsam.comparison.comparison import Row
+from keras_ccsam.comparison.plan import run_path
+from keras_ccsam.comparison.time_left import TimeLeft
 from keras_ccsam.reproduction.plan import PlannedRow, ReproductionPlan, plan_reproduction
 from keras_ccsam.reproduction.reproduction import ReproducedRow, Reproduction
 from keras_ccsam.runs import parts
 from keras_ccsam.runs.compiled_programs import kept_programs
-from keras_ccsam.runs.progress import verbosity
-from keras_ccsam.runs.run_directory import (
-    PathLike,
-    RunDirectory,
-    write_json,
-)
+from keras_ccsam.runs.folders import PathLike
+from keras_ccsam.runs.progress import Progress
+from keras_ccsam.runs.run_directory import RunDirectory, write_json
 
 
 def reproduce(
@@ -59,25 +58,27 @@ def reproduce(
         ValueError: an unknown table, scale or key, a folder with anything else in it, a model that
             cannot be built, or no row's data can be had. Nothing has been trained then.
     """
-    verbosity(progress, 1)
+    shown = Progress(progress)
     chosen = plan_reproduction(name, scale, seeds, out, data_path=data_path, overrides=overrides)
-    chosen.check_folders()
-    groups = chosen.groups()
+    comparisons = chosen.comparisons()
     failed = _check_groups(chosen)
     chosen.path.mkdir(parents=True, exist_ok=True)
     state = {"kind": "reproduction", "scale": scale}
     write_json(chosen.state_file, {**state, "status": "running"})
-    with kept_programs(compile_cache, chosen.path, announce=progress != "none"):
-        for number, (folder, group) in enumerate(groups.items(), start=1):
+    clock = TimeLeft(run for plan in comparisons.values() for run in plan.runs)
+    for folder in failed:
+        clock.drop(folder)
+    with kept_programs(compile_cache, chosen.path, announce=shown.shown):
+        for number, (folder, plan) in enumerate(comparisons.items(), start=1):
             if folder in failed:
                 continue
-            if progress != "none":
-                print(f"{name} {number}/{len(groups)}: {folder.name}", flush=True)
+            shown.say(f"{name} {number}/{len(comparisons)}: {folder.name}")
             try:
-                compare(group, chosen.seeds, folder, progress=progress, compile_cache="off")
+                train(plan, shown, clock, compile_cache="off")
             except Exception as error:  # the other data sets' rows must not be lost with this one's
                 reason = " ".join(str(error).split())
                 failed[folder] = f"training failed: {type(error).__name__}: {reason}"
+                clock.drop(folder)
     rows = tuple(_reproduced(planned, chosen.seeds, failed) for planned in chosen.rows)
     reproduction = Reproduction(
         name,

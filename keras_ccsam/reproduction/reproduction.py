@@ -76,7 +76,7 @@ class Reproduction:
         return next((r for r in self.rows if (r.source.label, r.source.place) == wanted), None)
 
     def ours(self, row: ReproducedRow) -> list[float | None]:
-        """Return one value a seed: accuracy in percent, or the time of a step over the base's."""
+        """Return one value per seed: accuracy in percent, or the time of a step over the base's."""
         if row.result is None:
             return []
         if self.table.measure == "accuracy":

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from keras_ccsam import backend
-from keras_ccsam.runs.run_directory import PROGRAMS, PathLike
+from keras_ccsam.runs.folders import PROGRAMS, PathLike
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""From a recipe to a run directory, one function a step."""
+"""From a recipe to a run directory, one function per step."""
 
 import dataclasses
 import os
@@ -21,9 +21,10 @@ from keras_ccsam.recipes import Recipe
 from keras_ccsam.recipes.schema_stages import Stage2
 from keras_ccsam.runs import environment, parts
 from keras_ccsam.runs.compiled_programs import kept_programs
+from keras_ccsam.runs.folders import PathLike, fresh
 from keras_ccsam.runs.m2m_helper import check_helper, trained_helper
-from keras_ccsam.runs.progress import verbosity
-from keras_ccsam.runs.run_directory import PathLike, RunDirectory, fresh
+from keras_ccsam.runs.progress import Progress
+from keras_ccsam.runs.run_directory import RunDirectory
 from keras_ccsam.runs.stage_callbacks import apply_posthoc, stage1_callbacks, stage2_callbacks
 from keras_ccsam.training import SharpnessAwareModel
 
@@ -53,7 +54,7 @@ def run(
     recipe: Recipe,
     out: PathLike | None = None,
     *,
-    progress: str = "auto",
+    progress: str | Progress = "auto",
     stage1_from: PathLike | None = None,
     compile_cache: PathLike = "auto",
 ) -> RunResult:
@@ -62,7 +63,7 @@ def run(
     Args:
         recipe: from `recipes.load`.
         out: an absent or empty folder; `runs/<recipe>-<data>-<time>` by default.
-        progress: `"bar"`, `"line"` (one an epoch), `"none"`, or `"auto"`: a bar on a terminal.
+        progress: `"bar"`, `"line"` (one per epoch), `"none"`, or `"auto"`: a bar on a terminal.
         stage1_from: a run whose first stage is the same (`Recipe.stage1_digest`): its weights are
             taken in place of training anew, with the same result.
         compile_cache: a folder in which JAX keeps compiled programs for the next run; `"off"`
@@ -73,7 +74,7 @@ def run(
         ValueError: `out` is not free, the data cannot be had, or `stage1_from` differs. Nothing
             has been written then.
     """
-    verbosity(progress, 1)
+    shown = Progress.of(progress)
     directory = RunDirectory(fresh(f"{recipe.name}-{recipe.setting}") if out is None else out)
     directory.check_free()
     source = None if stage1_from is None else _same_stage1(RunDirectory(stage1_from), recipe)
@@ -87,18 +88,21 @@ def run(
         second.check(model)
         second.check_data(batches)
     directory.create(recipe, environment.describe())
-    caching = kept_programs(compile_cache, directory.path, announce=progress != "none")
-    with directory.recording(), caching:
+    shown.note(images.outline.ratio_note)
+    caching = kept_programs(compile_cache, directory.path, announce=shown.shown)
+    with shown, directory.recording(), caching:
         images.save_indices(directory.indices_file)
         if recipe.stage1.translate is not None and source is None:
-            training = partial(run, progress=progress, compile_cache="off")
+            training = partial(run, progress=shown.labelled("helper"), compile_cache="off")
             helper = trained_helper(recipe, directory, training)
             keras.utils.set_random_seed(recipe.seed)
             model = parts.build_model(recipe, images, len(batches), helper)
         seeds = _seed_states(model)
         if source is None:
-            _fit_stage1(recipe, images, batches, model, directory, progress)
+            _fit_stage1(recipe, images, batches, model, directory, shown)
         else:
+            stage = f"stage 1/{_stages(recipe)}"
+            shown.say(f"{stage}  shared with {source.path}: taken over, not trained again")
             _copy_stage1(source, model, directory)
         reports = {"stage1": _evaluate(recipe, images, model, "test")}
         tau = None
@@ -107,7 +111,7 @@ def run(
             keras.utils.set_random_seed(recipe.seed)
             for variable, state in seeds:
                 variable.assign(state)
-            _fit_stage2(recipe, recipe.stage2, batches, model, directory, progress)
+            _fit_stage2(recipe, recipe.stage2, batches, model, directory, shown)
             reports["test"] = _evaluate(recipe, images, model, "test")
         elif recipe.posthoc is not None:
             tau = apply_posthoc(recipe, images, model)
@@ -157,9 +161,8 @@ def _fit_stage1(
     batches: BatchSequence,
     model: SharpnessAwareModel,
     directory: RunDirectory,
-    shown: str,
+    shown: Progress,
 ) -> None:
-    verbose, printing = verbosity(shown, 1)
     validation = None
     if images.x_validation is not None:
         validation = images.batches("validation", batch_size=recipe.stage1.batch_size)
@@ -170,9 +173,9 @@ def _fit_stage1(
         callbacks=[
             *stage1_callbacks(recipe, images, batches),
             MetricsLog(directory.path, stage=1),
-            *printing,
+            *shown.callbacks(1, _stages(recipe)),
         ],
-        verbose=verbose,
+        verbose=0,
     )
     with atomic.replacing(directory.stage1_file) as temporary:
         model.save_weights(temporary)
@@ -193,19 +196,22 @@ def _fit_stage2(
     batches: BatchSequence,
     model: SharpnessAwareModel,
     directory: RunDirectory,
-    shown: str,
+    shown: Progress,
 ) -> None:
-    verbose, printing = verbosity(shown, 2)
     parts.retraining(recipe, stage, batches).run(
         model,
         batches,
         callbacks=[
             *stage2_callbacks(stage, batches),
             MetricsLog(directory.path, stage=2),
-            *printing,
+            *shown.callbacks(2, _stages(recipe)),
         ],
-        verbose=verbose,
+        verbose=0,
     )
+
+
+def _stages(recipe: Recipe) -> int:
+    return 1 if recipe.stage2 is None else 2
 
 
 def _evaluate(recipe: Recipe, images: LongTailedData, model: Any, split: Split) -> Report:

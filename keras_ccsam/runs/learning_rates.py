@@ -10,9 +10,9 @@ Schedule: TypeAlias = Any  # a keras.optimizers.schedules.LearningRateSchedule
 
 
 def stage1_rate(stage: Stage1, steps: int) -> Schedule:
-    """Return the schedule of stage 1, for so many steps an epoch.
+    """Return the schedule of stage 1, for so many steps per epoch.
 
-    The warm-up rises once an epoch, as in the torch codebases. A boundary inside the warm-up takes
+    The warm-up rises once per epoch, as in the torch codebases. A boundary inside the warm-up takes
     effect at its end. Where weights are averaged, the rate is constant from there on.
     """
     warmup = stage.warmup_epochs * steps

@@ -1,7 +1,7 @@
 """From a recipe to the objects it names: data, batches, model, schedule, optimizers."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import keras
@@ -21,15 +21,16 @@ from keras_ccsam.training import SharpnessAwareModel
 
 def load_data(choice: Data) -> data.LongTailedData:
     """Load the images that a recipe names."""
-    return data.load(
-        choice.name,
-        imbalance_ratio=choice.imbalance_ratio,
-        profile=choice.profile,
-        protocol=choice.protocol,
-        seed=choice.seed,
-        path=choice.path or None,
-        validation_fraction=choice.validation_fraction,
-    )
+    return data.load(choice.name, **_data_options(choice))
+
+
+def outline_data(choice: Data) -> data.Outline:
+    """Return what is known of those images before one is read or downloaded."""
+    return data.outline(choice.name, **_data_options(choice))
+
+
+def _data_options(choice: Data) -> dict[str, Any]:
+    return choice.model_dump(exclude={"name", "path"}) | {"path": choice.path or None}
 
 
 def train_batches(recipe: Recipe, images: data.LongTailedData) -> data.BatchSequence:
@@ -38,30 +39,47 @@ def train_batches(recipe: Recipe, images: data.LongTailedData) -> data.BatchSequ
     The last, smaller batch of an epoch is left out, as in CC-SAM's code, so that every step has
     the same shape; a set smaller than one batch keeps it.
     """
+    return images.batches("train", **batch_options(recipe, sum(images.class_counts)))
+
+
+def batch_options(recipe: Recipe, images: int) -> dict[str, Any]:
+    """Return the options of the batches of stage 1, for a training set of so many images."""
     stage = recipe.stage1
-    sampling: dict[str, Any] = {"sampler": stage.sampler, "epochs": stage.epochs}
+    options: dict[str, Any] = {
+        "batch_size": stage.batch_size,
+        "sampler": stage.sampler,
+        "augment": stage.augment,
+        "mixup": stage.mixup,
+        "seed": recipe.seed,
+        "drop_remainder": images >= stage.batch_size,
+        "epochs": stage.epochs,
+    }
     if stage.resample is not None:
-        sampling["deferred_sampler"] = stage.resample.sampler
-        sampling["deferred_from"] = first_epoch(stage.resample.start, stage.epochs)
-    return images.batches(
-        "train",
-        batch_size=stage.batch_size,
-        augment=stage.augment,
-        mixup=stage.mixup,
-        seed=recipe.seed,
-        drop_remainder=sum(images.class_counts) >= stage.batch_size,
-        **sampling,
-    )
+        options["deferred_sampler"] = stage.resample.sampler
+        options["deferred_from"] = first_epoch(stage.resample.start, stage.epochs)
+    return options
+
+
+def steps_per_epoch(recipe: Recipe, images: int) -> int:
+    """Return the length of `train_batches`, for a training set of so many images."""
+    return max(1, images // recipe.stage1.batch_size)
 
 
 def build_model(
-    recipe: Recipe, images: data.LongTailedData, steps: int, helper: keras.Model | None = None
+    recipe: Recipe,
+    images: data.LongTailedData | data.Outline,
+    steps: int,
+    helper: keras.Model | None = None,
+    *,
+    empty: bool = False,
 ) -> SharpnessAwareModel:
     """Build and compile the model of stage 1.
 
     Args:
         steps: of one epoch, for the learning-rate schedule.
         helper: the network that guides M2m's translation, where the recipe has one.
+        empty: give the network's weights shapes and names, and no values: nothing is allocated for
+            them, and the model is there to be asked, not to be trained.
     """
     stage = recipe.stage1
     step_parts = []
@@ -70,10 +88,11 @@ def build_model(
         step_parts = [MajorToMinor(helper, images.class_counts, **options)]
     with _precision(stage.precision):
         options = {key: _as_list(value) for key, value in recipe.model.options.items()}
-        backbone = models.build(recipe.model.backbone, images.image_shape, **options)
-        if recipe.model.spectral_norm is not None:
-            iterations = recipe.model.spectral_norm.power_iterations
-            backbone = models.spectrally_normalize(backbone, iterations)
+        with keras.StatelessScope(initialize_variables=False) if empty else nullcontext():
+            backbone = models.build(recipe.model.backbone, images.image_shape, **options)
+            if recipe.model.spectral_norm is not None:
+                iterations = recipe.model.spectral_norm.power_iterations
+                backbone = models.spectrally_normalize(backbone, iterations)
         model = SharpnessAwareModel(
             backbone,
             head=_head(recipe.model, images.num_classes),

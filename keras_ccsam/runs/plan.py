@@ -1,56 +1,133 @@
-"""What a recipe would do, without training."""
+"""What a recipe would do, without training: no image is read, and no weight gets a value."""
 
+import dataclasses
 from typing import Any
 
 import keras
 
+from keras_ccsam import data
 from keras_ccsam import text_table as table
 from keras_ccsam.callbacks import first_epoch
 from keras_ccsam.metrics import group_classes
 from keras_ccsam.recipes import Recipe
 from keras_ccsam.runs import parts
+from keras_ccsam.runs.build_loss import build_loss
 from keras_ccsam.runs.learning_rates import stage1_rate
+from keras_ccsam.runs.run_directory import RunDirectory
+
+# A schedule is asked for its rate in so many epochs at most.
+_EPOCHS_ASKED = 1000
 
 
-def plan(recipe: Recipe) -> str:
-    """Load the data, build the model and describe the run as text; nothing is written.
+@dataclasses.dataclass(frozen=True)
+class RunPlan:
+    """A run with everything chosen and nothing trained.
+
+    Attributes:
+        recipe: what would be run.
+        images: what is known of the data before it is read.
+        steps: of an epoch of stage 1.
+        parameters: of backbone and head.
+        rates: the learning rates of stage 1, one per epoch; of more than 1000 epochs, 1001 of them.
+    """
+
+    recipe: Recipe
+    images: data.Outline
+    steps: int
+    parameters: int
+    rates: tuple[float, ...]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know before relying on the run."""
+        return tuple(text for text in (self.recipe.note, self.images.ratio_note) if text)
+
+    @property
+    def groups(self) -> dict[str, tuple[int, ...]]:
+        """The classes by group."""
+        options = parts.group_options(self.recipe.groups)
+        found = group_classes(self.images.class_counts, **options)
+        return {name: tuple(map(int, classes)) for name, classes in found.items()}
+
+    def text(self) -> str:
+        """Return the plan for people."""
+        recipe, images, first = self.recipe, self.images, self.recipe.stage1
+        validation = sum(images.validation_counts)
+        lines = [
+            f"recipe    {recipe.name} ({recipe.variant}): {recipe.description}",
+            f"data      {images.name}: {sum(images.class_counts)} images of "
+            f"{'x'.join(map(str, images.image_shape))} to train on, {validation} for "
+            f"validation, {sum(images.test_counts)} to test on; counted, not read",
+            f"model     {recipe.model.backbone} and a {recipe.model.head} head, "
+            f"{self.parameters:,} parameters, {first.precision}",
+            f"loss      {_shown(first.loss)}",
+            f"stage 1   {_shown(first.method)}: {first.epochs} epochs of {self.steps} steps of "
+            f"{first.batch_size} images, learning rate {_summary(self.rates)}",
+            *_late(recipe),
+            f"stage 2   {_second(recipe)}",
+            f"backend   {keras.backend.backend()}",
+            f"seed      {recipe.seed}",
+            f"digest    {recipe.digest()} (stage 1: {recipe.stage1_digest()})",
+        ]
+        lines += [f"note      {text}" for text in self.notes]
+        lines += [f"warning   {text}" for text in recipe.warnings()]
+        rows = [
+            (str(label), images.class_names[label], str(images.class_counts[label]), name)
+            for name, classes in self.groups.items()
+            for label in classes
+        ]
+        header = ("class", "name", "images", "group")
+        return "\n".join(lines) + "\n\n" + table.text_table(header, rows, left=("name", "group"))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plan as JSON types, with every value of the recipe."""
+        images = self.images
+        return {
+            "kind": "run plan",
+            "recipe": self.recipe.to_dict(),
+            "digest": self.recipe.digest(),
+            "stage1_digest": self.recipe.stage1_digest(),
+            "backend": keras.backend.backend(),
+            "class_names": list(images.class_names),
+            "class_counts": list(images.class_counts),
+            "validation": sum(images.validation_counts),
+            "test": sum(images.test_counts),
+            "image_shape": list(images.image_shape),
+            "groups": {name: list(classes) for name, classes in self.groups.items()},
+            "parameters": self.parameters,
+            "steps_per_epoch": self.steps,
+            "learning_rates": list(self.rates),
+            "notes": list(self.notes),
+            "warnings": list(self.recipe.warnings()),
+        }
+
+
+def plan(recipe: Recipe) -> RunPlan:
+    """Say what a run would do.
+
+    Nothing is written, downloaded or read but the recipe. The network is built without values for
+    its weights.
 
     Raises:
-        ValueError: whatever would stop the run before its first step.
+        ValueError: what would stop the run before its first step, as far as it can be known.
     """
-    images = parts.load_data(recipe.data)
-    batches = parts.train_batches(recipe, images)
-    keras.utils.set_random_seed(recipe.seed)
-    model = parts.build_model(recipe, images, len(batches))
-    rates = stage1_rate(recipe.stage1, len(batches))
-    first = recipe.stage1
-    facts = images.describe()
-    lines = [
-        f"recipe    {recipe.name} ({recipe.variant}): {recipe.description}",
-        f"data      {facts['name']}: {facts['train']} images of "
-        f"{'x'.join(map(str, images.image_shape))} to train on, {facts['validation']} for "
-        f"validation, {facts['test']} to test on",
-        f"model     {recipe.model.backbone} and a {recipe.model.head} head, "
-        f"{parts.count_parameters(model):,} parameters, {first.precision}",
-        f"loss      {_shown(first.loss)}",
-        f"stage 1   {_shown(first.method)}: {first.epochs} epochs of {len(batches)} steps of "
-        f"{batches.batch_size} images, learning rate "
-        + " -> ".join(_rates(rates, len(batches), first.epochs)),
-        *_late(recipe),
-        f"stage 2   {_second(recipe)}",
-        f"backend   {keras.backend.backend()}",
-        f"seed      {recipe.seed}",
-        f"digest    {recipe.digest()} (stage 1: {recipe.stage1_digest()})",
-    ]
-    lines += [f"note      {recipe.note}"] if recipe.note else []
-    lines += [f"warning   {text}" for text in recipe.warnings()]
-    groups = group_classes(images.class_counts, **parts.group_options(recipe.groups))
-    rows = [
-        (str(label), images.class_names[label], str(images.class_counts[label]), name)
-        for name, classes in groups.items()
-        for label in classes
-    ]
-    return "\n".join(lines) + "\n\n" + table.text_table(("class", "name", "images", "group"), rows)
+    images = parts.outline_data(recipe.data)
+    translate = recipe.stage1.translate
+    if translate is not None and translate.helper:
+        RunDirectory(translate.helper).results()
+    steps = parts.steps_per_epoch(recipe, sum(images.class_counts))
+    model = parts.build_model(recipe, images, steps, empty=True)
+    if (second := recipe.stage2) is not None:
+        loss = build_loss(second.loss or recipe.stage1.loss, images.class_counts)
+        second.retraining(loss=loss, optimizer=keras.optimizers.SGD(second.lr)).check(model)
+    schedule = stage1_rate(recipe.stage1, steps)
+    epochs = recipe.stage1.epochs
+    asked = sorted({i * (epochs - 1) // _EPOCHS_ASKED for i in range(_EPOCHS_ASKED + 1)})
+    epochs_asked = range(epochs) if epochs <= _EPOCHS_ASKED else asked
+    rates = (keras.ops.convert_to_numpy(schedule(epoch * steps)) for epoch in epochs_asked)
+    return RunPlan(
+        recipe, images, steps, parts.count_parameters(model), tuple(float(rate) for rate in rates)
+    )
 
 
 def _shown(choice: Any) -> str:
@@ -88,20 +165,19 @@ def _second(recipe: Recipe) -> str:
     size = stage.batch_size or recipe.stage1.batch_size
     features = "adversarial features" if stage.adversarial else "features"
     head = "a new head" if stage.reinitialize_head else "the head of stage 1"
-    scales = {"scales": "a scale a class for ", "both": "a scale a class and "}
+    scales = {"scales": "a scale per class for ", "both": "a scale per class and "}
     falling = " falling to 0" if stage.decay == "cosine" else ""
     loss = "" if stage.loss is None else f", loss {_shown(stage.loss)}"
     return (
         f"{scales.get(stage.learn, '')}{head} on {features}: {stage.epochs} epochs of {size} "
-        f"images a step, {stage.sampler} batches, learning rate {stage.lr:g}{falling}{loss}"
+        f"images per step, {stage.sampler} batches, learning rate {stage.lr:g}{falling}{loss}"
     )
 
 
-def _rates(
-    schedule: keras.optimizers.schedules.LearningRateSchedule, steps: int, epochs: int
-) -> list[str]:
-    """The different learning rates, epoch by epoch; of many, the first, the peak and the last."""
-    rates = (keras.ops.convert_to_numpy(schedule(epoch * steps)) for epoch in range(epochs))
-    values = [f"{float(rate):.3g}" for rate in rates]
+def _summary(rates: tuple[float, ...]) -> str:
+    """The different learning rates in their order; of many, the first, the peak and the last."""
+    values = [f"{rate:.3g}" for rate in rates]
     distinct = list(dict.fromkeys(values))
-    return distinct if len(distinct) <= 8 else [distinct[0], max(values, key=float), distinct[-1]]
+    if len(distinct) > 8:
+        distinct = [distinct[0], max(values, key=float), distinct[-1]]
+    return " -> ".join(distinct)

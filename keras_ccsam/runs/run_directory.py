@@ -3,7 +3,7 @@
 recipe.toml        every choice, defaults included
 environment.json   versions, backend, device, command, git revision
 indices.npz        which images of the source were trained on, with their SHA-256
-metrics.jsonl/csv  one record an epoch, both stages
+metrics.jsonl/csv  one record per epoch, both stages
 checkpoints/       stage1.weights.h5, the weights stage 2 started from
 model.keras        the trained network as a plain Keras model
 results.json       what the last epoch scores
@@ -13,7 +13,6 @@ state.json         "running", "complete" or "failed"
 
 import datetime
 import json
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,11 +22,7 @@ from typing import Any
 from keras_ccsam import atomic
 from keras_ccsam.callbacks import metrics_log
 from keras_ccsam.recipes import Recipe
-
-PathLike = str | os.PathLike[str]
-
-PROGRAMS = ".jax-cache"
-"""The folder that `compiled_programs` keeps."""
+from keras_ccsam.runs.folders import PathLike, require_free, require_run
 
 _PLAIN_LIST = re.compile(r"\[\n\s*([^\[\]{}]*?)\n\s*\]")
 
@@ -66,9 +61,7 @@ class RunDirectory:
         Raises:
             ValueError: the folder is no run directory.
         """
-        if not self.recipe_file.is_file():
-            lack = "it has no recipe.toml" if self.path.exists() else "there is no such folder"
-            raise ValueError(f"not a run directory: {lack}. Received: run={str(self.path)!r}")
+        require_run(self.path)
 
     def create(self, recipe: Recipe, environment: dict[str, Any]) -> None:
         """Make the folder and write what is known before training.
@@ -139,37 +132,6 @@ class RunDirectory:
     def _mark(self, status: str, **details: str) -> None:
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         write_json(self.state_file, {"kind": "run", "status": status, "time": now, **details})
-
-
-def fresh(name: str, parent: PathLike = "runs") -> Path:
-    """Return the path of a folder that does not exist yet: <parent>/<name>-<date>-<time>."""
-    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    first = Path(parent) / f"{name}-{stamp}"
-    path, count = first, 1
-    while path.exists():
-        count += 1
-        path = first.with_name(f"{first.name}-{count}")
-    return path
-
-
-def require_free(path: Path) -> None:
-    """Refuse a path that is a file, lies below one, or is a folder with anything in it.
-
-    Raises:
-        ValueError: `path` cannot be taken for new files.
-    """
-    existing = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
-    if not existing.is_dir():
-        raise ValueError(
-            f"the output folder cannot be made: {str(existing)!r} is a file; name another. "
-            f"Received: out={str(path)!r}"
-        )
-    # Runs leave their compiled programs in their parent; those are nobody's results.
-    if existing == path.absolute() and any(p.name != PROGRAMS for p in path.iterdir()):
-        raise ValueError(
-            "the output folder exists and is not empty, and runs are never overwritten; name "
-            f"another. Received: out={str(path)!r}"
-        )
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

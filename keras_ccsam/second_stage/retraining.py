@@ -86,7 +86,9 @@ class Retraining:
         >>> history = stage2.run(model, data.train, verbose=2)
     """
 
-    epochs: Annotated[int, Field(ge=1, description="passes over the training set (paper: 30)")] = 30
+    epochs: Annotated[
+        int, Field(ge=1, le=1_000_000, description="passes over the training set (paper: 30)")
+    ] = 30
     learn: Learn = "classifier"
     adversarial: Annotated[
         bool, Field(description="train on CC-SAM's adversarial features as well (paper: yes)")

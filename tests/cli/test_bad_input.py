@@ -41,6 +41,8 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "truncated.npz").write_bytes(content[: len(content) // 2])
     (tmp_path / "whole.npz").unlink()
     (tmp_path / "broken.toml").write_text("seed = \n", encoding="utf-8")
+    deep = "seed = " + "[" * 20_000 + "]" * 20_000
+    (tmp_path / "deep.toml").write_text(deep, encoding="utf-8")
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "notes.txt").write_text("precious", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
@@ -126,7 +128,7 @@ CASES: dict[str, tuple[tuple[str, ...], str, str]] = {
     "missing arrays": (("data", "describe", "absent.npz"), "absent.npz", "No such file"),
     "truncated file": ((*CIFAR, "truncated.npz"), "truncated", "x_train, y_train, x_test, y_test"),
     "truncated arrays": (("data", "describe", "truncated.npz"), "truncated.npz", "an npz with"),
-    "missing recipe file": (("train", "absent.toml"), "absent.toml", "No such file"),
+    "missing recipe file": (("train", "absent.toml"), "absent.toml", "no such recipe file"),
     "broken recipe file": (("train", "broken.toml"), "broken.toml", "key = value"),
     "output folder that exists": (("train", "--out", "taken"), "'taken'", "name another"),
     "the same, in a dry run": (
@@ -136,6 +138,33 @@ CASES: dict[str, tuple[tuple[str, ...], str, str]] = {
     ),
     "comparison into it": (("compare", "ce", "--out", "taken"), "'taken'", "name another"),
     "output folder below a file": (("train", "--out", "broken.toml/run"), "broken.toml", "a file"),
+    "more epochs than anyone has time for": (
+        ("train", "--epochs", "99999999999"),
+        "stage1.epochs=99999999999",
+        "less than or equal to 1000000",
+    ),
+    "a number beyond 64 bits": (
+        ("train", "--set", "stage1.epochs=99999999999999999999"),
+        "stage1.epochs=99999999999999999999",
+        "64 bits",
+    ),
+    "the same number for a comparison": (
+        ("compare", "ce", "--set", "stage1.epochs=99999999999999999999"),
+        "stage1.epochs=99999999999999999999",
+        "64 bits",
+    ),
+    "the same when it is shown": (
+        ("recipes", "show", "ce", "--set", "stage1.epochs=99999999999999999999"),
+        "stage1.epochs=99999999999999999999",
+        "64 bits",
+    ),
+    "a recipe that is nested too deep": (("train", "deep.toml"), "deep.toml", "32 deep"),
+    "the same in a comparison": (("compare", "ce", "deep.toml"), "deep.toml", "32 deep"),
+    "the same in a setting": (
+        ("train", "--dry-run", "--set", "stage1.boundaries=" + "[" * 20_000),
+        "stage1.boundaries=",
+        "32 deep",
+    ),
     "no seeds": (("compare", "ce", "--seeds", "0"), "--seeds=0", "at least 1"),
     "the same seed twice": (("compare", "ce", "--seeds", "1,1"), "--seeds=1,1", "different"),
     "the same recipe twice": (("compare", "ce", "ce"), "['ce', 'ce']", "a name of its own"),

@@ -196,7 +196,7 @@ def test_values_are_toml_and_bare_words_strings():
     [
         ({"name_or_path": "ccsamm"}, "unknown recipe 'ccsamm'; did you mean 'ccsam'?"),
         ({"name_or_path": "ce", "data": "cifar10lt"}, "did you mean 'cifar10-lt'?"),
-        ({"name_or_path": "absent.toml"}, "cannot read the recipe file: No such file"),
+        ({"name_or_path": "absent.toml"}, "there is no such recipe file: 'absent.toml'"),
         ({"name_or_path": "ce", "overrides": ["stage1"]}, "an override reads key=value"),
         ({"name_or_path": "ce", "overrides": ["data.name=digit-lt"]}, "did you mean 'digits-lt'?"),
     ],

@@ -35,7 +35,7 @@ def test_every_field_is_described():
         ('stage1.augment=["rotate"]', "stage1.augment must be a list of names of crop"),
         ("stage1.boundaries=[3, 0.5]", "stage1.boundaries must be all whole epochs"),
         ("stage1.boundaries=[3, 2]", "stage1.boundaries must increase"),
-        ("stage1.boundaries=[0.5, 1.5]", "stage1.boundaries must be whole epochs from 1 on"),
+        ("stage1.boundaries=[0.5, 1.5]", "stage1.boundaries must be whole epochs from 1 to"),
         ("model.options=3", "model.options must be a table"),
         ("name=a/b", "name must hold letters"),
         ("nonsense=3", "unknown recipe key 'nonsense'; known here: data, description"),

@@ -180,14 +180,14 @@ def test_data_that_cannot_be_had_costs_its_own_rows_only(reproduced, monkeypatch
 
 
 def test_a_run_that_fails_costs_its_own_rows_only(reproduced, monkeypatch, tmp_path):
-    def fail(recipes, seeds, folder, **options):
-        raise RuntimeError(f"out of memory\nin {folder.name}")
+    def fail(plan, shown, clock, compile_cache):
+        raise RuntimeError(f"out of memory\nin {plan.path.name}")
 
     out = tmp_path / "out"
     shutil.copytree(reproduced.path, out)
     shutil.rmtree(out / "digits-lt-10" / "ccsam-stage2-strength-0.5-seed0")
     monkeypatch.setattr(
-        importlib.import_module("keras_ccsam.reproduction.reproduce"), "compare", fail
+        importlib.import_module("keras_ccsam.reproduction.reproduce"), "train", fail
     )
     result = reproduction.reproduce("toy", out=out, **OPTIONS)
     reason = "training failed: RuntimeError: out of memory in digits-lt-10"
@@ -223,12 +223,12 @@ def test_refusals(reproduced, monkeypatch, tmp_path):
 def test_the_plan_counts_what_is_left(tmp_path, reproduced):
     options = {"overrides": QUICK}
     plan = reproduction.plan_reproduction("toy", "tiny", 2, tmp_path / "x", **options)
-    text = plan.describe()
+    text = plan.text()
     assert not (tmp_path / "x").exists()
     assert re.search(r"runs +6, of which 0 are finished", text)
     assert re.search(r"stage 1 +4 to train", text)
     assert plan.without_stage2 == ("ce",)
-    text = reproduction.plan_reproduction("toy", "tiny", [0], reproduced.path, **options).describe()
+    text = reproduction.plan_reproduction("toy", "tiny", [0], reproduced.path, **options).text()
     assert re.search(r"runs +3, of which 3 are finished", text)
     assert re.search(r"stage 1 +0 to train", text)
 

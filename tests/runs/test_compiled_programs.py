@@ -14,9 +14,10 @@ from click.testing import CliRunner
 from keras_ccsam_cli.main import cli
 
 from keras_ccsam import backend, comparison, recipes, reproduction, runs
+from keras_ccsam.comparison import plan
 from keras_ccsam.runs import compiled_programs, experiment
 from keras_ccsam.runs.compiled_programs import kept_programs
-from keras_ccsam.runs.run_directory import PROGRAMS, require_free
+from keras_ccsam.runs.folders import PROGRAMS, require_free
 
 JAX = keras.backend.backend() == "jax"
 # The package's attribute of this name is the function.
@@ -164,7 +165,7 @@ def test_programs_that_others_could_plant_are_not_run(unset, tmp_path):
 def test_the_folder_is_no_run_and_nothing_that_a_run_would_overwrite(tmp_path):
     (tmp_path / PROGRAMS).mkdir()
     require_free(tmp_path)
-    assert compare.first_stages(tmp_path) == {}
+    assert plan.first_stages(tmp_path) == {}
     (tmp_path / "notes").mkdir()
     with pytest.raises(ValueError, match="not empty"):
         require_free(tmp_path)
@@ -177,11 +178,11 @@ class Reached(Exception):
 def test_a_comparison_and_a_reproduction_share_one_beside_them(unset, tmp_path, monkeypatch):
     seen = []
 
-    def note(*_):
+    def note(*_, **__):
         seen.append(backend.program_folder())
         raise Reached
 
-    monkeypatch.setattr(compare, "_train_missing", note)
+    monkeypatch.setattr(experiment, "run", note)
     for call in (
         lambda: compare.compare([recipes.load("ce")], 1, tmp_path / "c", progress="none"),
         lambda: reproduction.reproduce("table2", "tiny", 1, tmp_path / "r", progress="none"),
@@ -191,13 +192,13 @@ def test_a_comparison_and_a_reproduction_share_one_beside_them(unset, tmp_path, 
     assert set(seen) == {str(tmp_path / PROGRAMS) if JAX else None}
     assert not [path for path in tmp_path.rglob(PROGRAMS) if path.parent != tmp_path]
     # And is in nobody's way when the comparison goes on.
-    compare.check_folder(tmp_path / "c", [recipes.load("ce")], (0,))
+    plan.check_folder(tmp_path / "c", [recipes.load("ce")], (0,))
 
 
 def test_a_run_uses_it_from_its_first_step_on(tmp_path, monkeypatch, small):
     own, seen = backend.program_folder(), []
 
-    def note(*_):
+    def note(*_, **__):
         seen.append(backend.program_folder())
         raise Reached
 

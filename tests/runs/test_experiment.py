@@ -83,7 +83,8 @@ def test_the_model_is_made_of_stock_layers(finished):
 def test_lines_and_other_data(small, tmp_path, capsys):
     result = runs.run(small("ce", "stage1.epochs=1"), tmp_path / "ce", progress="line")
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split("  ")[:2] for line in lines] == [["stage 1", "epoch 1/1"]]
+    assert [line.split("  ")[:2] for line in lines[1:]] == [["stage 1/1", "epoch 1/1"]]
+    assert lines[0].startswith("note: the imbalance ratio is 128 / 12 = 10.67 in place of 10")
     assert result.report is result.stage1_report
     assert result.validation_report is None
     assert result.results["ms_per_step"] is None
@@ -193,9 +194,13 @@ def test_the_time_of_a_step_is_the_median_after_the_first_epoch():
 
 def test_the_plan_names_counts_and_steps_and_trains_nothing(small):
     recipe = small("ccsam", "stage1.warmup_epochs=7")
-    text = runs.plan(recipe)
-    counts = parts.load_data(recipe.data).class_counts
+    found = runs.plan(recipe)
+    text = found.text()
+    images = parts.load_data(recipe.data)
+    assert found.images.class_counts == images.class_counts
+    assert found.steps == len(parts.train_batches(recipe, images))
+    assert found.parameters == parts.count_parameters(parts.build_model(recipe, images, 1))
     for part in ("class_conditional", "2 epochs of", "parameters", "adversarial features"):
         assert part in text
     assert "warning   stage1.warmup_epochs=7" in text
-    assert all(f"{count}  " in text for count in counts)
+    assert all(f"{count}  " in text for count in images.class_counts)

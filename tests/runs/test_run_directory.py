@@ -5,7 +5,8 @@ import json
 import pytest
 
 from keras_ccsam import atomic, recipes, runs
-from keras_ccsam.runs.run_directory import RunDirectory, fresh, read_json, write_json
+from keras_ccsam.runs.folders import fresh
+from keras_ccsam.runs.run_directory import RunDirectory, read_json, write_json
 
 
 def test_a_folder_with_anything_in_it_is_refused(tmp_path):

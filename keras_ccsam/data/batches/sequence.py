@@ -185,7 +185,7 @@ class BatchSequence(keras.utils.PyDataset):
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """One name a class."""
+        """One name per class."""
         return self.data.class_names
 
     @property

@@ -45,7 +45,7 @@ def from_arrays(
         y: classes (N,) or (N, 1), or one-hot (N, K).
         x_test: test images of the same height, width and channels.
         y_test: their classes.
-        class_names: one name a class; default "0", "1", ...
+        class_names: one name per class; default "0", "1", ...
         num_classes: K; default from `class_names`, one-hot columns, or the largest label.
         class_counts: if given, must be the counts of `y`; a guard against mixed-up files.
         imbalance_ratio: `None` keeps all images; a number cuts the classes to `profile`, with the

@@ -88,15 +88,29 @@ def load_cifar(name: str, path: str | os.PathLike[str] | None = None) -> Source:
         arrays = _read(where, layout)
         return _source(name, layout, f"{layout.title}, from {where}", arrays)
     except (*UNREADABLE, tarfile.TarError) as error:
-        raise ValueError(
-            f"{layout.title} cannot be read: {error}. Expected {layout.expected}. "
-            f"Received: path={str(path)!r}"
-        ) from error
+        raise _unreadable(layout, error, path) from error
 
 
 def class_names(name: str) -> tuple[str, ...]:
     """The classes of `"cifar10-lt"` or `"cifar100-lt"`, known before the images are there."""
     return _LAYOUTS[name].class_names
+
+
+def check_path(name: str, path: str | os.PathLike[str]) -> None:
+    """Refuses a path of `load_cifar` where there is nothing, without reading what is there.
+
+    Raises:
+        ValueError: as `load_cifar`.
+    """
+    if not Path(path).expanduser().exists():
+        raise _unreadable(_LAYOUTS[name], "there is no such file or folder", path)
+
+
+def _unreadable(layout: _Layout, reason: object, path: object) -> ValueError:
+    return ValueError(
+        f"{layout.title} cannot be read: {reason}. Expected {layout.expected}. "
+        f"Received: path={str(path)!r}"
+    )
 
 
 def _source(name: str, layout: _Layout, origin: str, arrays: dict[str, NDArray[Any]]) -> Source:

@@ -20,7 +20,7 @@ class Source:
         y_train: training classes (N,), int32.
         x_test: test images (M, H, W, C) or `None`.
         y_test: test classes (M,) or `None`.
-        class_names: one name a class.
+        class_names: one name per class.
         positions: position of each training image in the origin's own order (N,), int64.
         origin: where the images come from.
         licence: terms of the images, and whom to cite.

@@ -62,6 +62,26 @@ def profile_counts(
     return counts
 
 
+def ratio_note(class_counts: Sequence[int], requested: float | None) -> str | None:
+    """Says where whole images cannot have the ratio that was asked for.
+
+    Args:
+        class_counts: images of each class, those of a validation split included.
+        requested: the imbalance ratio asked for; `None` asked for none.
+
+    Returns:
+        One sentence, or `None` where the ratio is met within one percent.
+    """
+    largest, smallest = max(class_counts), min(class_counts)
+    ratio = largest / smallest
+    if requested is None or abs(ratio - requested) <= 0.01 * requested:
+        return None
+    return (
+        f"the imbalance ratio is {largest} / {smallest} = {ratio:.4g} in place of {requested:g}: "
+        "a class has a whole number of images"
+    )
+
+
 def check_ratio(imbalance_ratio: float, n_max: int | None = None) -> None:
     """Refuses a ratio that is no finite number of at least 1.
 

@@ -69,11 +69,23 @@ def check_fraction(name: str, value: float) -> None:
         raise ValueError(f"{name} must be at least 0 and below 1. Received: {name}={value!r}")
 
 
+def held_out(rows: int, fraction: float) -> int:
+    """How many of a class's rows a split holds out.
+
+    ``min(rows - 1, max(1, round(fraction * rows)))``: every class keeps a row, and a class with a
+    single row gives none.
+
+    Args:
+        rows: of the class, at least 1.
+        fraction: share that is held out, in [0, 1); 0 holds out nothing.
+    """
+    return min(rows - 1, max(1, round(fraction * rows))) if fraction else 0
+
+
 def stratified_split(labels: Labels, fraction: float, seed: int, stream: int) -> tuple[Rows, Rows]:
     """Splits rows into a kept and a held-out part, class by class.
 
-    A class of n rows gives ``min(n - 1, max(1, round(fraction * n)))``: every class keeps a row,
-    and a class with a single row gives none.
+    Each class gives `held_out` of its rows.
 
     Args:
         labels: integer classes (N,).
@@ -91,6 +103,5 @@ def stratified_split(labels: Labels, fraction: float, seed: int, stream: int) ->
     held = np.zeros(len(labels), dtype=bool)
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
-        count = min(len(members) - 1, max(1, round(fraction * len(members))))
-        held[rng.permutation(members)[:count]] = True
+        held[rng.permutation(members)[: held_out(len(members), fraction)]] = True
     return rows[~held], rows[held]

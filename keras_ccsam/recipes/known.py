@@ -1,0 +1,88 @@
+"""The names of recipes, settings and tables, which are files beside this one.
+
+It imports the standard library alone: the command line asks it before Keras is imported.
+"""
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+_HERE = Path(__file__).resolve().parent
+
+
+def stems(folder: str) -> tuple[str, ...]:
+    """Return the names in `"methods"`, `"settings"` or `"tables"`, sorted."""
+    return tuple(sorted(path.stem for path in (_HERE / folder).glob("*.toml")))
+
+
+def check(kind: str, name: object, folder: str) -> None:
+    """Refuse a name that is none of a folder's.
+
+    Args:
+        kind: what the message calls it, and the argument that was received.
+        name: what the user wrote.
+        folder: as in `stems`.
+
+    Raises:
+        ValueError: with the closest name, and all there are.
+    """
+    if name not in stems(folder):
+        raise ValueError(f"unknown {kind} {listed(name, folder)}. Received: {kind}={name!r}")
+
+
+def listed(name: object, folder: str) -> str:
+    """Return `'cse'; did you mean 'ce'? (known: ce, ...)`."""
+    there = stems(folder)
+    return f"{name!r}{_hint(str(name), there)} (known: {', '.join(there)})"
+
+
+def user_file(name: str) -> Path | None:
+    """Return the file that stands for a recipe; None where it is one of the package.
+
+    What ends like a file or has a folder before it is meant as a file.
+
+    Raises:
+        ValueError: there is neither a recipe nor a file of that name.
+    """
+    if name in stems("methods"):
+        return None
+    path = Path(name)
+    try:
+        if path.is_file():
+            return path
+        folder, beside = path.is_dir(), sorted(file.name for file in path.parent.glob("*.toml"))
+    except OSError:  # a name that is too long for a file
+        folder, beside = False, []
+    if folder:
+        raise ValueError(
+            "this is a folder, and a recipe is a name or a TOML file, such as the recipe.toml of "
+            f"a run. Received: recipe={name!r}"
+        )
+    if not path.suffix and not set("/\\") & set(name):
+        check("recipe", name, "methods")
+    if path.name.removesuffix(".toml") in stems("methods"):
+        hint = f"; the package's own recipe is called {path.stem!r}."
+    else:
+        near = _hint(path.stem, [other.removesuffix(".toml") for other in beside])
+        hint = near.replace("'?", ".toml'?") or "."
+    raise ValueError(f"there is no such recipe file: {name!r}{hint} Received: recipe={name!r}")
+
+
+def read(path: Path) -> str:
+    """Return the text of a recipe file.
+
+    Raises:
+        ValueError: it cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise ValueError(
+            f"cannot read the recipe file: {reason}. Received: recipe={str(path)!r}"
+        ) from None
+
+
+def _hint(name: str, there: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(there), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""

@@ -1,0 +1,176 @@
+"""An error that needs no Keras to be found is said before Keras is imported, within two seconds."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from keras_ccsam_cli import light, options
+from keras_ccsam_cli.main import cli
+
+from keras_ccsam.comparison import plan as comparison_plan
+from keras_ccsam.recipes import known
+from keras_ccsam.reproduction import scales
+from keras_ccsam.runs import folders
+
+DEEP = 20_000
+# The command line, and what the one line says.
+CASES = [
+    (["train", "ccsamm"], "did you mean 'ccsam'"),
+    (
+        ["train", "mine.toml"],
+        "there is no such recipe file: 'mine.toml'; did you mean 'mime.toml'?",
+    ),
+    (["train", "ce.toml"], "the package's own recipe is called 'ce'"),
+    (["train", "./ce"], "the package's own recipe is called 'ce'"),
+    (["train", "folder/absent"], "there is no such recipe file: 'folder/absent'"),
+    (["train", "taken"], "this is a folder"),
+    (["compare", "ce", "mine.tml"], "there is no such recipe file: 'mine.tml'"),
+    (["recipes", "show", "x" * 5000 + ".toml"], "there is no such recipe file"),
+    (["recipes", "show", "mime.toml"], "is not valid TOML"),
+    *(
+        ([*words, f"{kind}.toml"], "nested 32 deep, no deeper")
+        for words in (["train"], ["compare", "ce"], ["recipes", "show"])
+        for kind in ("list", "inline", "dotted", "header")
+    ),
+    (["train", "--set", "seed=" + "[" * DEEP + "]" * DEEP], "nested 32 deep, no deeper"),
+    (["compare", "ce", "--set", "model.options." + "a." * DEEP + "a=1"], "nested 32 deep"),
+    (["recipes", "show", "ce", "--set", "seed=" + "{a=" * DEEP + "1" + "}" * DEEP], "nested 32"),
+    (["train", "--set", "stage1.epochs=99999999999999999999"], "has 64 bits"),
+    (["compare", "ce", "--set", "stage1.boundaries=[99999999999999999999]"], "has 64 bits"),
+    (["train", "--set", "stage1.epochs"], "reads key=value"),
+    (["reproduce", "table1", "--set", "=3"], "reads key=value"),
+    (["train", "--data", "digit-lt"], "did you mean 'digits-lt'"),
+    (["data", "describe", "cifar"], "did you mean 'cifar10-lt'"),
+    (["data", "describe", "absent.npz"], "No such file"),
+    (["train", "--out", "taken"], "name another"),
+    (["train", "--dry-run", "--out", "taken"], "name another"),
+    (["compare", "ce", "--out", "taken"], "name another"),
+    (["reproduce", "table1", "--out", "taken"], "name another"),
+    (["compare", "ce", "--seeds", "0"], "at least 1"),
+    (["compare", "ce", "--seeds", "9" * 5000], "at most 1000"),
+    (["reproduce", "tabel1"], "did you mean 'table1'"),
+    (["reproduce", "table1", "--scale", "smal"], "did you mean 'small'"),
+    (["evaluate", "absent"], "there is no such folder"),
+    (["evaluate", "taken"], "it has no recipe.toml"),
+    (["train", "--backend", "mxnet"], "tensorflow, jax, torch"),
+    (["train", "--device", "tpu"], "cpu, gpu or gpu:N"),
+]
+SCRIPT = """
+import io, json, sys, time
+from contextlib import redirect_stderr, redirect_stdout
+from keras_ccsam_cli.main import main
+found = []
+for words in json.load(open("cases.json")):
+    out, err, start = io.StringIO(), io.StringIO(), time.perf_counter()
+    with redirect_stdout(out), redirect_stderr(err):
+        try:
+            main(args=words)
+        except SystemExit as stop:
+            code = stop.code
+    heavy = sorted({"keras", "numpy", "pydantic", "keras_ccsam"} & set(sys.modules))
+    seconds = time.perf_counter() - start
+    found.append([code, out.getvalue(), err.getvalue(), heavy, seconds])
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list]:
+    """What each command line ends with, all from one process that must never import Keras."""
+    folder = tmp_path_factory.mktemp("early")
+    (folder / "taken").mkdir()
+    (folder / "taken" / "notes.txt").write_text("precious", encoding="utf-8")
+    (folder / "mime.toml").write_text("seed = \n", encoding="utf-8")
+    deep = {
+        "list": "seed = " + "[" * DEEP + "]" * DEEP,
+        "inline": "seed = " + "{a=" * DEEP + "1" + "}" * DEEP,
+        "dotted": "a." * DEEP + "a = 1",
+        "header": "[" + "a." * DEEP + "a]",
+    }
+    for name, text in deep.items():
+        (folder / f"{name}.toml").write_text(text + "\n", encoding="utf-8")
+    (folder / "cases.json").write_text(json.dumps([words for words, _ in CASES]))
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True, cwd=folder
+    )
+    keys = (json.dumps(words) for words, _ in CASES)
+    return dict(zip(keys, json.loads(done.stdout), strict=True))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: " ".join(case[0])[:60])
+def test_it_is_said_at_once(case: tuple[list[str], str], answers: dict[str, list]) -> None:
+    words, said = case
+    code, out, err, heavy, seconds = answers[json.dumps(words)]
+    assert (code, out) == (2, "")
+    assert len(err.splitlines()) == 1
+    assert said in err
+    assert heavy == [], "an error imported what takes seconds"
+    assert seconds < 2
+
+
+def test_the_files_read_alone_are_those_of_the_package() -> None:
+    for name, module in (
+        ("recipes.known", known),
+        ("runs.folders", folders),
+        ("reproduction.scales", scales),
+    ):
+        assert light.library(name).__file__ == module.__file__
+    assert options.MAX_SEEDS == comparison_plan.MAX_SEEDS
+
+
+@pytest.mark.parametrize("group", ["recipes", "data"])
+def test_a_group_alone_shows_its_help(group: str) -> None:
+    result = CliRunner().invoke(cli, [group])
+    assert result.exit_code == 2
+    assert result.stderr == ""
+    assert result.stdout == CliRunner().invoke(cli, [group, "--help"]).stdout
+    assert len(result.stdout.splitlines()) > 5
+
+
+def completed(words: str, folder: Path) -> list[str]:
+    """What bash is offered at the end of a line."""
+    script = (
+        "import sys\nfrom keras_ccsam_cli.main import main\n"
+        "try:\n    main()\nfinally:\n"
+        "    assert not {'keras', 'numpy', 'pydantic', 'keras_ccsam'} & set(sys.modules)\n"
+    )
+    parts = words.split(" ")
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={
+            **os.environ,
+            "_CCSAM_COMPLETE": "bash_complete",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(len(parts) - 1),
+        },
+    )
+    assert done.stderr == ""
+    return [line.partition(",")[2] for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("ccsam re", ["reproduce", "recipes"]),
+        ("ccsam train ccsam-stage1", ["ccsam-stage1", "ccsam-stage1-published"]),
+        ("ccsam compare ce la-c", ["la-ccsam"]),
+        ("ccsam train --data cifar100", ["cifar100-lt", "cifar100-lt-small"]),
+        ("ccsam data describe dig", ["digits-lt"]),
+        ("ccsam recipes show ld", ["ldam", "ldam-ccsam", "ldam-drw", "ldam-drw-ccsam",
+                                   "ldam-drw-sam", "ldam-sam"]),
+        ("ccsam reproduce fig", ["figure1", "figure2"]),
+        ("ccsam reproduce table1 --scale t", ["tiny"]),
+        ("ccsam train --backend t", ["tensorflow", "torch"]),
+    ],
+)  # fmt: skip
+def test_the_shell_completes_names_without_keras(
+    words: str, offered: list[str], tmp_path: Path
+) -> None:
+    assert completed(words, tmp_path) == offered
