@@ -8,7 +8,7 @@ import numpy as np
 from keras_ccsam.data import BatchSequence
 from keras_ccsam.training.label_check import check_labels
 from keras_ccsam.training.model import SharpnessAwareModel
-from keras_ccsam.training.targets import class_indices
+from keras_ccsam.labels import class_indices
 
 LabelledImages: TypeAlias = BatchSequence | tuple[np.ndarray, np.ndarray]
 
