@@ -96,9 +96,9 @@ def test_the_second_stage_hears_of_it():
     x, y = arrays((60, 20, 3))
     data = cc.data.from_arrays(x, y)
     trained = model()
-    retrain = cc.second_stage.retrain_classifier
+    stage = cc.second_stage.Retraining(epochs=1, class_counts=(3, 20, 60))
     words = "class 2 has 3 in the data and 60 in class_counts"
-    assert words in said(lambda: retrain(trained, data.train, epochs=1, class_counts=(3, 20, 60)))
+    assert words in said(lambda: stage.run(trained, data.train))
 
 
 def test_one_output_counts_negatives_and_positives():
