@@ -7,6 +7,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_ccsam.typing import Tensor
@@ -36,37 +37,45 @@ def did_you_mean(typed: object, known: Iterable[str], cutoff: float = 0.6) -> st
     return "" if found is None else f"; did you mean {found!r}?"
 
 
-def check_class_counts(class_counts: Sequence[int]) -> tuple[int, ...]:
+def check_class_counts(
+    class_counts: Sequence[int], num_classes: int | None = None, *, at_least: int = 1
+) -> tuple[int, ...]:
     """The counts of the training set, as integers.
 
+    Args:
+        class_counts: one number per class.
+        num_classes: K, how many there must be; by default two or more.
+        at_least: of each count; 0 where a class without images makes sense.
+
     Raises:
-        ValueError: if there are fewer than two, one is below 1, or one is not an integer.
+        ValueError: if there are not as many, one is too small, or one is no whole number.
     """
-    counts = tuple(class_counts)
-    if len(counts) < 2:
+    counts = np.asarray(class_counts)
+    if counts.ndim != 1 or len(counts) < 2 or counts.dtype.kind not in "iuf":
         raise ValueError(
             "`class_counts` must have one count for each of at least two classes. "
-            f"Received: class_counts={counts}"
+            f"Received: class_counts={class_counts}"
         )
-    for index, count in enumerate(counts):
-        # Written so that NaN, of which every comparison is false, is refused, too.
-        if not (count >= 1 and count < float("inf") and int(count) == count):
-            raise ValueError(
-                "`class_counts` must be the number of training images of each class, a whole "
-                f"number of at least 1; class {index} has {count}. "
-                f"Received: class_counts={list(counts)}"
-            )
+    # Written so that NaN, of which every comparison is false, is refused, too.
+    sound = (counts >= at_least) & (counts < np.inf) & (counts == np.floor(counts))
+    if not sound.all():
+        index = int(np.argmin(sound))
+        raise ValueError(
+            "`class_counts` must be the number of training images of each class, a whole number "
+            f"of at least {at_least}; class {index} has {counts[index]}. "
+            f"Received: class_counts={shortened(counts.tolist())}"
+        )
+    if num_classes is not None and len(counts) != num_classes:
+        raise ValueError(
+            f"`class_counts` must have one entry for each of the {num_classes} classes; it has "
+            f"{len(counts)}. Received: class_counts={shortened(counts.tolist())}"
+        )
     return tuple(int(count) for count in counts)
 
 
-def check_counts_of_head(class_counts: Sequence[int], num_classes: int) -> None:
-    """Raises ValueError unless there is one count for each of the head's classes."""
-    if num_classes != len(class_counts):
-        raise ValueError(
-            f"`class_counts` must have one count per class: the head has {num_classes} "
-            f"classes, class_counts has {len(class_counts)}. "
-            f"Received: class_counts={list(class_counts)}"
-        )
+def shortened(counts: Sequence[int]) -> str:
+    """The counts as text, at most twelve of them."""
+    return str(list(counts)) if len(counts) <= 12 else f"[{', '.join(map(str, counts[:12]))}, ...]"
 
 
 def at_least_float32(tensor: Tensor) -> Tensor:

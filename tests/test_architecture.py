@@ -12,7 +12,7 @@ COMMAND_LINE = ROOT / "cli"
 
 # From the ground up. A folder imports folders of its own level (without a cycle) and of lower ones.
 LEVELS = (
-    {"typing", "atomic", "checks", "text_table", "options", "declare"},
+    {"typing", "atomic", "checks", "labels", "text_table", "options", "declare"},
     {"backend"},
     {"heads", "layers"},
     {"losses", "sharpness"},

@@ -4,14 +4,15 @@ from collections.abc import Callable
 
 import keras
 
-from keras_ccsam.heads.dense import DenseClosedForm, is_plain_dense
+from keras_ccsam.heads.activated import plain_dense
+from keras_ccsam.heads.dense import DenseClosedForm
 from keras_ccsam.typing import Tensor
 
 _PROBABILITIES = ("softmax", "sigmoid")
 
 
-def num_classes(head: keras.Layer) -> int:
-    """K, which the head states as `units`; 2 where a single output tells two classes apart.
+def num_outputs(head: keras.Layer) -> int:
+    """The number of columns that the head puts out, which it states as `units`.
 
     Raises:
         ValueError: if it states none.
@@ -21,7 +22,12 @@ def num_classes(head: keras.Layer) -> int:
         raise ValueError(
             f"The head must state its number of classes as `units`. Received: head={head!r}"
         )
-    return 2 if int(units) == 1 else int(units)
+    return int(units)
+
+
+def num_classes(head: keras.Layer) -> int:
+    """K, the number of outputs; 2 where a single one tells two classes apart."""
+    return max(num_outputs(head), 2)
 
 
 def activation(head: keras.Layer) -> Callable[[Tensor], Tensor] | None:
@@ -37,4 +43,5 @@ def puts_out_logits(head: keras.Layer) -> bool:
 
 def logits_before_activation(head: keras.Layer, features: Tensor) -> Tensor | None:
     """A Dense head's outputs before its activation; None where they cannot be had."""
-    return DenseClosedForm(head).logits(features) if is_plain_dense(head) else None
+    dense = plain_dense(head)
+    return None if dense is None else DenseClosedForm(dense).logits(features)

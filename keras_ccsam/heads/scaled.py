@@ -1,4 +1,4 @@
-"""A linear head with one learnable scale a class.
+"""A linear head with one learnable scale per class.
 
     z_c = f_c (h v_c + b_c),    f = 1 at first
 
@@ -12,7 +12,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_ccsam.heads.dense import DenseClosedForm, is_plain_dense
+from keras_ccsam.heads.activated import plain_dense
+from keras_ccsam.heads.dense import DenseClosedForm
 from keras_ccsam.typing import Tensor
 
 
@@ -24,7 +25,7 @@ class Scaled(keras.layers.Layer):
     with the rest of the logit, and the activation is applied after that.
 
     Args:
-        dense: a `keras.layers.Dense`, neither quantised nor with LoRA.
+        dense: a `keras.layers.Dense`, neither quantised nor with LoRA, or a `heads.Activated` one.
         **kwargs: of `keras.layers.Layer`. Computes in the type of `dense` by default.
 
     Raises:
@@ -35,7 +36,7 @@ class Scaled(keras.layers.Layer):
     """
 
     def __init__(self, dense: Any, **kwargs: Any) -> None:
-        if not is_plain_dense(dense):
+        if plain_dense(dense) is None:
             raise ValueError(
                 "Only a plain keras.layers.Dense, neither quantised nor with LoRA, can be scaled "
                 f"class by class. Received: dense={dense!r}"
@@ -63,7 +64,7 @@ class Scaled(keras.layers.Layer):
 
     def call(self, inputs: Tensor) -> Tensor:
         """Outputs (B, K) of features (B, D)."""
-        logits = DenseClosedForm(self.dense).logits(inputs)
+        logits = DenseClosedForm(plain_dense(self.dense)).logits(inputs)
         return self.activation(logits * ops.cast(self.scales, logits.dtype))
 
     def fold(self) -> None:
@@ -72,7 +73,7 @@ class Scaled(keras.layers.Layer):
         The function is the same, and the `Dense` alone has it then.
         """
         scales = ops.convert_to_tensor(self.scales)
-        for variable in DenseClosedForm(self.dense).perturbed_weights:
+        for variable in DenseClosedForm(plain_dense(self.dense)).perturbed_weights:
             variable.assign(variable * scales)
         self.scales.assign(ops.ones_like(scales))
 

@@ -68,6 +68,12 @@ class LogitLoss(keras.losses.Loss):
                 "The model's outputs must have shape (batch, classes). "
                 f"Received: y_pred.shape={tuple(shape)}"
             )
+        if shape[1] == 1:
+            raise ValueError(
+                f"{type(self).__name__} compares the outputs of the classes, so it needs one per "
+                "class, also for two: give the model a Dense(2) head, or use "
+                f"loss='binary_crossentropy'. Received: y_pred.shape={tuple(shape)}"
+            )
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -28,11 +28,11 @@ from keras import ops
 
 from keras_ccsam import backend
 from keras_ccsam.checks import at_least_float32, check_class_counts, require
-from keras_ccsam.heads.outputs import activation, logits_before_activation
+from keras_ccsam.heads import activation, logits_before_activation, num_outputs, plain_dense
+from keras_ccsam.labels import class_indices, is_mixed
 from keras_ccsam.m2m.helper import check_helper, check_helper_fits
 from keras_ccsam.sharpness.method import Learner, constants
 from keras_ccsam.training.step_parts import StepPart
-from keras_ccsam.training.targets import class_indices, is_mixed
 from keras_ccsam.training.trainee import Trainee
 from keras_ccsam.typing import Tensor
 
@@ -126,12 +126,13 @@ class MajorToMinor(StepPart):
     def check(self, model: Learner, input_shape: Any) -> None:
         """Raises ValueError if helper, class counts and the built model do not fit together."""
         classes = model.num_classes
-        if classes != len(self.class_counts):
+        check_class_counts(self.class_counts, classes)
+        if num_outputs(model.head) == 1:
             raise ValueError(
-                f"`class_counts` must have one count a class: the head has {classes} classes. "
-                f"Received: class_counts={list(self.class_counts)}"
+                "A translation away from a class needs a logit per class, also for two: give the "
+                f"model a Dense(2) head. Received: head={model.head!r} with units=1"
             )
-        if activation(model.head) is not None and not isinstance(model.head, keras.layers.Dense):
+        if activation(model.head) is not None and plain_dense(model.head) is None:
             raise ValueError(
                 "A translation needs the head's logits: a Dense, or a head without an activation. "
                 f"Received: head={model.head!r}"

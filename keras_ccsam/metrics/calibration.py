@@ -6,7 +6,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_ccsam.metrics.labels import class_indices, indicator, sample_weights
+from keras_ccsam.labels import class_indices
+from keras_ccsam.metrics.counting import indicator, sample_weights
+from keras_ccsam.metrics.predictions import two_columns
 from keras_ccsam.typing import Tensor
 
 
@@ -48,11 +50,12 @@ class ExpectedCalibrationError(keras.Metric):
 
         Args:
             y_true: Labels (B,), (B, 1) or one-hot (B, C).
-            y_pred: Logits or probabilities (B, C).
+            y_pred: Logits or probabilities (B, C); (B, 1) of class 1 where there is one output.
             sample_weight: Honoured: a sample of weight w counts w times.
         """
         y_pred = ops.cast(y_pred, "float32")
-        labels = class_indices(y_true, y_pred.shape[-1])
+        y_pred = two_columns(y_pred, self.from_logits)
+        labels = class_indices(y_true)
         weights = sample_weights(sample_weight, labels)
         probabilities = ops.softmax(y_pred, axis=-1) if self.from_logits else y_pred
         confidence = ops.max(probabilities, axis=-1)

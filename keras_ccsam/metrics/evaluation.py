@@ -5,9 +5,11 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from keras_ccsam.heads import puts_out_logits
 from keras_ccsam.losses.logit_adjustment import adjust_logits, check_tau
 from keras_ccsam.metrics.predictions import checked, log_probabilities
 from keras_ccsam.metrics.report import Report
+from keras_ccsam.training.model import SharpnessAwareModel
 
 
 def evaluate(
@@ -22,7 +24,9 @@ def evaluate(
 
     Args:
         model: any Keras classifier. Its outputs are taken for probabilities where each row is
-            non-negative and adds up to 1, else for logits; `from_logits` decides it by hand.
+            non-negative and adds up to 1, else for logits; `from_logits` decides it by hand. One
+            output (N, 1) speaks of class 1 of two: it is what the model says it is, and for
+            another model a probability where all lie in 0..1.
         data: a `data.BatchSequence`, whose images are taken unaugmented and in order, or a pair
             `(x, y)` of arrays.
         class_counts: the number of *training* images of each class, by which the groups are
@@ -54,6 +58,8 @@ def evaluate(
     predictions = np.asarray(ops.convert_to_numpy(model.predict(x, batch_size=500, verbose=0)))
     # A model trained on cosines (LDAM, GCL) says what makes logits of them.
     predictions = predictions * getattr(model, "logit_scale", 1.0)
+    if predictions.shape[1:] == (1,) and isinstance(model, SharpnessAwareModel):
+        options.setdefault("from_logits", puts_out_logits(model.head))
     options.setdefault("from_logits", not _are_probabilities(predictions))
     if tau:
         outputs, _ = checked(y, predictions, options["from_logits"])
@@ -65,5 +71,7 @@ def evaluate(
 
 def _are_probabilities(predictions: np.ndarray) -> bool:
     """Whether every row is non-negative and adds up to 1, as no logits do."""
+    if predictions.shape[1:] == (1,):
+        return bool((predictions >= 0).all() and (predictions <= 1).all())
     sums = predictions.sum(axis=-1)
     return bool((predictions >= 0).all() and np.allclose(sums, 1.0, atol=1e-3))

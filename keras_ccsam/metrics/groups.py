@@ -7,7 +7,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_ccsam.metrics.labels import class_indices, indicator, sample_weights
+from keras_ccsam.checks import check_class_counts
+from keras_ccsam.labels import class_indices
+from keras_ccsam.metrics.counting import indicator, sample_weights
+from keras_ccsam.metrics.predictions import two_columns
 from keras_ccsam.typing import Tensor
 
 Groups: TypeAlias = Literal["thresholds", "thirds"] | Mapping[str, Sequence[int]]
@@ -43,7 +46,7 @@ def group_classes(
         ValueError: Counts that are not whole numbers of at least 0, thresholds that overlap, an
             unknown scheme, or a mapping with classes that do not exist.
     """
-    counts = _checked_counts(class_counts)
+    counts = check_class_counts(class_counts, at_least=0)
     if isinstance(groups, Mapping):
         return _listed(groups, len(counts))
     if groups == "thirds":
@@ -90,6 +93,8 @@ class GroupAccuracy(keras.Metric):
         group: A group of `group_classes` (`"many"`, `"medium"`, `"few"`), `"balanced"` (all
             classes) or `"overall"`. Default `"balanced"`.
         groups, many, few, inclusive: See `group_classes`.
+        from_logits: Of a model with one output, whether it is the logit of class 1 (predicted above
+            0) or its probability (above 0.5). Of more outputs only the largest matters.
         name: Name of the metric, `<group>_accuracy` by default.
         dtype: Type of the result.
 
@@ -105,12 +110,14 @@ class GroupAccuracy(keras.Metric):
         many: int = 100,
         few: int = 20,
         inclusive: bool | tuple[bool, bool] = False,
+        from_logits: bool | None = None,
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
         super().__init__(name=name or f"{group}_accuracy", dtype=dtype)
-        self.class_counts = _checked_counts(class_counts)
+        self.class_counts = check_class_counts(class_counts, at_least=0)
         self.group = group
+        self.from_logits = from_logits
         inclusive = inclusive if isinstance(inclusive, bool) else (inclusive[0], inclusive[1])
         members = group_classes(self.class_counts, groups, many=many, few=few, inclusive=inclusive)
         self._options = {
@@ -138,12 +145,22 @@ class GroupAccuracy(keras.Metric):
 
         Args:
             y_true: Labels (B,), (B, 1) or one-hot (B, C). A label outside 0..C-1 is not counted.
-            y_pred: Logits or probabilities (B, C): only their largest matters.
+            y_pred: Logits or probabilities (B, C), or (B, 1) of class 1.
             sample_weight: Honoured: a sample of weight w counts w times. Keras passes it to
                 `weighted_metrics`, not to `metrics`.
+
+        Raises:
+            ValueError: One output, and no word on what it is.
         """
         num_classes = len(self.class_counts)
-        labels = class_indices(y_true, num_classes)
+        if y_pred.shape[-1] == 1:
+            if self.from_logits is None:
+                raise ValueError(
+                    "Of a model with one output, say whether that is a logit: from_logits=True, or "
+                    "False where it is a probability. Received: from_logits=None"
+                )
+            y_pred = two_columns(y_pred, self.from_logits)
+        labels = class_indices(y_true)
         weights = sample_weights(sample_weight, labels)
         right = ops.cast(
             ops.equal(ops.cast(ops.argmax(y_pred, axis=-1), "int32"), labels), "float32"
@@ -167,6 +184,7 @@ class GroupAccuracy(keras.Metric):
             "class_counts": list(self.class_counts),
             "group": self.group,
             **self._options,
+            "from_logits": self.from_logits,
         }
 
 
@@ -178,6 +196,7 @@ def group_metrics(
     few: int = 20,
     inclusive: bool | tuple[bool, bool] = False,
     extra: Sequence[str] = ("balanced",),
+    from_logits: bool | None = None,
 ) -> list[GroupAccuracy]:
     """One `GroupAccuracy` for each group that has a class, for `compile(metrics=[...])`.
 
@@ -185,30 +204,16 @@ def group_metrics(
         class_counts: Training images of each class.
         groups, many, few, inclusive: See `group_classes`.
         extra: Any of `"balanced"` and `"overall"` to add; balanced accuracy by default.
+        from_logits: Of a model with one output; see `GroupAccuracy`.
 
     Returns:
         Metrics named `many_accuracy`, `medium_accuracy`, `few_accuracy`, `balanced_accuracy`, ...
     """
     present = group_classes(class_counts, groups, many=many, few=few, inclusive=inclusive)
     return [
-        GroupAccuracy(class_counts, name, groups, many, few, inclusive)
+        GroupAccuracy(class_counts, name, groups, many, few, inclusive, from_logits)
         for name in (*present, *extra)
     ]
-
-
-def _checked_counts(class_counts: Sequence[int]) -> tuple[int, ...]:
-    counts = np.asarray(class_counts)
-    if counts.ndim != 1 or not counts.size or counts.dtype.kind not in "iuf":
-        raise ValueError(
-            "`class_counts` must list the training images of each class. "
-            f"Received: class_counts={class_counts}"
-        )
-    if not ((counts >= 0) & (counts == np.floor(counts))).all():
-        raise ValueError(
-            "`class_counts` must be whole numbers of at least 0. "
-            f"Received: class_counts={class_counts}"
-        )
-    return tuple(int(count) for count in counts)
 
 
 def _listed(groups: Mapping[str, Sequence[int]], num_classes: int) -> dict[str, tuple[int, ...]]:

@@ -3,18 +3,38 @@
 from typing import Any
 
 import numpy as np
+from keras import ops
+
+from keras_ccsam.labels import check_labels
+from keras_ccsam.typing import Tensor
+
+
+def two_columns(outputs: Tensor, from_logits: bool) -> Tensor:
+    """(B, 2) of one output (B, 1), which speaks of class 1; more outputs as they are.
+
+    A logit z gives (0, z), of which the softmax is (1 - p, p), p = sigmoid(z).
+    """
+    if outputs.shape[-1] != 1:
+        return outputs
+    first = ops.zeros_like(outputs) if from_logits else 1.0 - outputs
+    return ops.concatenate([first, outputs], axis=-1)
 
 
 def checked(labels: Any, predictions: Any, from_logits: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Predictions as float64 (N, C) and labels as int64 (N,).
+    """Predictions as float64 (N, C) and labels as integers (N,).
+
+    Predictions (N,) or (N, 1) are of class 1 of two; they become (N, 2).
 
     Raises:
         ValueError: See `Report.from_predictions`.
     """
     outputs = np.asarray(predictions, dtype="float64")
+    if outputs.ndim == 1 or outputs.shape[1:] == (1,):
+        one = outputs.reshape(-1, 1)
+        outputs = np.hstack([np.zeros_like(one) if from_logits else 1.0 - one, one])
     if outputs.ndim != 2 or outputs.shape[1] < 2:
         raise ValueError(
-            "`predictions` must have shape (samples, classes) with at least two classes. "
+            "`predictions` must have shape (samples, classes), or (samples,) for class 1 of two. "
             f"Received: predictions with shape {outputs.shape}"
         )
     broken = int(np.isnan(outputs).any(axis=1).sum())
@@ -32,22 +52,9 @@ def checked(labels: Any, predictions: Any, from_logits: bool) -> tuple[np.ndarra
             "to 1. Received: predictions with rows from "
             f"{outputs.min():.4g} to {outputs.max():.4g}"
         )
-    classes = np.asarray(labels)
-    if classes.shape == outputs.shape:
-        classes = classes.argmax(axis=1)
-    classes = classes.reshape(-1) if classes.ndim == 2 and classes.shape[1] == 1 else classes
-    if classes.shape != (len(outputs),) or not len(outputs):
-        raise ValueError(
-            "`labels` must hold one class for each row of `predictions`, and at least one. "
-            f"Received: labels with shape {classes.shape}, predictions with shape {outputs.shape}"
-        )
-    whole = classes.astype("int64")
-    if (whole != classes).any() or whole.min() < 0 or whole.max() >= outputs.shape[1]:
-        raise ValueError(
-            f"`labels` must be whole numbers from 0 to {outputs.shape[1] - 1}. "
-            f"Received: labels from {classes.min()} to {classes.max()}"
-        )
-    return outputs, whole
+    if not len(outputs):
+        raise ValueError("There must be at least one sample. Received: no predictions")
+    return outputs, check_labels(labels, "labels", len(outputs), outputs.shape[1], soft=True)
 
 
 def log_probabilities(outputs: np.ndarray, from_logits: bool) -> np.ndarray:

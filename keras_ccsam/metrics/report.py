@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_ccsam.checks import check_class_counts
 from keras_ccsam.metrics.groups import Groups, group_classes
 from keras_ccsam.metrics.predictions import calibration_error, checked, log_probabilities
 from keras_ccsam.text_table import text_table
@@ -64,7 +65,8 @@ class Report:
 
         Args:
             labels: Integers (N,) or one-hot (N, C).
-            predictions: Logits or probabilities (N, C).
+            predictions: Logits or probabilities (N, C); those of class 1, (N,) or (N, 1), where
+                there are two classes.
             class_counts: *Training* images of each class, which the groups are made of. None
                 leaves the groups out.
             from_logits: Whether `predictions` are logits (default) or probabilities.
@@ -88,11 +90,7 @@ class Report:
         )
         members = {}
         if class_counts is not None:
-            if len(class_counts) != num_classes:
-                raise ValueError(
-                    f"`class_counts` must have one entry for each of the {num_classes} columns of "
-                    f"`predictions`. Received: class_counts with {len(class_counts)} entries"
-                )
+            class_counts = check_class_counts(class_counts, num_classes, at_least=0)
             members = group_classes(class_counts, groups, many=many, few=few, inclusive=inclusive)
         tested = {name: [c for c in group if seen[c]] for name, group in members.items()}
         return cls(

@@ -1,29 +1,33 @@
 """Features of images: computed once, and drawn in the batches of another data set's plan."""
 
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 import keras
 import numpy as np
 
 from keras_ccsam.data import BatchSequence
-from keras_ccsam.training.label_check import check_labels
+from keras_ccsam.labels import check_labels
 from keras_ccsam.training.model import SharpnessAwareModel
-from keras_ccsam.training.targets import class_indices
 
-LabelledImages: TypeAlias = BatchSequence | tuple[np.ndarray, np.ndarray]
+Images: TypeAlias = np.ndarray | Mapping[str, np.ndarray] | Sequence[np.ndarray]
+LabelledImages: TypeAlias = BatchSequence | tuple[Images, np.ndarray]
 
 
 def extract_features(
-    model: SharpnessAwareModel, images: np.ndarray, batch_size: int | None = None
+    model: SharpnessAwareModel, images: Images, batch_size: int | None = None
 ) -> np.ndarray:
     """(N, D) features of images, in inference mode.
 
     Args:
         model: built or not.
-        images: (N, ...), as its backbone takes them.
+        images: (N, ...), as its backbone takes them; for several inputs a dict or list of arrays.
         batch_size: 128 by default.
     """
-    inputs = keras.Input(shape=images.shape[1:])
+    if isinstance(images, Mapping):  # Keras wants the inputs named as the keys
+        inputs = {name: keras.Input(part.shape[1:], name=name) for name, part in images.items()}
+    else:
+        inputs = keras.tree.map_structure(lambda part: keras.Input(part.shape[1:]), images)
     extractor = keras.Model(inputs, model.backbone(inputs))
     features: np.ndarray = extractor.predict(images, batch_size=batch_size or 128, verbose=0)
     return features
@@ -48,8 +52,7 @@ def labelled_features(
             f"Received: data={type(data).__name__}"
         )
     images, labels = pair
-    check_labels(images, labels, model.num_classes)
-    classes: np.ndarray = keras.ops.convert_to_numpy(class_indices(labels))
+    classes = check_labels(labels, "labels", None, model.num_classes, soft=True)
     return extract_features(model, images).astype("float64"), classes
 
 
@@ -74,6 +77,16 @@ class FeatureBatches(keras.utils.PyDataset):
         """Features (B, D) and labels (B,)."""
         rows = self._sequence.rows(step)
         return self._features[rows], self._labels[rows]
+
+    @property
+    def class_counts(self) -> tuple[int, ...]:
+        """Of the training part; see `BatchSequence`."""
+        return self._sequence.class_counts
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """One name per class."""
+        return self._sequence.class_names
 
     def set_epoch(self, epoch: int) -> None:
         """Passes the epoch on."""

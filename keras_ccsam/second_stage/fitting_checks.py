@@ -1,6 +1,8 @@
 """Whether a model and a part of the data suit what follows training; asked before it is trained."""
 
-from keras_ccsam.heads import is_plain_dense
+import keras
+
+from keras_ccsam.heads import plain_dense
 from keras_ccsam.training.model import SharpnessAwareModel
 
 
@@ -18,19 +20,26 @@ def check_sharpness_aware(model: object) -> SharpnessAwareModel:
     return model
 
 
-def check_plain_dense(model: object, reason: str) -> None:
-    """Refuses a model whose head is no plain `keras.layers.Dense`.
+def check_plain_dense(model: object, reason: str) -> keras.layers.Dense:
+    """The plain `keras.layers.Dense` of a model's head, with or without an activation after it.
 
     Args:
         model: whatever the user gave.
         reason: why it must be one, a sentence.
 
     Raises:
-        ValueError: if the head is another one.
+        ValueError: if the head is another one, or has one output for two classes.
     """
     head = check_sharpness_aware(model).head
-    if not is_plain_dense(head):
+    dense = plain_dense(head)
+    if dense is None:
         raise ValueError(f"{reason} Received: head={head!r}")
+    if dense.units == 1:
+        raise ValueError(
+            f"{reason} A head with one output has a single column for both of its classes, so that "
+            f"there is nothing to compare: give the model a Dense(2) head. Received: head={head!r}"
+        )
+    return dense
 
 
 def check_split(data: object, *allowed: str, reason: str) -> None:

@@ -11,12 +11,17 @@ where m is the mean feature of all training images. The largest logit is then th
 4.1 and its released code). Frequent classes have no longer vectors than rare ones.
 """
 
+import keras
 import numpy as np
 
 from keras_ccsam.checks import require
-from keras_ccsam.heads import Cosine, is_plain_dense
+from keras_ccsam.heads import Cosine
 from keras_ccsam.second_stage.features import LabelledImages, labelled_features
-from keras_ccsam.second_stage.fitting_checks import check_sharpness_aware, check_split
+from keras_ccsam.second_stage.fitting_checks import (
+    check_plain_dense,
+    check_sharpness_aware,
+    check_split,
+)
 from keras_ccsam.training.model import SharpnessAwareModel
 
 METRICS = ("cosine", "euclidean")
@@ -46,7 +51,7 @@ def nearest_class_mean(
         ValueError: for another `metric`, data that is not for training, a class without images,
             or a head that cannot hold the result.
     """
-    check_nearest(model, metric, centred)
+    head = check_nearest(model, metric, centred)
     check_train(train)
     features, labels = labelled_features(model, train)
     counts = np.bincount(labels, minlength=model.num_classes)
@@ -65,9 +70,9 @@ def nearest_class_mean(
     else:
         norms = np.linalg.norm(means, axis=1)
         columns, bias = means.T / np.where(norms > 0, norms, 1.0), np.zeros(len(counts))
-    model.head.kernel.assign(columns)
-    if getattr(model.head, "use_bias", False):
-        model.head.bias.assign(bias - origin @ columns)
+    head.kernel.assign(columns)
+    if getattr(head, "use_bias", False):
+        head.bias.assign(bias - origin @ columns)
 
 
 def check_metric(metric: str) -> None:
@@ -80,16 +85,18 @@ def check_train(train: object) -> None:
     check_split(train, "train", reason="The class means must be those of training images.")
 
 
-def check_nearest(model: object, metric: str, centred: bool) -> None:
-    """Raises ValueError for a model whose head cannot hold the class means."""
+def check_nearest(model: object, metric: str, centred: bool) -> keras.Layer:
+    """The layer that is to hold the class means; ValueError for a model whose head cannot."""
     check_metric(metric)
     head, plain = check_sharpness_aware(model).head, metric == "cosine" and not centred
-    if is_plain_dense(head) and (head.use_bias or plain):
-        return
     if isinstance(head, Cosine) and plain:
-        return
-    raise ValueError(
-        "Class means fit into a plain keras.layers.Dense head with a bias; without one, or into a "
-        "heads.Cosine, only with metric='cosine' and centred=False. "
-        f"Received: head={head!r}, metric={metric!r}, centred={centred}"
+        return head
+    reason = (
+        f"With metric={metric!r} and centred={centred} class means fit into a plain "
+        f"keras.layers.Dense head{'' if plain else ' with a bias'}"
+        f"{', or a heads.Cosine' if plain else ''}."
     )
+    dense = check_plain_dense(model, reason)
+    if not (dense.use_bias or plain):
+        raise ValueError(f"{reason} Received: head={head!r} without a bias")
+    return dense

@@ -11,11 +11,11 @@ References:
 
 from collections.abc import Sequence
 
-import keras
 import numpy as np
 from keras import ops
 
-from keras_ccsam.checks import check_class_counts, check_counts_of_head, require
+from keras_ccsam.checks import check_class_counts, require
+from keras_ccsam.heads import plain_dense
 from keras_ccsam.training.model import SharpnessAwareModel
 
 
@@ -23,7 +23,8 @@ def adjust_bias(model: SharpnessAwareModel, class_counts: Sequence[int], tau: fl
     """Subtracts tau log pi_c from the head's bias, in place.
 
     Args:
-        model: a trained model with a Dense head that has a bias.
+        model: a trained model with a Dense head that has a bias. With one output, the logit of
+            class 1 loses tau (log pi_1 - log pi_0).
         class_counts: the number of training images of each class (K,).
         tau: at least 0; 1 by default. Applying it twice subtracts twice.
 
@@ -32,13 +33,15 @@ def adjust_bias(model: SharpnessAwareModel, class_counts: Sequence[int], tau: fl
             `tau`.
     """
     require(tau >= 0, "tau", tau, "at least 0")
-    counts = np.asarray(check_class_counts(class_counts), "float64")
-    head = model.head
-    if not isinstance(head, keras.layers.Dense) or not head.use_bias:
+    counts = np.asarray(check_class_counts(class_counts, model.num_classes), "float64")
+    head = plain_dense(model.head)
+    if head is None or not head.use_bias:
         raise ValueError(
             "Post-hoc logit adjustment changes the bias of a Dense head: give the model one with "
-            f"use_bias=True. Received: head={head!r}"
+            f"use_bias=True. Received: head={model.head!r}"
         )
-    check_counts_of_head(class_counts, model.num_classes)
+    log_prior = np.log(counts / counts.sum())
+    # One output is the logit of class 1 over that of class 0.
+    shift = log_prior[1:] - log_prior[:1] if head.units == 1 else log_prior
     bias = np.asarray(ops.convert_to_numpy(head.bias), "float64")
-    head.bias.assign(bias - tau * np.log(counts / counts.sum()))
+    head.bias.assign(bias - tau * shift)

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 import keras
 from pydantic import Field
 
-from keras_ccsam.checks import check_class_counts, check_counts_of_head, did_you_mean
+from keras_ccsam.checks import check_class_counts, did_you_mean
 from keras_ccsam.data import BatchSequence
 from keras_ccsam.data.batches.augment import Augmentation
 from keras_ccsam.data.batches.samplers import TrainingSampler
@@ -48,6 +48,7 @@ from keras_ccsam.sharpness.adversarial_features import (
 from keras_ccsam.sharpness.erm import ERM
 from keras_ccsam.sharpness.method import SharpnessMethod
 from keras_ccsam.training.model import SharpnessAwareModel
+from keras_ccsam.training.one_output import check_one_output
 from keras_ccsam.training.sample_loss import resolve_loss
 from keras_ccsam.typing import Tensor
 
@@ -181,8 +182,8 @@ class Retraining:
                 "the head afterwards; only a plain keras.layers.Dense can take them.",
             )
         if self.class_counts is not None:
-            check_counts_of_head(self.class_counts, known.num_classes)
-        resolve_loss(self.loss, puts_out_logits(known.head))
+            check_class_counts(self.class_counts, known.num_classes)
+        check_one_output(resolve_loss(self.loss, puts_out_logits(known.head)), known.head)
 
     def check_data(self, train: object) -> None:
         """Refuses data that cannot be resampled as the options say.

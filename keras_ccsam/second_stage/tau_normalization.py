@@ -11,6 +11,7 @@ recognition", section 4.1). tau is chosen on validation images, from 0 to 2.
 import math
 from collections.abc import Sequence
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -37,8 +38,7 @@ def tau_normalize(model: SharpnessAwareModel, tau: float = 1.0) -> None:
             have no effect).
     """
     check_tau(tau)
-    check_dense_head(model)
-    head = model.head
+    head = check_dense_head(model)
     kernel = ops.convert_to_numpy(head.kernel).astype("float64")
     head.kernel.assign(_normalized(kernel, tau))
     if head.use_bias:
@@ -67,9 +67,9 @@ def choose_tau(
     for tau in taus:
         check_tau(tau)
     check_not_test(data)
-    check_dense_head(model)
+    head = check_dense_head(model)
     features, labels = labelled_features(model, data)
-    kernel = ops.convert_to_numpy(model.head.kernel).astype("float64")
+    kernel = ops.convert_to_numpy(head.kernel).astype("float64")
     best, chosen = -1.0, 0.0
     for tau in sorted(taus):
         correct = np.argmax(features @ _normalized(kernel, tau), axis=1) == labels
@@ -95,9 +95,9 @@ def check_not_test(data: object) -> None:
     )
 
 
-def check_dense_head(model: object) -> None:
-    """Raises ValueError for a model without a plain `keras.layers.Dense` head."""
-    check_plain_dense(
+def check_dense_head(model: object) -> keras.layers.Dense:
+    """The plain `keras.layers.Dense` to normalise; ValueError for a model without one."""
+    return check_plain_dense(
         model,
         "tau-normalisation needs a plain keras.layers.Dense head; in a heads.Cosine the norms "
         "have no effect.",

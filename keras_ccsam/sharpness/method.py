@@ -21,7 +21,7 @@ import numpy as np
 from keras import ops
 
 from keras_ccsam import options as declared
-from keras_ccsam.checks import at_least_float32, check_class_counts, check_counts_of_head
+from keras_ccsam.checks import at_least_float32, check_class_counts
 from keras_ccsam.sharpness.objective import Coupling, Evaluation, Objective
 from keras_ccsam.typing import Tensor
 
@@ -89,7 +89,7 @@ class SharpnessMethod:
             ValueError: if the head's classes are not as many as the class counts.
         """
         if "class_counts" in self._arguments:
-            check_counts_of_head(self.class_counts, model.num_classes)
+            check_class_counts(self.class_counts, model.num_classes)
         options = Options(**self._arguments)
         for option in declared.inherited(type(self)).values():
             if option.variable and option.name in self._arguments:

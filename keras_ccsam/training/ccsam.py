@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import keras
 
+from keras_ccsam.checks import check_class_counts
 from keras_ccsam.sharpness.class_conditional.method import ClassConditional
 from keras_ccsam.training.model import SharpnessAwareModel
 from keras_ccsam.training.split import split_classifier
@@ -61,11 +62,7 @@ class CCSAM(SharpnessAwareModel):
         method = ClassConditional(
             class_counts, radius_scale, flat_ratio, perturb, batch_norm, chunk
         )
-        if num_classes is not None and num_classes != len(method.class_counts):
-            raise ValueError(
-                f"`class_counts` must have num_classes={num_classes} entries, one per class. "
-                f"Received: class_counts={list(method.class_counts)}"
-            )
+        check_class_counts(method.class_counts, num_classes)
         if head is None:
             head = keras.layers.Dense(len(method.class_counts), name="classifier")
         super().__init__(backbone, head, method, weight_decay=weight_decay, **kwargs)
@@ -75,11 +72,13 @@ class CCSAM(SharpnessAwareModel):
         """CC-SAM for a classifier that you already have.
 
         The model is split at its last `Dense` layer. Layers are shared, not copied: training the
-        result trains `model`. A softmax activation on that layer stays, so the outputs are still
-        probabilities and the loss still takes them.
+        result trains `model`. A softmax or sigmoid on that layer, or in a layer of its own after
+        it, stays: the outputs are still probabilities and the loss still takes them. A last layer
+        with one output tells two classes apart: `class_counts=[negatives, positives]`.
 
         Args:
-            model: a built functional or sequential classifier that ends in a `Dense` layer.
+            model: a built functional or sequential classifier that ends in a `Dense` layer, with
+                or without a `Softmax` or `Activation` layer after it.
             class_counts: the number of training images of each class.
             **kwargs: of `CCSAM`: radius_scale, flat_ratio, perturb, batch_norm, chunk,
                 weight_decay, name.

@@ -13,9 +13,9 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_ccsam.labels import class_indices, is_mixed
 from keras_ccsam.sharpness.method import Learner, constants
 from keras_ccsam.training.step_parts import StepPart
-from keras_ccsam.training.targets import class_indices, is_mixed
 from keras_ccsam.typing import Tensor
 
 

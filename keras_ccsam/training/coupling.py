@@ -14,6 +14,7 @@ from typing import Any
 import keras
 from keras import layers, losses
 
+from keras_ccsam.heads import Activated
 from keras_ccsam.layers.fast import stock_type
 from keras_ccsam.sharpness.objective import Coupling
 
@@ -154,11 +155,13 @@ def coupling(backbone: Any, head: Any, loss: Any) -> Coupling:
 
 def _layers(part: Any) -> Iterator[Any]:
     """The layers that hold the computation: those of a graph, or the part itself."""
-    if not _is_graph(part):
+    if isinstance(part, Activated):
+        yield from (part.dense, part.activation_layer)
+    elif not _is_graph(part):
         yield part
-        return
-    for layer in part.layers:
-        yield from _layers(layer)
+    else:
+        for layer in part.layers:
+            yield from _layers(layer)
 
 
 def _graphs(part: Any) -> Iterator[Any]:

@@ -6,8 +6,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_ccsam.heads import Cosine
+from keras_ccsam.heads import Activated, Cosine
 from keras_ccsam.layers.cloning import has_own_layers, plain_backbone
+from keras_ccsam.training.split import input_structure
 
 
 def plain_model(model: Any) -> keras.Model:
@@ -20,8 +21,11 @@ def plain_model(model: Any) -> keras.Model:
         )
     if has_own_layers(backbone):
         backbone = plain_backbone(backbone)
-    inputs = [keras.Input(batch_shape=t.shape, dtype=t.dtype) for t in backbone.inputs]
-    features = backbone(inputs[0] if len(inputs) == 1 else inputs)
+    inputs = keras.tree.map_structure(
+        lambda tensor: keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=tensor.name),
+        input_structure(backbone),
+    )
+    features = backbone(inputs)
     head = model.head
     if isinstance(head, Cosine):
         features = keras.layers.UnitNormalization(axis=-1, name="directions")(features)
@@ -30,8 +34,12 @@ def plain_model(model: Any) -> keras.Model:
         norms = np.maximum(np.linalg.norm(kernel, axis=0, keepdims=True), 1e-12)
         weights = [model.logit_scale * head.scale * kernel / norms]
     else:
-        dense = type(head).from_config(head.get_config())
-        weights = head.get_weights()
+        own = head.dense if isinstance(head, Activated) else head
+        dense = type(own).from_config(own.get_config())
+        weights = own.get_weights()
     outputs = dense(features)
     dense.set_weights(weights)
-    return keras.Model(inputs[0] if len(inputs) == 1 else inputs, outputs, name="classifier_model")
+    if isinstance(head, Activated):
+        last = head.activation_layer
+        outputs = type(last).from_config(last.get_config())(outputs)
+    return keras.Model(inputs, outputs, name="classifier_model")

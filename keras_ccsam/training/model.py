@@ -9,16 +9,19 @@ import keras
 
 from keras_ccsam import backend, heads
 from keras_ccsam.checks import require
+from keras_ccsam.labels import dominant_labels, is_mixed
 from keras_ccsam.sharpness.erm import ERM
 from keras_ccsam.sharpness.method import SharpnessMethod
 from keras_ccsam.sharpness.objective import Coupling
 from keras_ccsam.training import step
+from keras_ccsam.training.building import feature_shape
 from keras_ccsam.training.coupling import coupling
+from keras_ccsam.training.epoch_clock import with_clock
 from keras_ccsam.training.export import plain_model
-from keras_ccsam.training.label_check import check_labels
+from keras_ccsam.training.fit_data import check_fit_data
+from keras_ccsam.training.one_output import binary_accuracy, check_one_output
 from keras_ccsam.training.sample_loss import SampleLoss, check_head, mixed_loss, resolve_loss
 from keras_ccsam.training.step_parts import P, StepPart, StepParts, WeightDecay
-from keras_ccsam.training.targets import dominant_labels, is_mixed
 from keras_ccsam.typing import Tensor
 
 
@@ -93,18 +96,9 @@ class SharpnessAwareModel(keras.Model):
         Raises:
             ValueError: if the features do not have the shape (B, D), or a step part does not fit.
         """
-        if not self.backbone.built:
-            self.backbone.build(input_shape)
-        shape = self.backbone.compute_output_shape(input_shape)
-        if hasattr(shape, "as_list"):  # TensorFlow's own type, from some layers
-            shape = tuple(shape.as_list())
-        if not isinstance(shape, (tuple, list)) or len(shape) != 2 or shape[1] is None:
-            raise ValueError(
-                "The backbone must put out features of shape (batch, features); add a "
-                f"GlobalAveragePooling2D or a Flatten. Received: output shape={shape}"
-            )
+        shape = feature_shape(self.backbone, input_shape)
         if not self.head.built:
-            self.head.build(tuple(shape))
+            self.head.build(shape)
         self.step_parts.check(self, input_shape)
         self.built = True
 
@@ -175,18 +169,27 @@ class SharpnessAwareModel(keras.Model):
         return (outputs, features) if return_features else outputs
 
     def compile(
-        self, optimizer: Any = "rmsprop", loss: Any = None, *args: Any, **kwargs: Any
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        **kwargs: Any,
     ) -> None:
         """`keras.Model.compile`, with the loss matched to the outputs.
 
-        The name of a cross-entropy means that loss on logits where the model puts out logits.
+        The name of a cross-entropy means that loss on logits where the model puts out logits, and
+        "accuracy" the share of samples that are right, also where it puts out one logit.
 
         Raises:
             ValueError: if a loss object expects probabilities and gets logits, or the reverse.
         """
         loss = resolve_loss(loss, heads.puts_out_logits(self.head))
+        check_one_output(loss, self.head)
         check_head(loss, self.head)
-        super().compile(optimizer, loss, *args, **kwargs)
+        metrics, weighted = (binary_accuracy(m, self.head) for m in (metrics, weighted_metrics))
+        super().compile(optimizer, loss, loss_weights, metrics, weighted, **kwargs)
         self.sample_loss = None if loss is None else SampleLoss(loss, self.loss_seeds)
         self._found.coupling = None
         if self.built:
@@ -217,26 +220,22 @@ class SharpnessAwareModel(keras.Model):
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """`keras.Model.fit`; a `BatchSequence` is told the epoch and is not shuffled again.
 
+        Class counts that cannot be those of the data are warned of, where these show theirs.
+
         Raises:
-            ValueError: if a label lies outside [0, K). Arrays are checked whole, a `PyDataset` by
-                its first batch; other inputs give a NaN loss or the backend's own index error.
+            ValueError: if a label lies outside [0, K), or a sample has several classes. Arrays are
+                checked whole, a `PyDataset` by its first batch; other inputs give a NaN loss or the
+                backend's own index error.
         """
-        check_labels(x, y, self.num_classes, self.sample_loss)
+        check_fit_data(x, y, self.head, self.sharpness, self.sample_loss)
         self.step_parts.warn_of_missing()
         # The compiled loss is in force again, and layers may have been frozen since.
         self._logit_scale = self._found.coupling = None
         if not hasattr(x, "set_epoch"):
             return super().fit(x, y, *args, **kwargs)
         arguments = inspect.signature(super().fit).bind(x, y, *args, **kwargs).arguments
-        clock = keras.callbacks.LambdaCallback(
-            on_epoch_begin=lambda epoch, logs: x.set_epoch(epoch)
-        )
-        callbacks = arguments.get("callbacks")
-        if isinstance(callbacks, keras.callbacks.CallbackList):
-            callbacks.append(clock)
-        else:
-            arguments["callbacks"] = [clock, *keras.tree.flatten(callbacks or [])]
-        return super().fit(**{**arguments, "shuffle": False})
+        callbacks = with_clock(arguments.get("callbacks"), self, x.set_epoch)
+        return super().fit(**{**arguments, "callbacks": callbacks, "shuffle": False})
 
     def export_plain(self) -> keras.Model:
         """A functional Keras model of stock layers that loads where this package is not installed.

@@ -15,11 +15,11 @@ from keras import ops
 from keras_ccsam import backend
 from keras_ccsam.checks import at_least_float32
 from keras_ccsam.heads.outputs import activation, logits_before_activation
+from keras_ccsam.labels import class_indices
 from keras_ccsam.sharpness.objective import Coupling, Evaluation, Outputs
 from keras_ccsam.training.clean_pass import clean_pass_with_statistics
 from keras_ccsam.training.sample_loss import SampleLoss
 from keras_ccsam.training.samples import BatchSamples
-from keras_ccsam.training.targets import class_indices
 from keras_ccsam.training.trainee import Trainee
 from keras_ccsam.typing import Tensor
 

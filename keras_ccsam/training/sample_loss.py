@@ -13,7 +13,7 @@ import keras
 from keras import ops
 
 from keras_ccsam import backend
-from keras_ccsam.training.targets import is_mixed
+from keras_ccsam.labels import is_mixed
 from keras_ccsam.typing import Tensor
 
 _REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "mean_with_sample_weight")
@@ -140,7 +140,10 @@ class SampleLoss:
                 y["second_labels"], y_pred, sample_weight
             )
         predictions = ops.convert_to_tensor(y_pred, dtype=self.dtype)
-        losses = self._call(ops.convert_to_tensor(y, dtype=self.dtype), predictions)
+        targets = ops.convert_to_tensor(y, dtype=self.dtype)
+        if len(targets.shape) == 1 and predictions.shape[-1] == 1:
+            targets = targets[:, None]  # a function would set each label against every output
+        losses = self._call(targets, predictions)
         if len(losses.shape) > 1:
             losses = ops.mean(losses, axis=tuple(range(1, len(losses.shape))))
         if sample_weight is not None:

@@ -13,7 +13,7 @@ import keras
 from keras import ops
 
 from keras_ccsam import backend
-from keras_ccsam.heads import DenseClosedForm, closed_form
+from keras_ccsam.heads import is_plain_dense, plain_dense
 from keras_ccsam.sharpness.objective import Evaluation, Tap
 from keras_ccsam.training.sample_loss import SampleLoss
 from keras_ccsam.training.tapped_layers import tapped
@@ -119,9 +119,10 @@ def _dense_layers(model: Trainee) -> list[keras.layers.Dense]:
     """Dense layers called once a pass, on one row a sample, in the type of their weights."""
     found = []
     for part in (model.backbone, model.head):
-        for layer in [part] if part is model.head else getattr(part, "layers", []):
-            plain = isinstance(closed_form(layer), DenseClosedForm) and layer.kernel.trainable
-            if not plain or layer.compute_dtype != layer.variable_dtype:
+        for layer in [plain_dense(part)] if part is model.head else getattr(part, "layers", []):
+            if layer is None or not is_plain_dense(layer) or not layer.kernel.trainable:
+                continue
+            if layer.compute_dtype != layer.variable_dtype:
                 continue
             if part is model.head or _sees_rows(layer):
                 found.append(layer)

@@ -1,14 +1,18 @@
 """Splits a Keras classifier into its backbone and its head."""
 
+from typing import Any
+
 import keras
+
+from keras_ccsam.heads import Activated
 
 
 def split_classifier(model: keras.Model) -> tuple[keras.Model, keras.layers.Layer]:
     """The model up to its last Dense layer, and that layer; both share their layers with it.
 
     Args:
-        model: a built functional or sequential model whose last layer is a `keras.layers.Dense`.
-            A softmax as that layer's activation stays part of the head.
+        model: a built functional or sequential model that ends in a `keras.layers.Dense`, or in one
+            and a `Softmax` or `Activation` layer. The activation stays part of the head.
 
     Returns:
         (backbone, head).
@@ -33,23 +37,46 @@ def split_classifier(model: keras.Model) -> tuple[keras.Model, keras.layers.Laye
             f"The model must have one output, the classifier's. {way_out} "
             f"Received: {len(model.outputs)} outputs"
         )
-    last = model.layers[-1]
-    if isinstance(last, (keras.layers.Softmax, keras.layers.Activation)):
+    last = getattr(model, "operations", model.layers)[-1]
+    activation = isinstance(last, (keras.layers.Softmax, keras.layers.Activation))
+    dense = _before(model, last, way_out) if activation else last
+    if not isinstance(dense, keras.layers.Dense):
+        where = "end in a keras.layers.Dense classifier, with or without an activation after it"
         raise ValueError(
-            f"The model ends in a layer of its own for the activation ({last.name!r}). Build it "
-            "with that activation on the Dense layer, or without it and a loss with "
-            f"from_logits=True. Received: last layer {type(last).__name__}"
+            f"The model must {where}. {way_out} "
+            f"Received: last layer {dense.name!r} of {type(dense).__name__}"
         )
-    if not isinstance(last, keras.layers.Dense):
-        raise ValueError(
-            f"The model must end in a keras.layers.Dense classifier. {way_out} "
-            f"Received: last layer {last.name!r} of {type(last).__name__}"
-        )
+    features = _input(dense, way_out)
+    head = Activated(dense, last, name=dense.name) if activation else dense
+    return keras.Model(input_structure(model), features, name=f"{model.name}_backbone"), head
+
+
+def input_structure(model: keras.Model) -> Any:
+    """The symbolic inputs of a functional or sequential model: one, or a dict or list of them."""
+    if len(model.inputs) == 1 and not isinstance(getattr(model, "input", None), dict):
+        return model.inputs[0]
+    return model.input
+
+
+def _before(model: keras.Model, layer: keras.layers.Layer, way_out: str) -> keras.layers.Layer:
+    """The layer that the last one takes its input from."""
+    tensor = _input(layer, way_out)
+    made = (step for step in model.layers if any(out is tensor for out in _outputs(step)))
+    return next(made, layer)
+
+
+def _outputs(layer: keras.layers.Layer) -> list[Any]:
     try:
-        features = last.input
+        return list(keras.tree.flatten(layer.output))
+    except (AttributeError, ValueError):
+        return []  # called several times, or never
+
+
+def _input(layer: keras.layers.Layer, way_out: str) -> Any:
+    try:
+        return layer.input
     except (AttributeError, ValueError) as error:
         raise ValueError(
-            f"The last Dense layer is called more than once, so its input is ambiguous. {way_out} "
-            f"Received: layer={last.name!r}"
+            f"The last {type(layer).__name__} layer is called more than once, so its input is "
+            f"ambiguous. {way_out} Received: layer={layer.name!r}"
         ) from error
-    return keras.Model(model.inputs, features, name=f"{model.name}_backbone"), last

@@ -1,5 +1,7 @@
 """M2m: the translation against loops in numpy, its rules, and its place in a step."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -330,6 +332,39 @@ def test_it_is_neither_saved_nor_missed(tmp_path):
         np.testing.assert_array_equal(ours, theirs)
 
 
+def test_training_on_from_a_file_says_what_is_missing(tmp_path):
+    model = toy_model()
+    model.optimizer.build(model.trainable_variables)
+    model.save(tmp_path / "model.keras")
+    x, y = toy_batches(12)
+
+    def said(loaded):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
+            loaded.fit(x, y, verbose=0)
+        return [str(each.message) for each in caught if "MajorToMinor" in str(each.message)]
+
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert not said(model)
+    loaded.save(tmp_path / "again.keras")  # not forgotten by a second file
+    (words,) = said(loaded)
+    assert "trained with MajorToMinor, which its file does not hold" in words
+    given = keras.models.load_model(tmp_path / "again.keras")
+    given.add_step_part(MajorToMinor(toy_helper(), TOY, pixel_range=(-5.0, 7.0)))
+    assert not said(given)
+    assert said(keras.models.load_model(tmp_path / "again.keras"))
+
+
+def test_one_output_has_no_logit_to_move_away_from():
+    helper = linear_network(2, seed=1)
+    with pytest.raises(ValueError, match=r"logit per class.*Dense\(2\)"):
+        cc.SharpnessAwareModel(
+            linear_network(5, seed=2),
+            keras.layers.Dense(1),
+            step_parts=[MajorToMinor(helper, COUNTS[:2])],
+        )
+
+
 def test_the_callback_goes_by_the_epoch_alone():
     seen = []
     model, translation = linear_model()
@@ -402,7 +437,7 @@ def test_bad_helpers():
         model_with(linear_network(3, 1))
     with pytest.raises(ValueError, match=r"must take the model's inputs.*\(None, 6, 6, 2\)"):
         model_with(toy_helper())
-    with pytest.raises(ValueError, match="the head has 4 classes"):
+    with pytest.raises(ValueError, match="4 classes; it has 3"):
         model_with(linear_network(4, 1), COUNTS[:3])
     # A SharpnessAwareModel, as a run saves it, is a helper too.
     model_with(linear_model()[0])

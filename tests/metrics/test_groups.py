@@ -74,9 +74,9 @@ def test_bad_arguments_are_named(arguments, named):
 
 def test_thresholds_that_overlap_are_refused():
     with pytest.raises(ValueError, match="Received: many=10, few=20"):
-        group_classes([1], many=10, few=20)
+        group_classes([1, 2], many=10, few=20)
     with pytest.raises(ValueError, match="inclusive=True"):
-        group_classes([1], many=20, few=20, inclusive=True)
+        group_classes([1, 2], many=20, few=20, inclusive=True)
 
 
 COUNTS = [500, 300, 60, 50, 9, 3]

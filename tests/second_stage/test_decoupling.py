@@ -180,7 +180,7 @@ def test_bad_input(data):
         (lambda: choose_tau(dense, data.validation, ()), "taus="),
         (lambda: choose_tau(dense, data.validation, (0.5, -1.0)), "tau=-1.0"),
         (lambda: choose_tau(dense, x), "data=ndarray"),
-        (lambda: choose_tau(dense, (x, y + 1)), "label 5"),
+        (lambda: choose_tau(dense, (x, y + 1)), r"from 0 to 4.*=5"),
         (lambda: TauNormalization(), "tau=None"),
         (lambda: TauNormalization(1.0, data.validation), "tau=1.0"),
         (lambda: TauNormalization(-1.0), "tau=-1.0"),

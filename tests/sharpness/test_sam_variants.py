@@ -212,7 +212,7 @@ def test_values_out_of_range(build, message):
 
 @pytest.mark.parametrize("method", [ImbSAM, FocalSAM])
 def test_counts_must_match_the_head(method):
-    with pytest.raises(ValueError, match="the head has 6 classes, class_counts has 2"):
+    with pytest.raises(ValueError, match="6 classes; it has 2"):
         two_layers(vector("sam_all_weights"), method([5, 1]))
 
 

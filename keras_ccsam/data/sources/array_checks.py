@@ -1,11 +1,11 @@
-"""Validation of image and label arrays that come from outside."""
+"""Validation of image arrays, names and counts that come from outside."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from keras_ccsam.checks import check_class_counts, shortened
 from keras_ccsam.data.sources.source import Images, Labels
 
 
@@ -49,57 +49,6 @@ def check_images(x: Any, name: str) -> Images:
     return x[..., np.newaxis] if x.ndim == 3 else x
 
 
-def check_labels(y: Any, name: str, num_images: int, num_classes: int | None = None) -> Labels:
-    """Returns labels as int32 classes (N,).
-
-    Args:
-        y: integers (N,) or (N, 1), or one-hot rows (N, C).
-        name: what the message calls the argument.
-        num_images: N.
-        num_classes: C; `None` accepts any class of at least 0.
-
-    Raises:
-        ValueError: wrong shape or length, not integers, not one-hot, or out of range.
-    """
-    y = np.asarray(y)
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = y[:, 0]
-    if y.ndim not in (1, 2) or len(y) != num_images:
-        raise ValueError(
-            f"{name} must hold one label an image: the shape ({num_images},) or one-hot "
-            f"({num_images}, classes). Received: {name}.shape={y.shape}"
-        )
-    if y.ndim == 2:
-        return _from_one_hot(y, name, num_classes)
-    whole = y.dtype.kind in "iu" or (y.dtype.kind == "f" and bool(np.all(y == np.floor(y))))
-    if not whole:
-        raise ValueError(f"Labels must be integers. Received: {name}.dtype={y.dtype}")
-    limit = np.iinfo(np.int32).max if num_classes is None else num_classes - 1
-    wrong = (y < 0) | (y > limit)
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        right = "at least 0" if num_classes is None else f"from 0 to {limit}"
-        raise ValueError(f"Labels must be {right}. Received: {name}[{row}]={y[row]}")
-    return y.astype(np.int32)
-
-
-def _from_one_hot(y: NDArray[Any], name: str, num_classes: int | None) -> Labels:
-    if num_classes is not None and y.shape[1] != num_classes:
-        raise ValueError(
-            f"One-hot labels must have {num_classes} columns. Received: {name}.shape={y.shape}"
-        )
-    if y.dtype.kind not in "iufb":
-        raise ValueError(f"Labels must be numbers. Received: {name}.dtype={y.dtype}")
-    wrong = ((y != 0) & (y != 1)).any(axis=1) | (y.sum(axis=1) != 1)
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise ValueError(
-            "Two-dimensional labels must be one-hot: a single 1 a row, 0 elsewhere. "
-            f"Received: {name}[{row}]={y[row].tolist()}"
-        )
-    return y.argmax(axis=1).astype(np.int32)
-
-
 def check_class_names(
     class_names: Sequence[str] | None, num_classes: int | None
 ) -> tuple[str, ...] | None:
@@ -124,26 +73,17 @@ def check_all_present(labels: Labels, class_names: Sequence[str]) -> None:
         label = int(empty[0])
         raise ValueError(
             f"Every class needs a training image, but class {label} ({class_names[label]}) has "
-            f"none. Received: class_counts={_shortened(counts.tolist())}"
+            f"none. Received: class_counts={shortened(counts.tolist())}"
         )
 
 
 def check_counts_match(labels: Labels, class_counts: Sequence[int], num_classes: int) -> None:
     """Refuses class counts that are not those of the labels with a `ValueError`."""
     actual = np.bincount(labels, minlength=num_classes).tolist()
-    given = [int(n) for n in class_counts]
-    if len(given) != num_classes:
-        raise ValueError(
-            f"class_counts must have one entry for each of the {num_classes} classes. "
-            f"Received: class_counts={_shortened(given)}"
-        )
+    given = check_class_counts(class_counts, num_classes)
     for label, (has, says) in enumerate(zip(actual, given, strict=True)):
         if has != says:
             raise ValueError(
                 f"class_counts does not match the labels: class {label} has {has} images. "
                 f"Received: class_counts[{label}]={says}"
             )
-
-
-def _shortened(counts: list[int]) -> str:
-    return str(counts) if len(counts) <= 12 else f"[{', '.join(map(str, counts[:12]))}, ...]"

@@ -10,12 +10,12 @@ from keras_ccsam.data.sources.array_checks import (
     check_class_names,
     check_counts_match,
     check_images,
-    check_labels,
 )
 from keras_ccsam.data.sources.source import Source
 from keras_ccsam.data.tails.cut import cut
 from keras_ccsam.data.tails.profiles import Profile
 from keras_ccsam.data.tails.subset import Protocol, check_fraction, stratified_split
+from keras_ccsam.labels import check_labels
 
 _TEST_STREAM = 1
 

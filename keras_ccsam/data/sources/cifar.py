@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_ccsam.data.npz import UNREADABLE, open_npz
-from keras_ccsam.data.sources.array_checks import check_images, check_labels
+from keras_ccsam.data.sources.array_checks import check_images
 from keras_ccsam.data.sources.cifar_names import CIFAR10_NAMES, CIFAR100_NAMES
 from keras_ccsam.data.sources.restricted_pickle import read_batch
 from keras_ccsam.data.sources.source import Images, Source
+from keras_ccsam.labels import check_labels
 
 LICENCE = (
     "No licence is stated; made for research by Krizhevsky, Nair and Hinton. Cite: A. Krizhevsky, "

@@ -1,16 +1,8 @@
-"""Labels and predictions as metrics receive them, in one form."""
+"""What metrics make of sample weights and of class numbers."""
 
 from keras import ops
 
 from keras_ccsam.typing import Tensor
-
-
-def class_indices(labels: Tensor, num_classes: int) -> Tensor:
-    """Labels (B,), (B, 1) or one-hot (B, C) as integers (B,); of soft labels the largest."""
-    labels = ops.convert_to_tensor(labels)
-    if len(labels.shape) == 2 and labels.shape[-1] == num_classes and num_classes > 1:
-        return ops.cast(ops.argmax(labels, axis=-1), "int32")
-    return ops.cast(ops.reshape(labels, (-1,)), "int32")
 
 
 def sample_weights(weights: Tensor | None, labels: Tensor) -> Tensor:

@@ -1,0 +1,34 @@
+"""What `fit` is given, looked at before training starts."""
+
+from typing import Any
+
+import keras
+
+from keras_ccsam import heads
+from keras_ccsam.losses.loss import ClassCountLoss
+from keras_ccsam.sharpness.method import SharpnessMethod
+from keras_ccsam.training.count_check import warn_of_counts
+from keras_ccsam.training.label_check import check_fit_labels
+from keras_ccsam.training.sample_loss import SampleLoss
+
+
+def check_fit_data(
+    x: Any, y: Any, head: keras.Layer, sharpness: SharpnessMethod, loss: SampleLoss | None
+) -> None:
+    """Refuses labels that cannot be, and warns of class counts that cannot be theirs.
+
+    Args:
+        x, y: of `keras.Model.fit`.
+        head: of the model.
+        sharpness: its method, which may have been told class counts.
+        loss: the compiled one, which may have been told them too.
+
+    Raises:
+        ValueError: see `check_fit_labels`.
+    """
+    classes = check_fit_labels(x, y, heads.num_outputs(head), loss)
+    told = [sharpness.class_counts] if hasattr(sharpness, "class_counts") else []
+    if loss is not None and isinstance(loss.loss, ClassCountLoss):
+        told.append(loss.loss.class_counts)
+    for counts in dict.fromkeys(told):
+        warn_of_counts(counts, x, classes)
