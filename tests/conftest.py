@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -26,12 +26,34 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-# On JAX most of a test is compilation, and most programs are compiled more than once: keeping them
-# makes a first run a third shorter and a second one five times. XLA keys them by their content.
+# On JAX most of a test is compilation, of programs that then run for milliseconds: here they are
+# compiled without the passes that only make them fast. What is compiled is kept, as most programs
+# come more than once; XLA keys them by their content. `XLA_FLAGS= make test-jax` compiles as users
+# do, and a test that asks for `compiled_in_full` always does.
 _ROOT = Path(__file__).resolve().parent.parent
+_QUICK = {
+    "xla_backend_optimization_level": 0,
+    "xla_llvm_disable_expensive_passes": True,
+    "xla_cpu_use_fusion_emitters": False,
+}
+_FULL = {
+    "xla_backend_optimization_level": 3,
+    "xla_llvm_disable_expensive_passes": False,
+    "xla_cpu_use_fusion_emitters": True,
+}
+_JIT_OPTIONS: dict[str, object] = {}
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_ROOT / ".pytest_cache" / "v" / "jax"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+
+if os.environ["KERAS_BACKEND"] == "jax":
+    os.environ.setdefault("XLA_FLAGS", " ".join(f"--{k}={v}".lower() for k, v in _QUICK.items()))
+    import jax
+
+    def _jit(*args: Any, jit: Any = jax.jit, **options: Any) -> Any:
+        return jit(*args, **_JIT_OPTIONS, **options)
+
+    jax.jit = _jit  # before Keras takes it
 
 _KERAS_HOME = tempfile.mkdtemp(prefix="keras-home-")
 os.environ["KERAS_HOME"] = _KERAS_HOME
@@ -64,6 +86,12 @@ def global_keras_state() -> Iterator[None]:
     yield
     keras.config.set_floatx(floatx)
     keras.config.set_dtype_policy(policy)
+
+
+@pytest.fixture
+def compiled_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compile steps on JAX with all passes, as users do: for what holds to the last bit."""
+    monkeypatch.setitem(_JIT_OPTIONS, "compiler_options", _FULL)
 
 
 _SMALL_RUN = (

@@ -290,6 +290,7 @@ def test_a_step_is_the_plain_step_on_the_translated_batch(method):
         np.testing.assert_array_equal(old, new)
 
 
+@pytest.mark.usefixtures("compiled_in_full")
 def test_off_it_is_the_plain_step_bit_for_bit():
     x, y = toy_batches(36)
     model, plain = toy_model(), toy_model(on=False)

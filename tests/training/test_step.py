@@ -73,6 +73,7 @@ def layer(model, kind):
     return next(layer for layer in model.backbone.layers if isinstance(layer, kind))
 
 
+@pytest.mark.usefixtures("compiled_in_full")
 @pytest.mark.parametrize(
     ("name", "dropout"),
     [(name, 0.4) for name in ("erm", *ZERO)] + [(name, 0.0) for name in ("erm", "ccsam")],
@@ -87,6 +88,7 @@ def test_no_radius_is_keras_own_step_bit_for_bit(name, dropout):
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.usefixtures("compiled_in_full")
 @pytest.mark.parametrize("name", [name for name in METHODS if name != "erm"])
 def test_a_radius_moves_the_step(name):
     """The mutation of the test above: with the perturbation on, it would fail."""
