@@ -83,7 +83,7 @@ def test_evaluate_on_arrays_of_ones_own(run: Path, tmp_path: Path) -> None:
     [
         ({"y": np.full(30, 10)}, "from 0 to 9"),
         ({"x": np.zeros((30, 9, 9, 1), "uint8")}, "(8, 8, 1)"),
-        ({"x": np.zeros((29, 8, 8, 1), "uint8")}, "one label an image"),
+        ({"x": np.zeros((29, 8, 8, 1), "uint8")}, "one label per sample"),
     ],
 )
 def test_evaluate_refuses_arrays_that_do_not_fit(
