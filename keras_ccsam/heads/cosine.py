@@ -51,7 +51,7 @@ class Cosine(keras.layers.Layer):
         ValueError: if `units` is below 2 or `scale` is not positive.
     """
 
-    # Each sample's logits are its own: see training/independence.py.
+    # Each sample's logits are its own: see training/coupling.py.
     samples_independent = True
 
     def __init__(

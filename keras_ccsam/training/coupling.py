@@ -12,121 +12,27 @@ from collections.abc import Iterator
 from typing import Any
 
 import keras
-from keras import layers, losses
+from keras import layers
 
 from keras_ccsam.heads import Activated
 from keras_ccsam.layers.fast import stock_type
 from keras_ccsam.sharpness.objective import Coupling
+from keras_ccsam.training.independent import ELEMENTWISE, LAYERS, LOSS_FUNCTIONS, LOSSES
 
-LAYERS = frozenset(
-    {
-        layers.Activation,
-        layers.Add,
-        layers.Average,
-        layers.AveragePooling1D,
-        layers.AveragePooling2D,
-        layers.AveragePooling3D,
-        layers.BatchNormalization,
-        layers.Concatenate,
-        layers.Conv1D,
-        layers.Conv1DTranspose,
-        layers.Conv2D,
-        layers.Conv2DTranspose,
-        layers.Conv3D,
-        layers.Conv3DTranspose,
-        layers.Cropping1D,
-        layers.Cropping2D,
-        layers.Cropping3D,
-        layers.Dense,
-        layers.DepthwiseConv1D,
-        layers.DepthwiseConv2D,
-        layers.ELU,
-        layers.EinsumDense,
-        layers.Embedding,
-        layers.Flatten,
-        layers.GlobalAveragePooling1D,
-        layers.GlobalAveragePooling2D,
-        layers.GlobalAveragePooling3D,
-        layers.GlobalMaxPooling1D,
-        layers.GlobalMaxPooling2D,
-        layers.GlobalMaxPooling3D,
-        layers.GroupNormalization,
-        layers.Identity,
-        layers.InputLayer,
-        layers.LayerNormalization,
-        layers.LeakyReLU,
-        layers.MaxPooling1D,
-        layers.MaxPooling2D,
-        layers.MaxPooling3D,
-        layers.Maximum,
-        layers.Minimum,
-        layers.MultiHeadAttention,
-        layers.Multiply,
-        layers.PReLU,
-        layers.Permute,
-        layers.RMSNormalization,
-        layers.ReLU,
-        layers.RepeatVector,
-        layers.Rescaling,
-        layers.Reshape,
-        layers.SeparableConv1D,
-        layers.SeparableConv2D,
-        layers.Softmax,
-        layers.Subtract,
-        layers.UnitNormalization,
-        layers.UpSampling1D,
-        layers.UpSampling2D,
-        layers.UpSampling3D,
-        layers.ZeroPadding1D,
-        layers.ZeroPadding2D,
-        layers.ZeroPadding3D,
-    }
-)
-# Operations on tensors outside any layer, which act on each element by itself.
-ELEMENTWISE = frozenset(
-    {
-        "Absolute",
-        "Add",
-        "Divide",
-        "Elu",
-        "Exp",
-        "Gelu",
-        "HardSwish",
-        "LeakyRelu",
-        "Maximum",
-        "Minimum",
-        "Multiply",
-        "Negative",
-        "Relu",
-        "Relu6",
-        "Rsqrt",
-        "Sigmoid",
-        "Silu",
-        "Softplus",
-        "Sqrt",
-        "Square",
-        "Subtract",
-        "Tanh",
-        "TrueDivide",
-    }
-)
-LOSSES = frozenset(
-    {
-        losses.BinaryCrossentropy,
-        losses.BinaryFocalCrossentropy,
-        losses.CategoricalCrossentropy,
-        losses.CategoricalFocalCrossentropy,
-        losses.CategoricalHinge,
-        losses.KLDivergence,
-        losses.MeanSquaredError,
-        losses.SparseCategoricalCrossentropy,
-    }
-)
-LOSS_FUNCTIONS = (
-    losses.binary_crossentropy,
-    losses.categorical_crossentropy,
-    losses.sparse_categorical_crossentropy,
-)
+
+def model_coupling(model: Any, base: type, loss: Any) -> Coupling:
+    """That of a model of a backbone and a head, unless its class computes something of its own.
+
+    Args:
+        model: with `backbone` and `head`.
+        base: the class whose computation is known.
+        loss: a `keras.losses.Loss`, a function, or None.
+    """
+    kind = type(model)
+    for name in ("__call__", "call", "compute_loss"):
+        if getattr(kind, name) is not getattr(base, name):
+            return Coupling(f"{kind.__name__} has a {name} of its own", (), False)
+    return coupling(model.backbone, model.head, loss)
 
 
 def coupling(backbone: Any, head: Any, loss: Any) -> Coupling:

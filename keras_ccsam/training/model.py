@@ -15,18 +15,18 @@ from keras_ccsam.sharpness.method import SharpnessMethod
 from keras_ccsam.sharpness.objective import Coupling
 from keras_ccsam.training import step
 from keras_ccsam.training.building import feature_shape
-from keras_ccsam.training.coupling import coupling
+from keras_ccsam.training.coupling import model_coupling
 from keras_ccsam.training.epoch_clock import with_clock
-from keras_ccsam.training.export import plain_model
 from keras_ccsam.training.fit_data import check_fit_data
 from keras_ccsam.training.one_output import binary_accuracy, check_one_output
 from keras_ccsam.training.sample_loss import SampleLoss, check_head, mixed_loss, resolve_loss
+from keras_ccsam.training.saved_model import SavedModel
 from keras_ccsam.training.step_parts import P, StepPart, StepParts, WeightDecay
 from keras_ccsam.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_ccsam")
-class SharpnessAwareModel(keras.Model):
+class SharpnessAwareModel(SavedModel):
     """A backbone, a head, and a way to form the step's gradient.
 
     Everything else is `keras.Model`: compile, fit, evaluate, save. `sample_weight`, `class_weight`,
@@ -116,18 +116,8 @@ class SharpnessAwareModel(keras.Model):
         over all layers is too long for every step of an eager backend.
         """
         if self._found.coupling is None:
-            kind = type(self)
-            own = [
-                name
-                for name in ("__call__", "call", "compute_loss")
-                if getattr(kind, name) is not getattr(SharpnessAwareModel, name)
-            ]
             loss = self.sample_loss and self.sample_loss.loss
-            self._found.coupling = (
-                Coupling(f"{kind.__name__} has a {own[0]} of its own", (), False)
-                if own
-                else coupling(self.backbone, self.head, loss)
-            )
+            self._found.coupling = model_coupling(self, SharpnessAwareModel, loss)
         found: Coupling = self._found.coupling
         return found
 
@@ -136,18 +126,6 @@ class SharpnessAwareModel(keras.Model):
         """Keras' own, and the state of the step's parts, which no file holds."""
         parts = getattr(self, "step_parts", None)
         return [*super().non_trainable_variables, *([] if parts is None else parts.variables)]
-
-    @property
-    def logit_scale(self) -> float:
-        """See the class."""
-        if self._logit_scale is not None:
-            return self._logit_scale
-        loss = None if self.sample_loss is None else self.sample_loss.loss
-        return float(getattr(loss, "scale", 1.0)) if getattr(loss, "takes_cosines", False) else 1.0
-
-    @logit_scale.setter
-    def logit_scale(self, scale: float) -> None:
-        self._logit_scale = float(scale)
 
     def add_step_part(self, part: P) -> P:
         """Adds a part to a model, built or not; returns it bound. It acts from the next `fit` on.
@@ -236,63 +214,6 @@ class SharpnessAwareModel(keras.Model):
         arguments = inspect.signature(super().fit).bind(x, y, *args, **kwargs).arguments
         callbacks = with_clock(arguments.get("callbacks"), self, x.set_epoch)
         return super().fit(**{**arguments, "callbacks": callbacks, "shuffle": False})
-
-    def export_plain(self) -> keras.Model:
-        """A functional Keras model of stock layers that loads where this package is not installed.
-
-        A backbone of stock layers is shared, one with layers of `keras_ccsam.layers` copied, with
-        spectrally normalised kernels in stock layers; the head's weights are copied. A
-        `heads.Cosine` becomes unit-normalised features and a `Dense` with normalised columns.
-
-        Raises:
-            ValueError: if the backbone is not a functional or sequential model.
-        """
-        return plain_model(self)
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments; of step parts those that can be saved."""
-        scale = {} if self._logit_scale is None else {"logit_scale": self._logit_scale}
-        return {
-            **super().get_config(),
-            "backbone": keras.saving.serialize_keras_object(self.backbone),
-            "head": keras.saving.serialize_keras_object(self.head),
-            "sharpness": keras.saving.serialize_keras_object(self.sharpness),
-            "weight_decay": self.weight_decay,
-            **self.step_parts.get_config(),
-            **scale,
-        }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
-        """A model of the same parts, with fresh weights."""
-        config = dict(config)
-        missing, scale = config.pop("missing_step_parts", ()), config.pop("logit_scale", None)
-        for part in ("backbone", "head", "sharpness", "step_parts"):
-            if isinstance(config.get(part), (dict, list)):
-                config[part] = keras.saving.deserialize_keras_object(
-                    config[part], custom_objects=custom_objects
-                )
-        model = cls(**config)
-        model.step_parts.lacks(missing)
-        if scale is not None:
-            model.logit_scale = scale
-        return model
-
-    def get_compile_config(self) -> Any:
-        """Keras' own, but with the compiler left to the backend that loads the file.
-
-        A model saved under JAX would otherwise switch torch.compile on.
-        """
-        config = super().get_compile_config()
-        if config:
-            config["jit_compile"] = "auto"
-        return config
-
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compiles as the saved model was, with the optimizer's variables ready to be loaded."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        if self.built and self.optimizer is not None:
-            self.optimizer.build(self.trainable_variables)
 
     # JAX hands a step its state; the other backends read and assign variables.
     train_step: Any = step.stateless_train_step if backend.STATELESS else step.stateful_train_step
