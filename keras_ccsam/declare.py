@@ -82,6 +82,8 @@ class Part:
         make: its class, or the function that makes it.
         limit: where it becomes another part; None where it says none.
         trials: further options with which the contract suite is to run over it, each as a mapping.
+        offers: what others may need of it: a head is `"linear"` (h W + b) or puts out `"cosines"`.
+        needs: what it needs of the head.
     """
 
     kind: str
@@ -89,6 +91,8 @@ class Part:
     make: Callable[..., Any]
     limit: Limit | None = None
     trials: tuple[Mapping[str, Any], ...] = ()
+    offers: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
 
     @property
     def options(self) -> Mapping[str, Option]:
@@ -121,6 +125,8 @@ def part(
     *,
     limit: Limit | None = None,
     trials: tuple[Mapping[str, Any], ...] = (),
+    offers: tuple[str, ...] = (),
+    needs: tuple[str, ...] = (),
 ) -> Callable[[T], T]:
     """Declares a class or a function as a part, and registers a class for `keras.saving`.
 
@@ -128,7 +134,7 @@ def part(
         kind: one of `KINDS`.
         name: what recipes call it.
         limit: where it becomes another part of its kind.
-        trials: see `Part`.
+        trials, offers, needs: see `Part`.
 
     Raises:
         ValueError: for another kind, or a name that another part has.
@@ -136,24 +142,27 @@ def part(
     if kind not in KINDS:
         raise ValueError(f"`kind` must be one of {', '.join(KINDS)}. Received: kind={kind!r}")
 
-    def declared(made: T) -> T:
+    def declare(made: T) -> T:
         there = _PARTS[kind].get(name)
-        if there is not None and _place(there.make) != _place(made):
+        if there is not None and not _same(there.make, made):
             raise ValueError(
                 f"{_place(there.make)} is the {kind} of that name already. Received: name={name!r}"
             )
-        if inspect.isclass(made) and hasattr(made, "get_config"):
-            package = made.__module__.partition(".")[0]
-            made = keras.saving.register_keras_serializable(package=package)(made)
-        _PARTS[kind][name] = Part(kind, name, made, limit, trials)
+        _PARTS[kind][name] = Part(kind, name, registered(made), limit, trials, offers, needs)
         return made
 
-    return declared
+    return declare
 
 
 def parts(kind: str) -> Mapping[str, Part]:
     """The parts of a kind by name, in the order in which they were declared."""
     return MappingProxyType(_PARTS[kind])
+
+
+def declared(made: Callable[..., Any]) -> Part | None:
+    """The declaration of a class or function; None if it is not declared as it stands here."""
+    every = (part for kind in _PARTS.values() for part in kind.values())
+    return next((part for part in every if part.make is made), None)
 
 
 def find(kind: str, name: str) -> Part:
@@ -171,9 +180,27 @@ def find(kind: str, name: str) -> Part:
     return found
 
 
+def registered(made: T) -> T:
+    """The class or function; a class that can be saved is known to `keras.saving` from now on."""
+    saved = inspect.isclass(made) and hasattr(made, "get_config")
+    # A name without a package is that of a class that nobody registered.
+    if saved and ">" not in keras.saving.get_registered_name(made):
+        keras.saving.register_keras_serializable(made.__module__.partition(".")[0])(made)
+    return made
+
+
+def table(made: Part, base: type[Table] = Table) -> type[Table]:
+    """The table of a recipe that chooses a part: its `name` and its options.
+
+    Args:
+        made: the part.
+        base: what the table has beside the part's own options.
+    """
+    return _table(made, base)
+
+
 @functools.cache
-def table(made: Part) -> type[Table]:
-    """The table of a recipe that chooses a part: its `name` and its options."""
+def _table(made: Part, base: type[Table]) -> type[Table]:
     fields: dict[str, Any] = {
         option.name: (
             option.kind,
@@ -183,8 +210,32 @@ def table(made: Part) -> type[Table]:
     }
     name = getattr(made.make, "__name__", made.name)
     fields = {"name": (Literal[made.name], made.name), **fields}
-    return create_model(name, __base__=Table, __doc__=made.summary, **fields)
+    created = create_model(name, __base__=base, __doc__=made.summary, **fields)
+    _CHOSEN[created] = made
+    return created
+
+
+_CHOSEN: dict[type[Table], Part] = {}
+
+
+def chosen(choice: Table) -> Part | None:
+    """The part that a table chooses; None if it is the table of none."""
+    return _CHOSEN.get(type(choice))
+
+
+def choose(kind: str, name: str, **values: Any) -> Table:
+    """The table of a declared part with these options, its defaults filled in."""
+    return table(find(kind, name)).model_validate(values)
 
 
 def _place(made: Any) -> str:
     return f"{made.__module__}:{getattr(made, '__qualname__', made)}"
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two are one definition: a cell run again, or a script that was imported as well."""
+    if _place(one) == _place(other):
+        return True
+    code = [getattr(getattr(m, "__init__", m), "__code__", None) for m in (one, other)]
+    names = [getattr(m, "__qualname__", None) for m in (one, other)]
+    return None not in code and names[0] == names[1] and code[0].co_filename == code[1].co_filename

@@ -9,10 +9,10 @@ An option is an argument whose annotation carries a pydantic `Field` with a desc
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from types import MappingProxyType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -87,8 +87,10 @@ def options(make: Callable[..., Any]) -> Mapping[str, Option]:
     return MappingProxyType(found)
 
 
-def inherited(make: type) -> dict[str, Option]:
-    """The options that a class or any of its bases declares, by name; the class's own first."""
+def inherited(make: Callable[..., Any]) -> dict[str, Option]:
+    """The options that a function, a class or any of its bases declares, by name."""
+    if not inspect.isclass(make):
+        return dict(options(make))
     found: dict[str, Option] = {}
     for base in reversed(make.__mro__):
         if "__init__" in vars(base):
@@ -96,11 +98,11 @@ def inherited(make: type) -> dict[str, Option]:
     return found
 
 
-def checked(make: type, values: Mapping[str, Any]) -> dict[str, Any]:
+def checked(make: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """The values in their options' own types; what is no option stays as it is.
 
     Args:
-        make: a class; an option may be declared by any of its bases.
+        make: a function, or a class, whose options any of its bases may declare.
         values: arguments by name.
 
     Raises:
@@ -115,13 +117,13 @@ def expected(kind: Any) -> str:
     inner = kind
     while get_origin(inner) is Annotated:
         inner = get_args(inner)[0]
-    union = [a for a in get_args(inner) if a is not type(None)]
     if get_origin(inner) is Literal:
         one_of = "one of " if len(get_args(inner)) > 1 else ""
         return one_of + ", ".join(map(repr, get_args(inner)))
-    if get_origin(inner) is tuple:
+    if get_origin(inner) in (tuple, list, Sequence):
         return "a list"
-    if len(union) > 1 or (union and type(None) in get_args(inner)):
+    if get_origin(inner) in (Union, UnionType):
+        union = [a for a in get_args(inner) if a is not type(None)]
         said = [expected(a) for a in union]
         # A constraint of the whole union belongs to its number.
         bounds = _bounds(kind)

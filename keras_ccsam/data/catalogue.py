@@ -3,14 +3,15 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from types import MappingProxyType
 
+from keras_ccsam.checks import did_you_mean
 from keras_ccsam.data.long_tailed import LongTailedData
 from keras_ccsam.data.sources import cifar, digits
 from keras_ccsam.data.tails.cut import cut
 from keras_ccsam.data.tails.profiles import Profile, check_profile, check_ratio
 from keras_ccsam.data.tails.subset import Protocol, check_fraction, check_protocol, check_seed
+from keras_ccsam.declare import find
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class DatasetInfo:
         test_images: size of the balanced test set.
         licence: terms of the images, and whom to cite.
         download: whether the images are fetched from the network unless a path is given.
+        roughly_balanced: its classes differ in size, so that the profile begins where the smallest
+            allows.
     """
 
     description: str
@@ -34,6 +37,7 @@ class DatasetInfo:
     test_images: int
     licence: str
     download: bool
+    roughly_balanced: bool = False
 
 
 DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
@@ -46,6 +50,7 @@ DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
             test_images=500,
             licence=digits.LICENCE,
             download=False,
+            roughly_balanced=True,
         ),
         "cifar10-lt": DatasetInfo(
             description="CIFAR-10, 32 x 32 colour; Keras' download or a local path",
@@ -101,8 +106,7 @@ def load(
     """
     info = DATASETS.get(name)
     if info is None:
-        close = get_close_matches(str(name), DATASETS, n=1)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        hint = did_you_mean(name, DATASETS)
         raise ValueError(f"The data sets are {', '.join(DATASETS)}{hint}. Received: name={name!r}")
     # Bad arguments are named before anything is downloaded.
     if imbalance_ratio is not None:
@@ -111,20 +115,16 @@ def load(
     check_protocol(protocol)
     check_seed(seed)
     check_fraction("validation_fraction", validation_fraction)
-    if name == "digits-lt":
-        if path is not None:
-            raise ValueError(
-                f"digits-lt comes with scikit-learn and takes no path. Received: path={str(path)!r}"
-            )
-        source = digits.load_digits()
-    else:
-        source = cifar.load_cifar(name, path)
+    if path is not None and not info.download:
+        raise ValueError(
+            f"{name} comes with scikit-learn and takes no path. Received: path={str(path)!r}"
+        )
     return cut(
-        source,
+        find("data", name).build({}, path=path),
         imbalance_ratio=imbalance_ratio,
         profile=profile,
         protocol=protocol,
         seed=seed,
         validation_fraction=validation_fraction,
-        fit_head=name == "digits-lt",
+        fit_head=info.roughly_balanced,
     )

@@ -1,11 +1,13 @@
 """A model judged on a labelled set."""
 
+import math
 from typing import Any
 
 import numpy as np
 from keras import ops
 
-from keras_ccsam.losses.logit_adjustment import adjust_logits, check_tau
+from keras_ccsam.checks import require
+from keras_ccsam.losses.logit_adjustment import adjust_logits
 from keras_ccsam.metrics.predictions import checked, log_probabilities
 from keras_ccsam.metrics.report import Report
 
@@ -40,7 +42,12 @@ def evaluate(
     Example:
         >>> print(cc.evaluate(model, data.test).table())
     """
-    tau = check_tau(logit_adjustment, name="logit_adjustment")
+    require(
+        0.0 <= logit_adjustment < math.inf,
+        "logit_adjustment",
+        logit_adjustment,
+        "a number of at least 0",
+    )
     if hasattr(data, "arrays"):
         x, y = data.arrays()
         class_counts = data.class_counts if class_counts is None else class_counts
@@ -55,10 +62,10 @@ def evaluate(
     # A model trained on cosines (LDAM, GCL) says what makes logits of them.
     predictions = predictions * getattr(model, "logit_scale", 1.0)
     options.setdefault("from_logits", not _are_probabilities(predictions))
-    if tau:
+    if logit_adjustment:
         outputs, _ = checked(y, predictions, options["from_logits"])
         log_p = log_probabilities(outputs, options["from_logits"])
-        predictions = adjust_logits(log_p, class_counts, tau)
+        predictions = adjust_logits(log_p, class_counts, logit_adjustment)
         options["from_logits"] = True
     return Report.from_predictions(y, predictions, class_counts, **options)
 

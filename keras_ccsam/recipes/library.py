@@ -7,24 +7,28 @@ Settings and methods are TOML files beside this module: adding a file adds a nam
 
 import difflib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from keras_ccsam.recipes import toml
-from keras_ccsam.recipes.errors import keys, suggestion
-from keras_ccsam.recipes.schema import Recipe
+from keras_ccsam.recipes import outside, toml
+from keras_ccsam.recipes.errors import keys, slots, suggestion
+from keras_ccsam.recipes.schema import Data, Recipe
 
 # A table whose meaning hangs on one of its keys: when that changes, what it ruled is dropped,
 # because the radius of one method says nothing about another's.
 _TAGS = {
+    ("model", "backbone"): "name",
+    ("model", "head"): "name",
     ("stage1", "method"): "name",
     ("stage1", "loss"): "name",
     ("stage2", "loss"): "name",
     ("posthoc",): "name",
     ("groups",): "rule",
 }
+# Of the data, what is no dataset's own.
+_OF_ANY_DATA = frozenset(Data.model_fields)
 # Tables that may be absent: `--set stage1.average=none` leaves one out.
 _OPTIONAL = (
     ("model", "spectral_norm"),
@@ -85,6 +89,8 @@ def load(
         values.pop("stage2", None)
     values = _override(values, chosen)
     values["setting"] = setting
+    # The user named this file, or wrote these overrides: what they name may run.
+    import_outside(values, [*_folder(name_or_path), Path.cwd()])
     return Recipe.from_dict(values)
 
 
@@ -128,7 +134,40 @@ def load_several(
 
 def override(recipe: Recipe, *overrides: str) -> Recipe:
     """Return `recipe` with other values, validated anew; same form as in `load`."""
-    return Recipe.from_dict(_override(recipe.to_dict(), _overrides(overrides)))
+    chosen = _overrides(overrides)
+    import_outside(chosen, [Path.cwd()])
+    return Recipe.from_dict(_override(recipe.to_dict(), chosen))
+
+
+def import_outside(values: Mapping[str, Any], folders: Sequence[Path]) -> None:
+    """Import every part from outside ("module:Class") that a recipe names, which runs its code.
+
+    Args:
+        values: of a recipe, or some of them, as TOML gives them.
+        folders: where modules may lie beside where Python finds them.
+
+    Raises:
+        ValueError: a part cannot be imported, or is of another kind.
+    """
+    for path, slot in slots(Recipe):
+        item: Any = values
+        for key in path:
+            item = item.get(key) if isinstance(item, Mapping) else None
+        name = item.get("name") if isinstance(item, Mapping) else item
+        if isinstance(name, str) and outside.is_dotted(name):
+            try:
+                outside.import_part(slot.kind, name, folders)
+            except ValueError as error:
+                key = ".".join(path)
+                raise ValueError(str(error).replace("Received: name=", f"Received: {key}=")) from (
+                    error
+                )
+
+
+def _folder(name_or_path: str | os.PathLike[str]) -> tuple[Path, ...]:
+    """The folder of a recipe's file; none for a name of the package."""
+    is_file = os.fspath(name_or_path) not in names() and Path(name_or_path).is_file()
+    return (Path(name_or_path).resolve().parent,) if is_file else ()
 
 
 def merge(
@@ -148,10 +187,8 @@ def merge(
         elif tag and tag in below and item.get(tag, below[tag]) != below[tag]:
             merged[key] = dict(item)
         else:
-            if here == ("model",) and item.get("backbone", below.get("backbone")) != below.get(
-                "backbone"
-            ):
-                below = {k: v for k, v in below.items() if k != "options"}
+            if here == ("data",) and item.get("name", below.get("name")) != below.get("name"):
+                below = {k: v for k, v in below.items() if k in _OF_ANY_DATA}
             merged[key] = merge(below, item, here)
     return merged
 
@@ -234,7 +271,7 @@ def _setting(data: str | None, *layers: Mapping[str, Any]) -> str:
 
 def _overrides(overrides: Iterable[str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    known = set(keys(Recipe))
+    known, places = set(keys(Recipe)), {path for path, _ in slots(Recipe)}
     for text in _listed(overrides):
         key, equals, value = (part.strip() for part in text.partition("="))
         if not equals or not key:
@@ -242,7 +279,8 @@ def _overrides(overrides: Iterable[str]) -> dict[str, Any]:
                 f"an override reads key=value, as in stage1.epochs=20. Received: override={text!r}"
             )
         path = tuple(key.split("."))
-        if key not in known and path[:2] != ("model", "options"):
+        # Of a slot, the part that is chosen in the end knows.
+        if key not in known and path[:-1] not in places:
             raise ValueError(
                 f"unknown recipe key {key!r}{suggestion(path, Recipe)} Received: {key}={value}"
             )

@@ -6,13 +6,12 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field, create_model, field_validator, model_validator
 
 from keras_ccsam.data import SAMPLERS
+from keras_ccsam.declare import Table, choose, parts
 from keras_ccsam.options import options
-from keras_ccsam.recipes.schema_base import Augmentation, Positive, Table
-from keras_ccsam.recipes.schema_losses import CrossEntropy, Loss
-from keras_ccsam.recipes.schema_methods import Erm, Method
+from keras_ccsam.recipes.schema_base import Augmentation, Positive
+from keras_ccsam.recipes.slots import Loss, Method
 from keras_ccsam.second_stage import Retraining
 
-AUGMENTATIONS = ("crop", "flip", "cutout")
 TRAINING_SAMPLERS = tuple(name for name in SAMPLERS if name != "sequential")  # of evaluation
 # A share of the epochs, or an epoch number.
 Start: TypeAlias = int | float
@@ -96,8 +95,8 @@ class Stage(Table):
     @field_validator("augment", check_fields=False)
     @classmethod
     def _known_augmentations(cls, value: Augmentation) -> Augmentation:
-        if value != "default" and not set(value) <= set(AUGMENTATIONS):
-            raise ValueError(f"must be a list of names of {', '.join(AUGMENTATIONS)}")
+        if value != "default" and not set(value) <= set(parts("augmentation")):
+            raise ValueError(f"must be a list of names of {', '.join(parts('augmentation'))}")
         return value
 
 
@@ -131,8 +130,10 @@ class Stage1(Stage):
         "float32", description="Keras dtype policy"
     )
     sampler: str = Field("instance", description="how batches are drawn (field: instance)")
-    loss: Loss = Field(CrossEntropy.model_validate({}), description="of a sample")
-    method: Method = Field(Erm.model_validate({}), description="how a step's gradient is formed")
+    loss: Loss = Field(choose("loss", "cross_entropy"), description="of a sample")
+    method: Method = Field(
+        choose("sharpness", "erm"), description="how a step's gradient is formed"
+    )
     reweight: Reweight | None = Field(None, description="absent: no class weights")
     resample: Resample | None = Field(None, description="absent: one sampler throughout")
     average: Average | None = Field(None, description="absent: the last weights count")
@@ -194,32 +195,3 @@ class Stage2(_Declared):
             ValueError: if two options exclude each other.
         """
         return Retraining(**self.model_dump(include=set(options(Retraining))), **given)
-
-
-class TauNormalization(Table):
-    """The classifier's columns divided by a power of their norms (Kang et al., 2020)."""
-
-    name: Literal["tau_normalization"] = "tau_normalization"
-    tau: float | Literal["validation"] = Field(
-        1.0, description='power; "validation": chosen on the split cut from train (paper)'
-    )
-
-
-class NearestClassMean(Table):
-    """Classes by the nearest mean of their training features (Kang et al., 2020)."""
-
-    name: Literal["nearest_class_mean"] = "nearest_class_mean"
-    metric: Literal["cosine", "euclidean"] = Field("cosine", description="between features")
-    centred: bool = Field(False, description="features less their mean first (paper: option)")
-
-
-class PosthocAdjustment(Table):
-    """Logits less tau log pi, for a model trained with cross-entropy (Menon et al., 2021)."""
-
-    name: Literal["logit_adjustment"] = "logit_adjustment"
-    tau: float = Field(1.0, ge=0, description="of tau log pi (paper: 1)")
-
-
-Posthoc: TypeAlias = Annotated[
-    TauNormalization | NearestClassMean | PosthocAdjustment, Field(discriminator="name")
-]

@@ -30,7 +30,7 @@ def plan(recipe: Recipe) -> str:
         f"data      {facts['name']}: {facts['train']} images of "
         f"{'x'.join(map(str, images.image_shape))} to train on, {facts['validation']} for "
         f"validation, {facts['test']} to test on",
-        f"model     {recipe.model.backbone} and a {recipe.model.head} head, "
+        f"model     {_shown(recipe.model.backbone)} and a {_shown(recipe.model.head)} head, "
         f"{parts.count_parameters(model):,} parameters, {first.precision}",
         f"loss      {_shown(first.loss)}",
         f"stage 1   {_shown(first.method)}: {first.epochs} epochs of {len(batches)} steps of "

@@ -36,7 +36,17 @@ def test_every_field_is_described():
         ("stage1.boundaries=[3, 0.5]", "stage1.boundaries must be all whole epochs"),
         ("stage1.boundaries=[3, 2]", "stage1.boundaries must increase"),
         ("stage1.boundaries=[0.5, 1.5]", "stage1.boundaries must be whole epochs from 1 on"),
-        ("model.options=3", "model.options must be a table"),
+        ("model.backbone=3", "model.backbone must be a table"),
+        ("model.backbone=resnet33", "did you mean 'resnet32'? Received: model.backbone.name="),
+        ("model.backbone.width=0", "model.backbone.width must be greater than or equal to 1"),
+        ("model.backbone.widht=8", "did you mean 'model.backbone.width'? "),
+        ("model.head.scale=8", "'model.head.scale' here: it belongs to another choice"),
+        ("stage1.loss=focall", "stage1.loss.name must be one of"),
+        ("stage1.loss=focall", "did you mean 'focal'? Received: stage1.loss.name="),
+        (
+            "data.imbalance_ratio=many",
+            "data.imbalance_ratio must be a number or 'none'. Received: ",
+        ),
         ("name=a/b", "name must hold letters"),
         ("nonsense=3", "unknown recipe key 'nonsense'; known here: data, description"),
     ],
@@ -83,7 +93,7 @@ def test_the_digest_names_what_determines_the_results():
     ce, crt, ccsam = (recipes.load(name) for name in ("ce", "crt", "ccsam"))
     assert ce.stage1_digest() == crt.stage1_digest() != ccsam.stage1_digest()
     assert ce.digest() != crt.digest()
-    for override in ("seed=1", "data.seed=1", "stage1.lr=0.2", "model.options.width=8"):
+    for override in ("seed=1", "data.seed=1", "stage1.lr=0.2", "model.backbone.width=8"):
         changed = recipes.override(crt, override)
         assert changed.stage1_digest() != crt.stage1_digest()
         assert changed.digest() != crt.digest()

@@ -19,8 +19,8 @@ QUICK = (
     "stage1.epochs=2",
     "stage1.batch_size=64",
     "stage2.epochs=1",
-    "model.options.width=4",
-    "model.options.features=8",
+    "model.backbone.width=4",
+    "model.backbone.features=8",
 )
 OPTIONS = {"scale": "tiny", "overrides": QUICK, "progress": "none"}
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from keras_ccsam.data.sources.source import Source
+from keras_ccsam.declare import part
 
 LICENCE = (
     "CC BY 4.0; Optical Recognition of Handwritten Digits, E. Alpaydin and C. Kaynak, UCI Machine "
@@ -11,6 +12,7 @@ LICENCE = (
 TEST_PER_CLASS = 50
 
 
+@part("data", "digits-lt")
 def load_digits() -> Source:
     """1,797 grey images of 8 x 8 pixels in ten classes.
 
