@@ -32,6 +32,7 @@ from keras_ccsam.checks import did_you_mean
 from keras_ccsam.options import Option, options
 
 T = TypeVar("T", bound=Callable[..., Any])
+B = TypeVar("B", bound="Table")
 
 KINDS = {
     "sharpness": "how a step's gradient is formed",
@@ -110,10 +111,12 @@ class Part:
         Args:
             values: options.
             **given: what the run knows, such as `class_counts`; taken where there is such an
-                argument.
+                argument. A Keras class takes its `name` among further keyword arguments.
         """
         known = inspect.signature(self.make).parameters
-        return self.make(**{k: v for k, v in given.items() if k in known}, **values)
+        further = any(p.kind is p.VAR_KEYWORD for p in known.values())
+        taken = {k: v for k, v in given.items() if k in known or (k == "name" and further)}
+        return self.make(**taken, **values)
 
 
 _PARTS: dict[str, dict[str, Part]] = {kind: {} for kind in KINDS}
@@ -189,18 +192,19 @@ def registered(made: T) -> T:
     return made
 
 
-def table(made: Part, base: type[Table] = Table) -> type[Table]:
+def table(made: Part, base: type[B]) -> type[B]:
     """The table of a recipe that chooses a part: its `name` and its options.
 
     Args:
         made: the part.
         base: what the table has beside the part's own options.
     """
-    return _table(made, base)
+    created: type[B] = _table(made, base)
+    return created
 
 
 @functools.cache
-def _table(made: Part, base: type[Table]) -> type[Table]:
+def _table(made: Part, base: type[Table]) -> Any:
     fields: dict[str, Any] = {
         option.name: (
             option.kind,
@@ -225,7 +229,7 @@ def chosen(choice: Table) -> Part | None:
 
 def choose(kind: str, name: str, **values: Any) -> Table:
     """The table of a declared part with these options, its defaults filled in."""
-    return table(find(kind, name)).model_validate(values)
+    return table(find(kind, name), Table).model_validate(values)
 
 
 def _place(made: Any) -> str:
@@ -236,6 +240,13 @@ def _same(one: Any, other: Any) -> bool:
     """Whether two are one definition: a cell run again, or a script that was imported as well."""
     if _place(one) == _place(other):
         return True
-    code = [getattr(getattr(m, "__init__", m), "__code__", None) for m in (one, other)]
-    names = [getattr(m, "__qualname__", None) for m in (one, other)]
-    return None not in code and names[0] == names[1] and code[0].co_filename == code[1].co_filename
+    if getattr(one, "__qualname__", one) != getattr(other, "__qualname__", other):
+        return False
+    files = [_code_file(made) for made in (one, other)]
+    return files[0] is not None and files[0] == files[1]
+
+
+def _code_file(made: Any) -> str | None:
+    """Where the code of a class's constructor, or of a function, was read from."""
+    code = getattr(made.__init__ if inspect.isclass(made) else made, "__code__", None)
+    return None if code is None else str(code.co_filename)

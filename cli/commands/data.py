@@ -97,9 +97,9 @@ def _forecast(choice: Data, groups: dict[str, Any]) -> str:
     from keras_ccsam.data.sources.cifar import class_names
 
     info = DATASETS[choice.name]
-    counts = profile_counts(
-        info.largest_class, info.num_classes, choice.imbalance_ratio, choice.profile
-    )
+    # As they come, these sets are balanced.
+    ratio = 1.0 if choice.imbalance_ratio == "none" else choice.imbalance_ratio
+    counts = profile_counts(info.largest_class, info.num_classes, ratio, choice.profile)
     head = [
         f"{choice.name}: {info.description}",
         "counted by its profile, the images were not read: --data-path reads them",

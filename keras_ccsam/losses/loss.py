@@ -6,7 +6,7 @@ Keras averages the l_i, or whatever `reduction` says.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, TypeAlias
 
 import keras
@@ -90,7 +90,8 @@ class LogitLoss(keras.losses.Loss):
         config = dict(super().get_config())
         if self._own_dtype is not None:
             config["dtype"] = self._own_dtype
-        return {**config, **{option: getattr(self, option) for option in options(type(self))}}
+        made: Callable[..., Any] = type(self)
+        return {**config, **{option: getattr(self, option) for option in options(made)}}
 
 
 class ClassCountLoss(LogitLoss):

@@ -7,7 +7,7 @@ CIFAR protocol that long-tailed papers share (LDAM-DRW, MiSLAS, GCL).
 
 import hashlib
 import json
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import Field, ValidationError
 
@@ -43,6 +43,11 @@ class Data(Table):
     validation_fraction: float = Field(
         0.0, ge=0, lt=1, description="share of each training class cut off for validation"
     )
+
+    @classmethod
+    def of_digits(cls) -> Self:
+        """The default: the embedded digits."""
+        return table(find("data", "digits-lt"), cls).model_validate({})
 
 
 class Model(Table):
@@ -90,9 +95,7 @@ class Recipe(Table):
     description: str = Field("", description="one line")
     note: str = Field("", description="what a user should know before relying on it")
     seed: Seed = Field(0, description="of weights, batches and augmentation")
-    data: Source = Field(
-        table(find("data", "digits-lt"), Data).model_validate({}), description="which images"
-    )
+    data: Source = Field(Data.of_digits(), description="which images")
     model: Model = Field(Model.model_validate({}), description="which network")
     stage1: Stage1 = Field(Stage1.model_validate({}), description="representation learning")
     stage2: Stage2 | None = Field(None, description="absent: the run ends after stage 1")

@@ -92,7 +92,7 @@ class Slot:
         return found.model_validate({**value, "name": own if isinstance(own, str) else name})
 
     def _choices(self, name: object) -> str:
-        names = list(outside.known(self.kind))
+        names = sorted(outside.known(self.kind))
         more = " or a function of keras.applications" if self.kind == "backbone" else ""
         hint = did_you_mean(name, names)
         if isinstance(name, str) and "." in name and ":" not in name:
@@ -157,7 +157,7 @@ def _application(name: str) -> type[Table] | None:
     except ValueError:
         return None
     if spelled in parts("backbone"):
-        return table(parts("backbone")[spelled])
+        return table(parts("backbone")[spelled], Table)
     fields: Any = {"name": (Literal[spelled], spelled)}
     return create_model(spelled, __base__=_Open, **fields)
 

@@ -142,9 +142,11 @@ def test_the_published_variants_differ_and_warn():
 
 def test_changing_a_method_drops_the_old_ones_parameters():
     recipe = recipes.load("ccsam", overrides=["stage1.method=sam"])
-    assert recipe.stage1.method.model_dump() == {"name": "sam", "rho": 0.05}
+    method = {"name": "sam", "rho": 0.05, "adaptive": False, "sync_perturbation": True}
+    assert recipe.stage1.method.model_dump() == method
     recipe = recipes.load("ccsam", overrides=["stage1.method.rho=0.1", "stage1.method.name=asam"])
-    assert recipe.stage1.method.model_dump() == {"name": "asam", "rho": 0.1}
+    method = {"name": "asam", "rho": 0.1, "sync_perturbation": True}
+    assert recipe.stage1.method.model_dump() == method
     grouped = recipes.load("ce", "cifar100-lt", ["groups=thirds"])
     assert grouped.groups.model_dump() == {"rule": "thirds"}
 

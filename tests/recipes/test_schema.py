@@ -27,7 +27,7 @@ def test_every_field_is_described():
         ("epochs=3", "unknown recipe key 'epochs'; did you mean 'stage1.epochs'? "),
         ("stage1.lr=-1", "stage1.lr must be greater than 0. Received: stage1.lr=-1"),
         ("data.imbalance_ratio=-3", "data.imbalance_ratio must be greater than or equal to 1"),
-        ("stage1.method=sma", "stage1.method.name must be one of 'erm', 'sam', 'asam'"),
+        ("stage1.method=sma", "stage1.method.name must be one of 'adversarial_features', "),
         ("stage1.batch_size=3.5", "stage1.batch_size must be an integer"),
         ("stage1.epochs=true", "stage1.epochs must be an integer"),
         ("stage1.lr=nan", "stage1.lr must be a finite number"),
