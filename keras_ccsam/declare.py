@@ -219,12 +219,17 @@ def _table(made: Part, base: type[Table]) -> Any:
     return created
 
 
-_CHOSEN: dict[type[Table], Part] = {}
+_CHOSEN: dict[type[BaseModel], Part] = {}
 
 
-def chosen(choice: Table) -> Part | None:
+def chosen(choice: BaseModel) -> Part | None:
     """The part that a table chooses; None if it is the table of none."""
-    return _CHOSEN.get(type(choice))
+    return declared_by(type(choice))
+
+
+def declared_by(made: type[BaseModel]) -> Part | None:
+    """The part that `table` has made a table of; None for any other table."""
+    return _CHOSEN.get(made)
 
 
 def choose(kind: str, name: str, **values: Any) -> Table:

@@ -7,7 +7,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from keras_ccsam.checks import closest
-from keras_ccsam.recipes.slots import Slot
+from keras_ccsam.recipes.slots import Slot, takes
 
 
 def explain(error: ValidationError, schema: type[BaseModel], values: dict[str, Any]) -> str:
@@ -60,10 +60,16 @@ def suggestion(
     """
     known = sorted(set(keys(schema)))
     typed, table = ".".join(path), ".".join(path[:-1])
-    own = _of_the_choice(path[:-1], schema, values or {})
+    chosen = _chosen(path[:-1], schema, values or {})
+    own = [f"{table}.{name}" for name in chosen.model_fields] if chosen else []
     siblings = own or [k for k in known if k.rpartition(".")[0] == table]
     near = closest(path[-1], [k.rpartition(".")[2] for k in siblings])
-    close = None if near is None else ".".join((*path[:-1], near))
+    close = None if near is None else f"{table}.{near}".lstrip(".")
+    if close is None and chosen and takes(chosen, path[-1]):
+        return (
+            ", which is no option because it is not declared: annotate the argument, as in "
+            f"{path[-1]}: Annotated[float, Field(ge=0, description=...)]."
+        )
     if close is None and typed in known:
         return " here: it belongs to another choice of the same table."
     # The right name in the wrong table: `epochs` for `stage1.epochs`.
@@ -75,15 +81,14 @@ def suggestion(
     return f"; known here: {names}." if names else "."
 
 
-def _of_the_choice(
+def _chosen(
     path: tuple[str, ...], schema: type[BaseModel], values: dict[str, Any]
-) -> list[str]:
-    """The keys of the part that the values name at `path`; none where no part is named."""
+) -> type[BaseModel] | None:
+    """The table of the part that the values name at `path`; None where no part is named."""
     slot = dict(slots(schema)).get(path)
     for key in path:
         values = values.get(key, {}) if isinstance(values, dict) else {}
-    chosen = slot and isinstance(values, dict) and slot.table(values.get("name"))
-    return [".".join((*path, name)) for name in chosen.model_fields] if chosen else []
+    return slot.table(values.get("name")) if slot and isinstance(values, dict) else None
 
 
 def slots(schema: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[tuple[Any, Slot]]:

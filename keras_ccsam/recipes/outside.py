@@ -109,11 +109,10 @@ def import_part(kind: str, name: str, folders: Sequence[Path] = ()) -> Part:
     return _imported[kind, name]
 
 
-def origin(part: Part) -> str | None:
-    """The file of a part from outside; None for one of the package."""
-    if part.make.__module__.partition(".")[0] == "keras_ccsam":
-        return None
-    return inspect.getsourcefile(part.make)
+def file_of(name: str) -> Path | None:
+    """The file of the module in "module:Class", if it has been imported and has one."""
+    file = getattr(sys.modules.get(name.partition(":")[0]), "__file__", None)
+    return None if file is None else Path(file)
 
 
 def check_made(part: Part, made: object) -> None:

@@ -5,15 +5,16 @@ outside that has not been imported is kept as it stands, unread: to read a recip
 """
 
 import functools
+import inspect
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
 
 from keras_ccsam import heads, losses, models, second_stage, sharpness
 from keras_ccsam.checks import did_you_mean
-from keras_ccsam.declare import Part, Table, chosen, parts, table
+from keras_ccsam.declare import Part, Table, chosen, declared_by, parts, table
 from keras_ccsam.recipes import outside
 
 # Imported for what they declare.
@@ -122,6 +123,12 @@ def part_of(choice: Table) -> Part:
             f"and so does recipes.load of a file that names it. Received: name={name!r}"
         )
     return part
+
+
+def takes(made: type[BaseModel], argument: str) -> bool:
+    """Whether the part of a table has an argument of that name, declared or not."""
+    part = declared_by(made)
+    return part is not None and argument in inspect.signature(part.make).parameters
 
 
 def values(choice: Table) -> dict[str, Any]:

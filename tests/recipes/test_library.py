@@ -4,7 +4,7 @@ import pytest
 
 from keras_ccsam import recipes
 from keras_ccsam.data import SAMPLERS
-from keras_ccsam.recipes.library import merge
+from keras_ccsam.recipes.layers import merge
 
 
 @pytest.mark.parametrize("setting", recipes.settings())
