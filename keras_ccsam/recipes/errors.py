@@ -74,7 +74,7 @@ def suggestion(
         return " here: it belongs to another choice of the same table."
     # The right name in the wrong table: `epochs` for `stage1.epochs`.
     close = close or next((k for k in known if k.rpartition(".")[2] == path[-1]), None)
-    close = close or closest(typed, known, cutoff=0.7)
+    close = close or (None if own else closest(typed, known, cutoff=0.7))
     if close:
         return f"; did you mean {close!r}?"
     names = ", ".join(k.rpartition(".")[2] for k in siblings)

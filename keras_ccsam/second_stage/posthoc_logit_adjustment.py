@@ -17,7 +17,7 @@ import numpy as np
 from keras import ops
 from pydantic import Field
 
-from keras_ccsam.checks import check_class_counts, check_counts_of_head, require
+from keras_ccsam.checks import check_class_counts, check_counts_of_head
 from keras_ccsam.declare import part
 from keras_ccsam.options import checked
 from keras_ccsam.training.model import SharpnessAwareModel

@@ -57,7 +57,10 @@ def tau_normalize(
     checked(tau_normalize, {"tau": tau})
     check_dense_head(model)
     if tau == "validation":
-        require(validation is not None, "validation", None, "the images that tau is chosen on")
+        if validation is None:
+            raise ValueError(
+                "tau='validation' is chosen on validation images. Received: validation=None"
+            )
         tau = choose_tau(model, validation)
     head = model.head
     kernel = ops.convert_to_numpy(head.kernel).astype("float64")
