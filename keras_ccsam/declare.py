@@ -58,8 +58,8 @@ class Limit:
     """Where a part becomes another one, which the contract suite holds it to.
 
     Attributes:
-        other: the part's name that it then equals.
-        options: at which values of its own.
+        other: the name of the part that it then equals, with the other's defaults.
+        options: at which values of its own, whatever the others are.
         tolerance: of the weights after some steps.
     """
 
@@ -82,7 +82,8 @@ class Part:
         name: what recipes call it.
         make: its class, or the function that makes it.
         limit: where it becomes another part; None where it says none.
-        trials: further options with which the contract suite is to run over it, each as a mapping.
+        trials: options with which the suites run over it, each as a mapping; those left out have
+            their defaults. Without any trial there is one of the defaults.
         offers: what others may need of it: a head is `"linear"` (h W + b) or puts out `"cosines"`.
         needs: what it needs of the head.
     """

@@ -24,7 +24,7 @@ from keras_ccsam.typing import Tensor
 @part(
     "loss",
     "class_balanced",
-    limit=Limit("cross_entropy", beta=0.0, tolerance=1e-5),
+    limit=Limit("cross_entropy", beta=0.0, gamma=0.0, tolerance=1e-5),
     trials=({"beta": 0.99, "gamma": 0.5},),
 )
 class ClassBalanced(ClassCountLoss):

@@ -21,7 +21,7 @@ from keras_ccsam.typing import Tensor
 @part(
     "loss",
     "vector_scaling",
-    limit=Limit("logit_adjustment", gamma=0.0, tolerance=1e-5),
+    limit=Limit("logit_adjustment", gamma=0.0, tau=1.0, tolerance=1e-5),
     trials=({"gamma": 0.2, "tau": 0.7},),
 )
 class VectorScaling(ClassCountLoss):
