@@ -206,18 +206,22 @@ def table(made: Part, base: type[B]) -> type[B]:
 
 @functools.cache
 def _table(made: Part, base: type[Table]) -> Any:
-    fields: dict[str, Any] = {
+    name = getattr(made.make, "__name__", made.name)
+    fields: dict[str, Any] = {"name": (Literal[made.name], made.name), **columns(made.make)}
+    created = create_model(name, __base__=base, __doc__=made.summary, **fields)
+    _CHOSEN[created] = made
+    return created
+
+
+def columns(make: Callable[..., Any]) -> dict[str, Any]:
+    """What a class or a function declares, as `pydantic.create_model` takes fields."""
+    return {
         option.name: (
             option.kind,
             ... if option.default is inspect.Parameter.empty else option.default,
         )
-        for option in made.options.values()
+        for option in options(make).values()
     }
-    name = getattr(made.make, "__name__", made.name)
-    fields = {"name": (Literal[made.name], made.name), **fields}
-    created = create_model(name, __base__=base, __doc__=made.summary, **fields)
-    _CHOSEN[created] = made
-    return created
 
 
 _CHOSEN: dict[type[BaseModel], Part] = {}

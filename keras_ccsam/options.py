@@ -18,6 +18,8 @@ import numpy as np
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
+from keras_ccsam.checks import did_you_mean
+
 
 class _Variable:
     """The mark of an option that a callback may change while a model trains."""
@@ -60,8 +62,10 @@ class Option:
         try:
             return _adapter(self.kind).validate_python(value)
         except ValidationError:
+            hint = did_you_mean(value, _names(self.kind)) if isinstance(value, str) else ""
             raise ValueError(
-                f"`{self.name}` must be {self.expected}. Received: {self.name}={value!r}"
+                f"`{self.name}` must be {self.expected}{hint or '.'} "
+                f"Received: {self.name}={value!r}"
             ) from None
 
 
@@ -80,7 +84,8 @@ def options(make: Callable[..., Any]) -> Mapping[str, Option]:
             name=name,
             kind=hint,
             default=parameter.default,
-            description=fields[0].description or "",
+            # An option that several parts share may be explained anew.
+            description=next((f.description for f in fields[::-1] if f.description), ""),
             variable=VARIABLE in _metadata(hint),
             expected=expected(hint),
         )
@@ -136,6 +141,13 @@ def expected(kind: Any) -> str:
     if inner is float and bounds:
         return bounds
     return f"{words.get(inner, 'of another type')} {bounds}".strip()
+
+
+def _names(kind: Any) -> list[str]:
+    """The texts that a type lists by name."""
+    if get_origin(kind) is Literal:
+        return [name for name in get_args(kind) if isinstance(name, str)]
+    return [name for inner in get_args(kind) for name in _names(inner)]
 
 
 def _bounds(kind: Any) -> str:

@@ -6,13 +6,15 @@ inverse_square_root   u_c ~ 1 / sqrt(n_c)
 """
 
 from collections.abc import Sequence
+from typing import Literal, get_args
 
 import numpy as np
 
 from keras_ccsam.checks import check_class_counts, did_you_mean
 from keras_ccsam.losses.effective_number import effective_number_weights
 
-CLASS_WEIGHTS = ("effective_number", "inverse", "inverse_square_root")
+ClassWeights = Literal["effective_number", "inverse", "inverse_square_root"]
+CLASS_WEIGHTS: tuple[str, ...] = get_args(ClassWeights)
 
 
 def class_weights(

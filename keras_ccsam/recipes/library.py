@@ -139,15 +139,15 @@ def import_outside(values: Mapping[str, Any], folders: Sequence[Path]) -> None:
         item: Any = values
         for key in path:
             item = item.get(key) if isinstance(item, Mapping) else None
-        name = item.get("name") if isinstance(item, Mapping) else item
-        if isinstance(name, str) and outside.is_dotted(name):
+        for entry in item if isinstance(item, list) else [item]:
+            name = entry.get("name") if isinstance(entry, Mapping) else entry
+            if not outside.is_dotted(name):
+                continue
             try:
                 outside.import_part(slot.kind, name, folders)
             except ValueError as error:
-                key = ".".join(path)
-                raise ValueError(str(error).replace("Received: name=", f"Received: {key}=")) from (
-                    error
-                )
+                said = str(error).replace("Received: name=", f"Received: {'.'.join(path)}=")
+                raise ValueError(said) from error
 
 
 def _folder(name_or_path: str | os.PathLike[str]) -> tuple[Path, ...]:

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from types import MappingProxyType, ModuleType
-from typing import Any
+from typing import Any, TypeGuard
 
 import keras
 
@@ -48,7 +48,7 @@ _GIVEN = {"head": "units", "posthoc": "model"}
 _imported: dict[tuple[str, str], Part] = {}
 
 
-def is_dotted(name: object) -> bool:
+def is_dotted(name: object) -> TypeGuard[str]:
     """Whether a name is of the form "module:Class"."""
     return isinstance(name, str) and _DOTTED.fullmatch(name) is not None
 

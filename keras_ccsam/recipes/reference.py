@@ -73,12 +73,12 @@ def as_toml(option: Option) -> str:
 
 
 def _entry(part: Part) -> Entry:
-    module = sys.modules[part.make.__module__]
+    module = sys.modules.get(part.make.__module__)
     return Entry(
         kind=part.kind,
         name=part.name,
         summary=part.summary,
-        formula=inspect.getdoc(module) or "",
+        formula=(module and inspect.getdoc(module)) or "",
         text=inspect.getdoc(part.make) or "",
         options=tuple(part.options.values()),
         place=f"{part.make.__module__}.{getattr(part.make, '__qualname__', part.name)}",
@@ -102,7 +102,8 @@ def _parts_of(recipe: Recipe) -> Iterator[tuple[str, str]]:
         if item is not None:
             yield slot.kind, str(getattr(item, "name", ""))
     for stage in (recipe.stage1, recipe.stage2):
-        names = getattr(stage, "augment", ())
-        yield from (("augmentation", name) for name in names if names != "default")
+        entries = getattr(stage, "augment", ())
+        for entry in entries if entries != "default" else ():
+            yield "augmentation", str(getattr(entry, "name", entry))
     if recipe.stage2 is not None and recipe.stage2.adversarial:
         yield "sharpness", "adversarial_features"

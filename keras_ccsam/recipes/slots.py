@@ -9,11 +9,12 @@ import inspect
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
 
 from keras_ccsam import heads, losses, models, second_stage, sharpness
 from keras_ccsam.checks import did_you_mean
+from keras_ccsam.data.batches.augment import Augmentation
 from keras_ccsam.declare import Part, Table, chosen, declared_by, parts, table
 from keras_ccsam.recipes import outside
 
@@ -101,11 +102,24 @@ class Slot:
         return f"must be one of {', '.join(map(repr, names))}{more}{hint}"
 
 
+class Entry(Slot):
+    """A slot in a list: a name alone stays the name, since most entries have no options."""
+
+    def validated(self, value: Any) -> Any:
+        """The name, or the table where there are options or the part is from outside."""
+        chosen = super().validated(value)
+        return value if isinstance(value, str) and value in parts(self.kind) else chosen
+
+
 Method: TypeAlias = Annotated[Table, Slot("sharpness")]
 Loss: TypeAlias = Annotated[Table, Slot("loss")]
 Head: TypeAlias = Annotated[Table, Slot("head")]
 Backbone: TypeAlias = Annotated[Table, Slot("backbone")]
 Posthoc: TypeAlias = Annotated[Table, Slot("posthoc")]
+Augmentations: TypeAlias = (
+    Literal["default"]
+    | Annotated[tuple[Annotated[str | Table, Entry("augmentation")], ...], Field(strict=False)]
+)
 
 
 def part_of(choice: Table) -> Part:
@@ -149,6 +163,19 @@ def build(choice: Table, **given: Any) -> Any:
     made = part.build(values(choice), **given)
     outside.check_made(part, made)
     return made
+
+
+def augmentations(
+    chosen: Literal["default"] | tuple[str | Table, ...],
+) -> Literal["default"] | tuple[str | Augmentation, ...]:
+    """A recipe's augmentations as batches take them: tables become what they name.
+
+    Raises:
+        ValueError: as `build`.
+    """
+    if isinstance(chosen, str):
+        return chosen
+    return tuple(build(entry) if isinstance(entry, Table) else entry for entry in chosen)
 
 
 @functools.cache

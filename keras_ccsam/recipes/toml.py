@@ -66,7 +66,12 @@ def written(item: Any) -> str:
         return _string(item)
     if isinstance(item, list | tuple):
         return f"[{', '.join(map(written, item))}]"
-    raise TypeError(f"TOML here holds text, booleans, numbers and lists. Received: item={item!r}")
+    if isinstance(item, Mapping):
+        pairs = ", ".join(f"{_key(key)} = {written(value)}" for key, value in item.items())
+        return f"{{ {pairs} }}" if pairs else "{}"
+    raise TypeError(
+        f"TOML here holds text, booleans, numbers, lists and tables. Received: item={item!r}"
+    )
 
 
 def _table(values: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:

@@ -13,7 +13,7 @@ from keras_ccsam.m2m import MajorToMinor
 from keras_ccsam.recipes import Recipe
 from keras_ccsam.recipes.schema import Data, Groups
 from keras_ccsam.recipes.schema_stages import Stage2
-from keras_ccsam.recipes.slots import build, part_of, values
+from keras_ccsam.recipes.slots import augmentations, build, part_of, values
 from keras_ccsam.runs.learning_rates import stage1_rate, stage2_rate
 from keras_ccsam.schedules.start import first_epoch
 from keras_ccsam.second_stage import Retraining
@@ -58,7 +58,7 @@ def train_batches(recipe: Recipe, images: data.LongTailedData) -> data.BatchSequ
     return images.batches(
         "train",
         batch_size=stage.batch_size,
-        augment=stage.augment,
+        augment=augmentations(stage.augment),
         mixup=stage.mixup,
         seed=recipe.seed,
         drop_remainder=sum(images.class_counts) >= stage.batch_size,

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 from keras_ccsam_cli.main import cli
 
-from keras_ccsam import runs
+from keras_ccsam import declare, runs
 from keras_ccsam.recipes import outside
 from keras_ccsam.recipes.slots import Unread
 
@@ -31,6 +31,9 @@ def forget(*modules: str) -> None:
     outside._imported.clear()
     for module in modules:
         sys.modules.pop(module, None)
+        for parts in declare._PARTS.values():
+            for name in [n for n, part in parts.items() if part.make.__module__ == module]:
+                parts.pop(name)
         for name in [n for n in keras.saving.get_custom_objects() if n.startswith(f"{module}>")]:
             keras.saving.get_custom_objects().pop(name)
 

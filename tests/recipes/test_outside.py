@@ -40,6 +40,7 @@ def lab(tmp_path, monkeypatch):
     """Writes a module and a recipe beside it; forgets afterwards what was imported."""
     before, path = set(sys.modules), list(sys.path)
     monkeypatch.setattr(outside, "_imported", {})
+    monkeypatch.setattr(declare, "_PARTS", {kind: dict(of) for kind, of in declare._PARTS.items()})
 
     def write(recipe, module="lab_method", code=METHOD):
         (tmp_path / f"{module}.py").write_text(textwrap.dedent(code))
@@ -185,6 +186,9 @@ PARTS = """
         x = rng.integers(0, 255, (60, sides, sides, 1)).astype("uint8")
         return cc.data.source(x, y, test_fraction=0.2, name="birds")
 
+    def darken(share: Annotated[float, Field(ge=0, description="of the light")] = 0.5):
+        return lambda x, rng: (x * share).astype(x.dtype)
+
     def arrays(path):
         return cc.data.from_arrays(np.zeros((4, 6, 6, 1)), [0, 0, 1, 1])
 """
@@ -193,6 +197,7 @@ base = "ce"
 data = { name = "lab_parts:birds", sides = 8 }
 stage1.loss = { name = "lab_parts:Loss", gamma = 1.0 }
 stage1.batch_size = 16
+stage1.augment = ["flip", { name = "lab_parts:darken", share = 0.25 }]
 model.head = { name = "lab_parts:Head", scale = 1.0 }
 model.backbone = { name = "lab_parts:backbone", width = 3 }
 """
@@ -209,7 +214,9 @@ def test_losses_heads_backbones_and_data_come_from_outside_too(lab):
     assert type(model.head).__name__ == "Head"
     assert model.backbone.output_shape == (None, 3)
     assert (type(model.sample_loss.loss).__name__, model.sample_loss.loss.gamma) == ("Loss", 1.0)
-    model.fit(parts.train_batches(recipe, images), epochs=1, verbose=0)
+    batches = parts.train_batches(recipe, images)
+    assert 30 < batches[0][0].max() < 64
+    model.fit(batches, epochs=1, verbose=0)
     assert Recipe.from_toml(recipe.to_toml()) == recipe
     cut = recipes.override(recipe, "data.imbalance_ratio=6")
     assert parts.load_data(cut.data).class_counts == (24, 9, 4)

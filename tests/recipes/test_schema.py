@@ -4,8 +4,10 @@ import pytest
 from pydantic import BaseModel
 
 from keras_ccsam import recipes
+from keras_ccsam.data import Crop, Cutout
 from keras_ccsam.recipes.errors import keys
 from keras_ccsam.recipes.schema import Recipe
+from keras_ccsam.recipes.slots import augmentations
 
 
 def test_every_field_is_described():
@@ -32,7 +34,10 @@ def test_every_field_is_described():
         ("stage1.epochs=true", "stage1.epochs must be an integer"),
         ("stage1.lr=nan", "stage1.lr must be a finite number"),
         ("data.profile=expo", "data.profile must be 'exponential' or 'step'"),
-        ('stage1.augment=["rotate"]', "stage1.augment must be a list of names of crop"),
+        ('stage1.augment=["rotate"]', "stage1.augment must be 'default' or one of 'crop', 'cut"),
+        ('stage2.augment=["flop"]', "did you mean 'flip'? Received: stage2.augment="),
+        ("stage1.augment=crop", "stage1.augment must be 'default' or a tuple"),
+        ('stage1.augment=[{name="cutout", size=0}]', "stage1.augment must be 'default' or greater"),
         ("stage1.boundaries=[3, 0.5]", "stage1.boundaries must be all whole epochs"),
         ("stage1.boundaries=[3, 2]", "stage1.boundaries must increase"),
         ("stage1.boundaries=[0.5, 1.5]", "stage1.boundaries must be whole epochs from 1 on"),
@@ -57,6 +62,21 @@ def test_a_bad_value_gives_one_line(override, message):
     assert message in str(error.value)
     assert "\n" not in str(error.value)
     assert "Received: " + override.partition("=")[0] in str(error.value)
+
+
+def test_an_augmentation_has_options():
+    text = 'stage1.augment=["flip", {name="cutout", size=3}]'
+    recipe = recipes.load("ce", overrides=[text])
+    assert recipe.stage1.augment[0] == "flip"
+    assert recipe.stage1.augment[1].model_dump() == {"name": "cutout", "size": 3, "fill": 0.0}
+    assert 'augment = ["flip", { name = "cutout", size = 3, fill = 0.0 }]' in recipe.to_toml()
+    assert Recipe.from_toml(recipe.to_toml()) == recipe
+    plain = recipes.load("ce", overrides=['stage1.augment=["flip", "cutout"]'])
+    assert recipe.digest() != plain.digest()
+    assert augmentations(recipe.stage1.augment) == ("flip", Cutout(3))
+    second = recipes.load("crt", overrides=['stage2.augment=[{name="crop", padding=1}]']).stage2
+    assert second.retraining().augment == (Crop(1),)
+    assert augmentations("default") == "default"
 
 
 def test_a_key_of_another_method_is_explained():
