@@ -1,6 +1,8 @@
-"""A sharpness method in one file: GSAM, used in `SharpnessAwareModel`.
+"""A sharpness method in one file: GSAM, used in `SharpnessAwareModel` and in a recipe.
 
     KERAS_BACKEND=jax python examples/custom_method.py [--epochs 20]
+    ccsam train examples/custom_method.toml
+    ccsam compare examples/custom_method.toml sam ce --seeds 3
 
     g_p  = grad L(w + rho g / ||g||),   g = grad L(w)
     step = g_p - alpha (g - g_p <g, g_p> / ||g_p||^2)
@@ -25,7 +27,7 @@ from keras_ccsam.sharpness import ascend, global_norm
 
 @part("sharpness", "gsam", limit=Limit("sam", alpha=0.0))
 class GSAM(cc.sharpness.SharpnessMethod):
-    """Two passes a step, as SAM."""
+    """Two passes per step, as SAM."""
 
     # VARIABLE: a callback may change it while the model trains.
     def __init__(
@@ -48,27 +50,30 @@ class GSAM(cc.sharpness.SharpnessMethod):
         return ascend(sharp, orthogonal, -ops.convert_to_tensor(options.alpha)), evaluation
 
 
-parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("--epochs", type=int, default=20)
-EPOCHS = parser.parse_args().epochs
+def main(epochs: int) -> None:
+    data = cc.data.load("digits-lt", imbalance_ratio=50)
+    train = data.batches("train", batch_size=32, mixup=1.0)
+    print(f"{'method':28}{'loss':>8}{'overall':>9}{'many':>9}{'medium':>9}{'few':>9}")
+    for method in (
+        cc.sharpness.ERM(),
+        GSAM(0.05, 0.2),
+        cc.sharpness.SAM(0.05),
+        cc.sharpness.ClassConditional(data.class_counts),
+    ):
+        keras.utils.set_random_seed(0)
+        head = keras.layers.Dense(data.num_classes)
+        model = cc.SharpnessAwareModel(cc.models.SmallCNN(), head, method)
+        model.compile(keras.optimizers.SGD(0.05, momentum=0.9), "sparse_categorical_crossentropy")
+        history = model.fit(train, epochs=epochs, verbose=0)
+        report = cc.evaluate(model, data.test, groups="thirds")
+        accuracies = (report.overall, *report.groups.values())
+        print(
+            f"{type(method).__name__:28}{history.history['loss'][-1]:8.3f}"
+            + "".join(f"{100 * accuracy:9.1f}" for accuracy in accuracies)
+        )
 
-data = cc.data.load("digits-lt", imbalance_ratio=50)
-train = data.batches("train", batch_size=32, mixup=1.0)
-print(f"{'method':28}{'loss':>8}{'overall':>9}{'many':>9}{'medium':>9}{'few':>9}")
-for method in (
-    cc.sharpness.ERM(),
-    GSAM(0.05, 0.2),
-    cc.sharpness.SAM(0.05),
-    cc.sharpness.ClassConditional(data.class_counts),
-):
-    keras.utils.set_random_seed(0)
-    head = keras.layers.Dense(data.num_classes)
-    model = cc.SharpnessAwareModel(cc.models.SmallCNN(), head, method)
-    model.compile(keras.optimizers.SGD(0.05, momentum=0.9), "sparse_categorical_crossentropy")
-    history = model.fit(train, epochs=EPOCHS, verbose=0)
-    report = cc.evaluate(model, data.test, groups="thirds")
-    accuracies = (report.overall, *report.groups.values())
-    print(
-        f"{type(method).__name__:28}{history.history['loss'][-1]:8.3f}"
-        + "".join(f"{100 * accuracy:9.1f}" for accuracy in accuracies)
-    )
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--epochs", type=int, default=20)
+    main(parser.parse_args().epochs)

@@ -32,6 +32,7 @@ from keras_ccsam.checks import did_you_mean
 from keras_ccsam.options import Option, options
 
 T = TypeVar("T", bound=Callable[..., Any])
+B = TypeVar("B", bound="Table")
 
 KINDS = {
     "sharpness": "how a step's gradient is formed",
@@ -57,8 +58,8 @@ class Limit:
     """Where a part becomes another one, which the contract suite holds it to.
 
     Attributes:
-        other: the part's name that it then equals.
-        options: at which values of its own.
+        other: the name of the part that it then equals, with the other's defaults.
+        options: at which values of its own, whatever the others are.
         tolerance: of the weights after some steps.
     """
 
@@ -81,7 +82,10 @@ class Part:
         name: what recipes call it.
         make: its class, or the function that makes it.
         limit: where it becomes another part; None where it says none.
-        trials: further options with which the contract suite is to run over it, each as a mapping.
+        trials: options with which the suites run over it, each as a mapping; those left out have
+            their defaults. Without any trial there is one of the defaults.
+        offers: what others may need of it: a head is `"linear"` (h W + b) or puts out `"cosines"`.
+        needs: what it needs of the head.
     """
 
     kind: str
@@ -89,6 +93,8 @@ class Part:
     make: Callable[..., Any]
     limit: Limit | None = None
     trials: tuple[Mapping[str, Any], ...] = ()
+    offers: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
 
     @property
     def options(self) -> Mapping[str, Option]:
@@ -106,10 +112,12 @@ class Part:
         Args:
             values: options.
             **given: what the run knows, such as `class_counts`; taken where there is such an
-                argument.
+                argument. A Keras class takes its `name` among further keyword arguments.
         """
         known = inspect.signature(self.make).parameters
-        return self.make(**{k: v for k, v in given.items() if k in known}, **values)
+        further = any(p.kind is p.VAR_KEYWORD for p in known.values())
+        taken = {k: v for k, v in given.items() if k in known or (k == "name" and further)}
+        return self.make(**taken, **values)
 
 
 _PARTS: dict[str, dict[str, Part]] = {kind: {} for kind in KINDS}
@@ -121,6 +129,8 @@ def part(
     *,
     limit: Limit | None = None,
     trials: tuple[Mapping[str, Any], ...] = (),
+    offers: tuple[str, ...] = (),
+    needs: tuple[str, ...] = (),
 ) -> Callable[[T], T]:
     """Declares a class or a function as a part, and registers a class for `keras.saving`.
 
@@ -128,7 +138,7 @@ def part(
         kind: one of `KINDS`.
         name: what recipes call it.
         limit: where it becomes another part of its kind.
-        trials: see `Part`.
+        trials, offers, needs: see `Part`.
 
     Raises:
         ValueError: for another kind, or a name that another part has.
@@ -136,24 +146,27 @@ def part(
     if kind not in KINDS:
         raise ValueError(f"`kind` must be one of {', '.join(KINDS)}. Received: kind={kind!r}")
 
-    def declared(made: T) -> T:
+    def declare(made: T) -> T:
         there = _PARTS[kind].get(name)
-        if there is not None and _place(there.make) != _place(made):
+        if there is not None and not _same(there.make, made):
             raise ValueError(
                 f"{_place(there.make)} is the {kind} of that name already. Received: name={name!r}"
             )
-        if inspect.isclass(made) and hasattr(made, "get_config"):
-            package = made.__module__.partition(".")[0]
-            made = keras.saving.register_keras_serializable(package=package)(made)
-        _PARTS[kind][name] = Part(kind, name, made, limit, trials)
+        _PARTS[kind][name] = Part(kind, name, registered(made), limit, trials, offers, needs)
         return made
 
-    return declared
+    return declare
 
 
 def parts(kind: str) -> Mapping[str, Part]:
     """The parts of a kind by name, in the order in which they were declared."""
     return MappingProxyType(_PARTS[kind])
+
+
+def declared(made: Callable[..., Any]) -> Part | None:
+    """The declaration of a class or function; None if it is not declared as it stands here."""
+    every = (part for kind in _PARTS.values() for part in kind.values())
+    return next((part for part in every if part.make is made), None)
 
 
 def find(kind: str, name: str) -> Part:
@@ -171,20 +184,79 @@ def find(kind: str, name: str) -> Part:
     return found
 
 
+def registered(made: T) -> T:
+    """The class or function; a class that can be saved is known to `keras.saving` from now on."""
+    saved = inspect.isclass(made) and hasattr(made, "get_config")
+    # A name without a package is that of a class that nobody registered.
+    if saved and ">" not in keras.saving.get_registered_name(made):
+        keras.saving.register_keras_serializable(made.__module__.partition(".")[0])(made)
+    return made
+
+
+def table(made: Part, base: type[B]) -> type[B]:
+    """The table of a recipe that chooses a part: its `name` and its options.
+
+    Args:
+        made: the part.
+        base: what the table has beside the part's own options.
+    """
+    created: type[B] = _table(made, base)
+    return created
+
+
 @functools.cache
-def table(made: Part) -> type[Table]:
-    """The table of a recipe that chooses a part: its `name` and its options."""
-    fields: dict[str, Any] = {
+def _table(made: Part, base: type[Table]) -> Any:
+    name = getattr(made.make, "__name__", made.name)
+    fields: dict[str, Any] = {"name": (Literal[made.name], made.name), **columns(made.make)}
+    created = create_model(name, __base__=base, __doc__=made.summary, **fields)
+    _CHOSEN[created] = made
+    return created
+
+
+def columns(make: Callable[..., Any]) -> dict[str, Any]:
+    """What a class or a function declares, as `pydantic.create_model` takes fields."""
+    return {
         option.name: (
             option.kind,
             ... if option.default is inspect.Parameter.empty else option.default,
         )
-        for option in made.options.values()
+        for option in options(make).values()
     }
-    name = getattr(made.make, "__name__", made.name)
-    fields = {"name": (Literal[made.name], made.name), **fields}
-    return create_model(name, __base__=Table, __doc__=made.summary, **fields)
+
+
+_CHOSEN: dict[type[BaseModel], Part] = {}
+
+
+def chosen(choice: BaseModel) -> Part | None:
+    """The part that a table chooses; None if it is the table of none."""
+    return declared_by(type(choice))
+
+
+def declared_by(made: type[BaseModel]) -> Part | None:
+    """The part that `table` has made a table of; None for any other table."""
+    return _CHOSEN.get(made)
+
+
+def choose(kind: str, name: str, **values: Any) -> Table:
+    """The table of a declared part with these options, its defaults filled in."""
+    return table(find(kind, name), Table).model_validate(values)
 
 
 def _place(made: Any) -> str:
     return f"{made.__module__}:{getattr(made, '__qualname__', made)}"
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two are one definition: a cell run again, or a script that was imported as well."""
+    if _place(one) == _place(other):
+        return True
+    if getattr(one, "__qualname__", one) != getattr(other, "__qualname__", other):
+        return False
+    files = [_code_file(made) for made in (one, other)]
+    return files[0] is not None and files[0] == files[1]
+
+
+def _code_file(made: Any) -> str | None:
+    """Where the code of a class's constructor, or of a function, was read from."""
+    code = getattr(made.__init__ if inspect.isclass(made) else made, "__code__", None)
+    return None if code is None else str(code.co_filename)

@@ -9,14 +9,16 @@ An option is an argument whose annotation carries a pydantic `Field` with a desc
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from types import MappingProxyType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
+
+from keras_ccsam.checks import did_you_mean
 
 
 class _Variable:
@@ -60,8 +62,10 @@ class Option:
         try:
             return _adapter(self.kind).validate_python(value)
         except ValidationError:
+            hint = did_you_mean(value, _names(self.kind)) if isinstance(value, str) else ""
             raise ValueError(
-                f"`{self.name}` must be {self.expected}. Received: {self.name}={value!r}"
+                f"`{self.name}` must be {self.expected}{hint or '.'} "
+                f"Received: {self.name}={value!r}"
             ) from None
 
 
@@ -80,15 +84,18 @@ def options(make: Callable[..., Any]) -> Mapping[str, Option]:
             name=name,
             kind=hint,
             default=parameter.default,
-            description=fields[0].description or "",
+            # An option that several parts share may be explained anew.
+            description=next((f.description for f in fields[::-1] if f.description), ""),
             variable=VARIABLE in _metadata(hint),
             expected=expected(hint),
         )
     return MappingProxyType(found)
 
 
-def inherited(make: type) -> dict[str, Option]:
-    """The options that a class or any of its bases declares, by name; the class's own first."""
+def inherited(make: Callable[..., Any]) -> dict[str, Option]:
+    """The options that a function, a class or any of its bases declares, by name."""
+    if not inspect.isclass(make):
+        return dict(options(make))
     found: dict[str, Option] = {}
     for base in reversed(make.__mro__):
         if "__init__" in vars(base):
@@ -96,11 +103,11 @@ def inherited(make: type) -> dict[str, Option]:
     return found
 
 
-def checked(make: type, values: Mapping[str, Any]) -> dict[str, Any]:
+def checked(make: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """The values in their options' own types; what is no option stays as it is.
 
     Args:
-        make: a class; an option may be declared by any of its bases.
+        make: a function, or a class, whose options any of its bases may declare.
         values: arguments by name.
 
     Raises:
@@ -115,13 +122,13 @@ def expected(kind: Any) -> str:
     inner = kind
     while get_origin(inner) is Annotated:
         inner = get_args(inner)[0]
-    union = [a for a in get_args(inner) if a is not type(None)]
     if get_origin(inner) is Literal:
         one_of = "one of " if len(get_args(inner)) > 1 else ""
         return one_of + ", ".join(map(repr, get_args(inner)))
-    if get_origin(inner) is tuple:
+    if get_origin(inner) in (tuple, list, Sequence):
         return "a list"
-    if len(union) > 1 or (union and type(None) in get_args(inner)):
+    if get_origin(inner) in (Union, UnionType):
+        union = [a for a in get_args(inner) if a is not type(None)]
         said = [expected(a) for a in union]
         # A constraint of the whole union belongs to its number.
         bounds = _bounds(kind)
@@ -134,6 +141,13 @@ def expected(kind: Any) -> str:
     if inner is float and bounds:
         return bounds
     return f"{words.get(inner, 'of another type')} {bounds}".strip()
+
+
+def _names(kind: Any) -> list[str]:
+    """The texts that a type lists by name."""
+    if get_origin(kind) is Literal:
+        return [name for name in get_args(kind) if isinstance(name, str)]
+    return [name for inner in get_args(kind) for name in _names(inner)]
 
 
 def _bounds(kind: Any) -> str:

@@ -95,8 +95,8 @@ def compiled_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 _SMALL_RUN = (
-    "model.options.width=4",
-    "model.options.features=8",
+    "model.backbone.width=4",
+    "model.backbone.features=8",
     "stage1.epochs=2",
     "stage1.batch_size=64",
     "data.imbalance_ratio=10",

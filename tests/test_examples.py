@@ -3,6 +3,7 @@
 import runpy
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import pytest
@@ -53,7 +54,8 @@ def test_a_method_of_ones_own_is_saved_and_sam_at_alpha_zero(monkeypatch, capsys
     variables, printed = run("custom_method", monkeypatch, capsys)
     for row in ROWS["custom_method"]:
         assert row in printed
-    cc, method, data = (variables[name] for name in ("cc", "GSAM", "data"))
+    cc, method = variables["cc"], variables["GSAM"]
+    data = cc.data.load("digits-lt", imbalance_ratio=50)
 
     def kernel(sharpness):
         keras.utils.set_random_seed(0)
@@ -88,6 +90,6 @@ def check_gsam(method):
         def replay(self):
             pass
 
-    method.alpha.assign(0.25)
-    ((step,), _) = method.gradients(Scripted())
+    options = SimpleNamespace(rho=0.05, alpha=0.25)
+    ((step,), _) = method.gradients(Scripted(), options)
     assert keras.ops.convert_to_numpy(step).tolist() == [4.0, -0.5]

@@ -29,11 +29,22 @@ if TYPE_CHECKING:
     show_default=True,
     help="Which part of the run's own data.",
 )
+@click.option(
+    "--trust-code",
+    is_flag=True,
+    help="Import, and so run, what the run's recipe names from outside the package.",
+)
 @json_option
 @runtime_options
 @debug_option
 def command(
-    run: str, file: str | None, split: Split, as_json: bool, backend: str | None, device: str | None
+    run: str,
+    file: str | None,
+    split: Split,
+    trust_code: bool,
+    as_json: bool,
+    backend: str | None,
+    device: str | None,
 ) -> None:
     """Evaluate a trained run on its test set, or on arrays of your own.
 
@@ -49,22 +60,23 @@ def command(
         from keras_ccsam.callbacks.metrics_log import finite
 
         names = runs.RunDirectory(run).results()["class_names"]
-        report = runs.evaluate_run(run, split) if file is None else _on_arrays(run, file)
+        if file is None:
+            report = runs.evaluate_run(run, split, trust_code=trust_code)
+        else:
+            report = _on_arrays(run, file, trust_code)
     output.result(lambda: report.table(class_names=names), lambda: finite(report.to_dict()))
 
 
-def _on_arrays(run: str, file: str) -> Report:
+def _on_arrays(run: str, file: str, trust_code: bool) -> Report:
     """Evaluate a run's model on other images; the groups stay those of its training set."""
-    import keras
-
     import keras_ccsam as cc
     from keras_ccsam import runs
     from keras_ccsam.runs import parts
 
     directory = runs.RunDirectory(run)
-    results, recipe = directory.results(), directory.recipe()
+    results, recipe = directory.results(), directory.recipe(trust_code=trust_code)
     images = cc.data.from_arrays(**arrays.read(file), class_names=results["class_names"])
-    model = keras.saving.load_model(directory.model_file, compile=False)
+    model = directory.model()
     expected = model.input_shape[1:]
     if images.image_shape != expected:
         raise ValueError(

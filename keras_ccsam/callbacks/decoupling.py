@@ -7,6 +7,7 @@ import keras
 
 from keras_ccsam.second_stage.features import LabelledImages
 from keras_ccsam.second_stage.nearest_class_mean import (
+    Metric,
     check_metric,
     check_nearest,
     check_train,
@@ -80,7 +81,7 @@ class NearestClassMean(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, train: LabelledImages, metric: str = "cosine", centred: bool = False
+        self, train: LabelledImages, metric: Metric = "cosine", centred: bool = False
     ) -> None:
         super().__init__()
         check_metric(metric)

@@ -10,14 +10,18 @@ References:
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import keras
 import numpy as np
+from pydantic import Field
 
 from keras_ccsam.checks import check_class_counts, require
 from keras_ccsam.losses import class_weights
-from keras_ccsam.schedules.start import check_start, first_epoch
+from keras_ccsam.losses.class_weights import ClassWeights
+from keras_ccsam.losses.effective_number import EffectiveBeta
+from keras_ccsam.options import checked
+from keras_ccsam.schedules.start import Start, first_epoch
 from keras_ccsam.training import ClassWeighting, SharpnessAwareModel
 
 
@@ -46,12 +50,18 @@ class DeferredReweighting(keras.callbacks.Callback):
     def __init__(
         self,
         class_counts: Sequence[int],
-        start: float = 0.8,
-        beta: float = 0.9999,
-        weights: str | Sequence[float] = "effective_number",
+        start: Annotated[
+            Start, Field(description="share of the epochs, or an epoch (code: 160 of 200)")
+        ] = 0.8,
+        beta: EffectiveBeta = 0.9999,
+        weights: Annotated[
+            ClassWeights | Annotated[tuple[float, ...], Field(strict=False)],
+            Field(description="of the classes: a name, or numbers (code: effective_number)"),
+        ] = "effective_number",
     ) -> None:
         super().__init__()
-        check_start(start)
+        weights = weights if isinstance(weights, str) else tuple(float(u) for u in weights)
+        checked(DeferredReweighting, {"start": start, "beta": beta, "weights": weights})
         self.start = start
         if isinstance(weights, str):
             self.weights = class_weights(class_counts, weights, beta)
@@ -59,7 +69,7 @@ class DeferredReweighting(keras.callbacks.Callback):
             count = len(check_class_counts(class_counts))
             sound = len(weights) == count and all(w > 0 for w in weights)
             require(sound, "weights", list(weights), f"{count} positive numbers, or a name")
-            self.weights = tuple(float(w) for w in weights)
+            self.weights = weights
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Makes the model's step weight classes; checks the start."""

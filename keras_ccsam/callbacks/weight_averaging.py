@@ -14,13 +14,15 @@ References:
     CVPR 2023 (appendix C.1: the last quarter of each stage, at a high constant rate).
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 import keras
 import numpy as np
 from keras import ops
+from pydantic import Field
 
-from keras_ccsam.schedules.start import check_start, first_epoch
+from keras_ccsam.options import checked
+from keras_ccsam.schedules.start import Start, first_epoch
 from keras_ccsam.training.batch_statistics import batch_norms, recompute_batch_statistics
 
 
@@ -61,10 +63,15 @@ class WeightAveraging(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, train: Any, start: float | int = 0.75, recompute_batch_norm: bool = True
+        self,
+        train: Any,
+        start: Annotated[
+            Start, Field(description="share of the epochs, or an epoch (paper C.1: 75 %)")
+        ] = 0.75,
+        recompute_batch_norm: bool = True,
     ) -> None:
         super().__init__()
-        check_start(start)
+        checked(WeightAveraging, {"start": start})
         if recompute_batch_norm and not isinstance(train, keras.utils.PyDataset):
             raise ValueError(
                 "`train` must be the training data, a data.BatchSequence, so that BatchNorm can "

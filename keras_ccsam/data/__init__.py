@@ -12,6 +12,8 @@ from keras_ccsam.data.catalogue import outline as outline
 from keras_ccsam.data.long_tailed import LongTailedData as LongTailedData
 from keras_ccsam.data.outline import Outline as Outline
 from keras_ccsam.data.sources.arrays import from_arrays as from_arrays
+from keras_ccsam.data.sources.arrays import source as source
+from keras_ccsam.data.sources.source import Source as Source
 from keras_ccsam.data.tails.indices import SavedIndices as SavedIndices
 from keras_ccsam.data.tails.indices import load_indices as load_indices
 from keras_ccsam.data.tails.profiles import profile_counts as profile_counts

@@ -3,9 +3,9 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from types import MappingProxyType
 
+from keras_ccsam.checks import did_you_mean
 from keras_ccsam.data.long_tailed import LongTailedData
 from keras_ccsam.data.outline import Outline
 from keras_ccsam.data.sources import cifar, digits
@@ -24,6 +24,7 @@ from keras_ccsam.data.tails.subset import (
     check_seed,
     held_out,
 )
+from keras_ccsam.declare import find
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class DatasetInfo:
         test_images: size of the balanced test set.
         licence: terms of the images, and whom to cite.
         download: whether the images are fetched from the network unless a path is given.
+        roughly_balanced: its classes differ in size, so that the profile begins where the smallest
+            allows.
     """
 
     description: str
@@ -47,6 +50,7 @@ class DatasetInfo:
     test_images: int
     licence: str
     download: bool
+    roughly_balanced: bool = False
 
     @property
     def largest_class(self) -> int:
@@ -64,6 +68,7 @@ DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
             test_images=500,
             licence=digits.LICENCE,
             download=False,
+            roughly_balanced=True,
         ),
         "cifar10-lt": DatasetInfo(
             description="CIFAR-10, 32 x 32 colour; Keras' download or a local path",
@@ -117,16 +122,16 @@ def load(
     Raises:
         ValueError: if an argument is not valid, or the images cannot be read or downloaded.
     """
-    _checked(name, imbalance_ratio, profile, protocol, seed, path, validation_fraction)
-    source = digits.load_digits() if name == "digits-lt" else cifar.load_cifar(name, path)
+    # Bad arguments are named before anything is downloaded.
+    info = _checked(name, imbalance_ratio, profile, protocol, seed, path, validation_fraction)
     return cut(
-        source,
+        find("data", name).build({}, path=path),
         imbalance_ratio=imbalance_ratio,
         profile=profile,
         protocol=protocol,
         seed=seed,
         validation_fraction=validation_fraction,
-        fit_head=name == "digits-lt",
+        fit_head=info.roughly_balanced,
     )
 
 
@@ -153,7 +158,7 @@ def outline(
         cifar.check_path(name, path)
     counts = info.available
     if imbalance_ratio is not None:
-        fits = name == "digits-lt"
+        fits = info.roughly_balanced
         largest = fitting_maximum(counts, imbalance_ratio, profile) if fits else max(counts)
         counts = profile_counts(largest, len(counts), imbalance_ratio, profile)
     held = tuple(held_out(count, validation_fraction) for count in counts)
@@ -188,8 +193,7 @@ def _checked(
     """The set's entry; a `ValueError` for an argument of `load` that is not valid."""
     info = DATASETS.get(name)
     if info is None:
-        close = get_close_matches(str(name), DATASETS, n=1)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        hint = did_you_mean(name, DATASETS)
         raise ValueError(f"The data sets are {', '.join(DATASETS)}{hint}. Received: name={name!r}")
     if imbalance_ratio is not None:
         check_ratio(imbalance_ratio, info.largest_class)
@@ -197,8 +201,8 @@ def _checked(
     check_protocol(protocol)
     check_seed(seed)
     check_fraction("validation_fraction", validation_fraction)
-    if name == "digits-lt" and path is not None:
+    if path is not None and not info.download:
         raise ValueError(
-            f"digits-lt comes with scikit-learn and takes no path. Received: path={str(path)!r}"
+            f"{name} comes with scikit-learn and takes no path. Received: path={str(path)!r}"
         )
     return info

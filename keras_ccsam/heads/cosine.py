@@ -17,13 +17,16 @@ of the second pass. Products with M, that with G o M among them, take the cheape
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import keras
 from keras import ops
+from pydantic import Field
 
+from keras_ccsam.declare import part
 from keras_ccsam.heads.class_averaging import Averaging
 from keras_ccsam.heads.closed_form import ClassGradients, safe_divide, safe_sqrt
+from keras_ccsam.options import checked
 from keras_ccsam.typing import Tensor
 
 _TINY = 1e-12
@@ -35,7 +38,7 @@ def _normalize(x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
     return x / norm, norm
 
 
-@keras.saving.register_keras_serializable(package="keras_ccsam")
+@part("head", "cosine", offers=("cosines",))
 class Cosine(keras.layers.Layer):
     """A classifier on the angle between features and class vectors.
 
@@ -57,7 +60,9 @@ class Cosine(keras.layers.Layer):
     def __init__(
         self,
         units: int,
-        scale: float = 16.0,
+        scale: Annotated[
+            float, Field(gt=0, description="s, of the cosines; 1 for a loss that has its own")
+        ] = 16.0,
         kernel_initializer: Any = None,
         kernel_regularizer: Any = None,
         **kwargs: Any,
@@ -65,10 +70,8 @@ class Cosine(keras.layers.Layer):
         super().__init__(**kwargs)
         if units < 2:
             raise ValueError(f"`units` must be at least 2. Received: units={units}")
-        if not scale > 0:
-            raise ValueError(f"`scale` must be positive. Received: scale={scale}")
         self.units = int(units)
-        self.scale = float(scale)
+        self.scale: float = checked(Cosine, {"scale": scale})["scale"]
         if kernel_initializer is None:
             kernel_initializer = keras.initializers.RandomUniform(-1.0, 1.0)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)

@@ -17,9 +17,16 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_ccsam.declare import part
 from keras_ccsam.heads.class_averaging import Averaging
 from keras_ccsam.heads.closed_form import ClassGradients, safe_divide, safe_sqrt
 from keras_ccsam.typing import Tensor
+
+
+@part("head", "dense", offers=("linear",))
+def dense(units: int, name: str | None = None) -> keras.layers.Dense:
+    """A linear classifier with a bias: Keras' own layer."""
+    return keras.layers.Dense(units, name=name)
 
 
 def is_plain_dense(layer: Any) -> bool:

@@ -3,6 +3,7 @@
 from keras_ccsam.losses.class_balanced import ClassBalanced as ClassBalanced
 from keras_ccsam.losses.class_weights import CLASS_WEIGHTS as CLASS_WEIGHTS
 from keras_ccsam.losses.class_weights import class_weights as class_weights
+from keras_ccsam.losses.cross_entropy import cross_entropy_loss as cross_entropy_loss
 from keras_ccsam.losses.effective_number import (
     effective_number_weights as effective_number_weights,
 )

@@ -9,18 +9,24 @@ does, which the LDAM-DRW code relies on: the two differ by a factor that changes
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
-import keras
 from keras import ops
+from pydantic import Field
 
-from keras_ccsam.losses.effective_number import effective_number_weights
-from keras_ccsam.losses.focal import check_gamma, focal_of_each_class
+from keras_ccsam.declare import Limit, part
+from keras_ccsam.losses.effective_number import EffectiveBeta, effective_number_weights
+from keras_ccsam.losses.focal import focal_of_each_class
 from keras_ccsam.losses.loss import ClassCountLoss, constant, of_label
 from keras_ccsam.typing import Tensor
 
 
-@keras.saving.register_keras_serializable(package="keras_ccsam")
+@part(
+    "loss",
+    "class_balanced",
+    limit=Limit("cross_entropy", beta=0.0, gamma=0.0, tolerance=1e-5),
+    trials=({"beta": 0.99, "gamma": 0.5},),
+)
 class ClassBalanced(ClassCountLoss):
     """Cross-entropy or focal loss, weighted by class.
 
@@ -39,26 +45,25 @@ class ClassBalanced(ClassCountLoss):
             at least 1.
     """
 
+    beta: float
+    gamma: float
+
     def __init__(
         self,
         class_counts: Sequence[int],
-        beta: float = 0.9999,
-        gamma: float = 0.0,
+        beta: EffectiveBeta = 0.9999,
+        gamma: Annotated[
+            float, Field(ge=0, description="above 0: on the focal loss (CB-focal)")
+        ] = 0.0,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "class_balanced",
         dtype: Any = None,
     ) -> None:
-        super().__init__(class_counts, reduction, name, dtype)
-        self.class_weights = effective_number_weights(self.class_counts, beta)
-        self.beta = float(beta)
-        self.gamma = check_gamma(gamma)
+        super().__init__(class_counts, reduction, name, dtype, beta=beta, gamma=gamma)
+        self.class_weights = effective_number_weights(self.class_counts, self.beta)
 
     def sample_losses(self, targets: Tensor, outputs: Tensor) -> Tensor:
         """Values (B,) of one-hot rows (B, K) and logits (B, K); their mean is the weighted one."""
         weights = of_label(targets, constant(self.class_weights, outputs))
         losses = of_label(targets, focal_of_each_class(outputs, self.gamma))
         return losses * weights / ops.mean(weights)
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), "beta": self.beta, "gamma": self.gamma}

@@ -5,15 +5,16 @@ inverse               u_c ~ 1 / n_c
 inverse_square_root   u_c ~ 1 / sqrt(n_c)
 """
 
-import difflib
 from collections.abc import Sequence
+from typing import Literal, get_args
 
 import numpy as np
 
-from keras_ccsam.checks import check_class_counts
+from keras_ccsam.checks import check_class_counts, did_you_mean
 from keras_ccsam.losses.effective_number import effective_number_weights
 
-CLASS_WEIGHTS = ("effective_number", "inverse", "inverse_square_root")
+ClassWeights = Literal["effective_number", "inverse", "inverse_square_root"]
+CLASS_WEIGHTS: tuple[str, ...] = get_args(ClassWeights)
 
 
 def class_weights(
@@ -30,8 +31,7 @@ def class_weights(
         ValueError: for an unknown name, a `beta` outside [0, 1), or a count below 1.
     """
     if name not in CLASS_WEIGHTS:
-        close = difflib.get_close_matches(str(name), CLASS_WEIGHTS, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+        hint = did_you_mean(name, CLASS_WEIGHTS)
         raise ValueError(
             f"Class weights are {', '.join(CLASS_WEIGHTS)}{hint} Received: weights={name!r}"
         )

@@ -8,16 +8,22 @@ beta = 0 weighs all classes alike; beta towards 1 weighs them by 1 / n_c.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
-from keras_ccsam.checks import check_class_counts, require
+from keras_ccsam.checks import check_class_counts
+from keras_ccsam.options import checked
+
+EffectiveBeta: TypeAlias = Annotated[
+    float, Field(ge=0, lt=1, description="of (1 - beta) / (1 - beta^n) (paper and field: 0.9999)")
+]
 
 
 def effective_number_weights(
-    class_counts: Sequence[int], beta: float = 0.9999
+    class_counts: Sequence[int], beta: EffectiveBeta = 0.9999
 ) -> tuple[float, ...]:
     """u_c of each class; their sum is the number of classes.
 
@@ -29,7 +35,7 @@ def effective_number_weights(
         ValueError: if `beta` is outside [0, 1), or a class count is not a whole number of at
             least 1.
     """
-    require(0.0 <= beta < 1.0, "beta", beta, "in [0, 1)")
+    beta = checked(effective_number_weights, {"beta": beta})["beta"]
     weights = 1.0 / effective_numbers(check_class_counts(class_counts), beta)
     return tuple(float(u) for u in weights * (len(weights) / weights.sum()))
 

@@ -6,20 +6,24 @@ Lin et al., "Focal loss for dense object detection" (arXiv:1708.02002), eq. 4, t
 Samples that are right already count less.
 """
 
-import math
-from typing import Any
+from typing import Annotated, Any
 
-import keras
 from keras import ops
+from pydantic import Field
 
-from keras_ccsam.checks import require
+from keras_ccsam.declare import Limit, part
 from keras_ccsam.losses.loss import LogitLoss, of_label
 from keras_ccsam.typing import Tensor
 
 _TINY = 1e-12  # 1 - p_y is kept from 0, where a power below 1 has no derivative
 
 
-@keras.saving.register_keras_serializable(package="keras_ccsam")
+@part(
+    "loss",
+    "focal",
+    limit=Limit("cross_entropy", gamma=0.0, tolerance=1e-5),
+    trials=({"gamma": 0.5},),
+)
 class Focal(LogitLoss):
     """Cross-entropy times (1 - p_y)^gamma.
 
@@ -32,24 +36,20 @@ class Focal(LogitLoss):
     """
 
     samples_independent = True
+    gamma: float
 
     def __init__(
         self,
-        gamma: float = 2.0,
+        gamma: Annotated[float, Field(ge=0, description="of (1 - p_y)^gamma (paper: 2)")] = 2.0,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "focal",
         dtype: Any = None,
     ) -> None:
-        super().__init__(reduction, name, dtype)
-        self.gamma = check_gamma(gamma)
+        super().__init__(reduction, name, dtype, gamma=gamma)
 
     def sample_losses(self, targets: Tensor, outputs: Tensor) -> Tensor:
         """Losses (B,) of one-hot rows (B, K) and logits (B, K)."""
         return of_label(targets, focal_of_each_class(outputs, self.gamma))
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), "gamma": self.gamma}
 
 
 def focal_of_each_class(logits: Tensor, gamma: float) -> Tensor:
@@ -61,9 +61,3 @@ def focal_of_each_class(logits: Tensor, gamma: float) -> Tensor:
 def focal_factor(log_p: Tensor, gamma: float) -> Tensor:
     """(1 - p)^gamma from log p, exact where p is near 1."""
     return ops.power(ops.maximum(-ops.expm1(log_p), _TINY), gamma)
-
-
-def check_gamma(gamma: float) -> float:
-    """The exponent as a float; `ValueError` if it is negative or infinite."""
-    require(0.0 <= gamma < math.inf, "gamma", gamma, "a number of at least 0")
-    return float(gamma)

@@ -11,20 +11,27 @@ factor, in which p_y is a constant. Fresh noise for every sample and class; none
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import keras
 from keras import ops
+from pydantic import Field
 
-from keras_ccsam.checks import at_least_float32, require
+from keras_ccsam.checks import at_least_float32
+from keras_ccsam.declare import Limit, part
 from keras_ccsam.losses.focal import focal_factor
-from keras_ccsam.losses.loss import CosineLoss, constant, cross_entropy
+from keras_ccsam.losses.loss import CosineLoss, Scale, constant, cross_entropy
 from keras_ccsam.typing import Tensor
 
 _DEVIATION = 1.0 / 3.0
 
 
-@keras.saving.register_keras_serializable(package="keras_ccsam")
+@part(
+    "loss",
+    "gcl",
+    limit=Limit("cross_entropy", amplitude=0.0, margin=0.0, focal=0.0, tolerance=1e-5),
+    trials=({"amplitude": 0.7, "margin": 0.1, "scale": 12.0, "focal": 0.5},),
+)
 class GCL(CosineLoss):
     """Cross-entropy of scaled cosines that noise has lowered.
 
@@ -48,24 +55,29 @@ class GCL(CosineLoss):
             least 1.
     """
 
+    amplitude: float
+    margin: float
+    focal: float
+
     def __init__(
         self,
         class_counts: Sequence[int],
-        amplitude: float = 0.5,
-        margin: float = 0.0,
-        scale: float = 30.0,
-        focal: float = 0.0,
+        amplitude: Annotated[
+            float, Field(ge=0, description="of the cloud (code: 0.5 on CIFAR)")
+        ] = 0.5,
+        margin: Annotated[
+            float, Field(ge=0, lt=2, description="m (code: 0 in stage 1, 0.1 in stage 2)")
+        ] = 0.0,
+        scale: Scale = 30.0,
+        focal: Annotated[
+            float, Field(ge=0, description="power of (1 - p_y) (code: 0; 1 in stage 2)")
+        ] = 0.0,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "gcl",
         dtype: Any = None,
     ) -> None:
-        super().__init__(class_counts, scale, reduction, name, dtype)
-        require(0.0 <= amplitude < math.inf, "amplitude", amplitude, "a number of at least 0")
-        require(0.0 <= margin < 2.0, "margin", margin, "in [0, 2)")
-        require(0.0 <= focal < math.inf, "focal", focal, "a number of at least 0")
-        self.amplitude = float(amplitude)
-        self.margin = float(margin)
-        self.focal = float(focal)
+        given = {"amplitude": amplitude, "margin": margin, "scale": scale, "focal": focal}
+        super().__init__(class_counts, reduction, name, dtype, **given)
         self.rarity = _rarity(self.class_counts)
 
     def noise(self, shape: Sequence[int], seed: Any) -> Tensor:
@@ -91,15 +103,6 @@ class GCL(CosineLoss):
         if self.focal == 0.0:
             return losses
         return focal_factor(-ops.stop_gradient(losses), self.focal) * losses
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {
-            **super().get_config(),
-            "amplitude": self.amplitude,
-            "margin": self.margin,
-            "focal": self.focal,
-        }
 
 
 def _rarity(counts: Sequence[int]) -> tuple[float, ...]:

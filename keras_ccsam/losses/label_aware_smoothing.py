@@ -14,19 +14,25 @@ trains the second stage; the exponential form is in their code.
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Annotated, Any, Literal
 
-import keras
 from keras import ops
+from pydantic import Field
 
 from keras_ccsam.checks import require
+from keras_ccsam.declare import Limit, part
 from keras_ccsam.losses.loss import ClassCountLoss, constant, of_label
 from keras_ccsam.typing import Tensor
 
-SHAPES = ("concave", "linear", "convex", "exponential")
+Shape = Literal["concave", "linear", "convex", "exponential"]
 
 
-@keras.saving.register_keras_serializable(package="keras_ccsam")
+@part(
+    "loss",
+    "label_aware_smoothing",
+    limit=Limit("cross_entropy", head=0.0, tail=0.0, tolerance=1e-5),
+    trials=({"head": 0.4, "tail": 0.1, "shape": "exponential", "power": 3.0},),
+)
 class LabelAwareSmoothing(ClassCountLoss):
     """Cross-entropy with a smoothing of its own for each class.
 
@@ -47,28 +53,32 @@ class LabelAwareSmoothing(ClassCountLoss):
     """
 
     samples_independent = True
+    head: float
+    tail: float
+    shape: Shape
+    power: float
 
     def __init__(
         self,
         class_counts: Sequence[int],
-        head: float = 0.3,
-        tail: float = 0.0,
-        shape: str = "concave",
-        power: float = 2.0,
+        head: Annotated[
+            float, Field(ge=0, lt=1, description="of the largest class (code: 0.3 CIFAR-10)")
+        ] = 0.3,
+        tail: Annotated[
+            float, Field(ge=0, lt=1, description="of the smallest class, at most head (code: 0)")
+        ] = 0.0,
+        shape: Annotated[Shape, Field(description="between them (code: concave)")] = "concave",
+        power: Annotated[
+            float, Field(gt=0, description="of the shape exponential (code: none given)")
+        ] = 2.0,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "label_aware_smoothing",
         dtype: Any = None,
     ) -> None:
-        super().__init__(class_counts, reduction, name, dtype)
-        require(0.0 <= head < 1.0, "head", head, "in [0, 1)")
-        require(0.0 <= tail <= head, "tail", tail, f"in [0, {head}], at most `head`")
-        require(shape in SHAPES, "shape", shape, f"one of {SHAPES}")
-        require(0.0 < power < math.inf, "power", power, "a number above 0")
-        self.head = float(head)
-        self.tail = float(tail)
-        self.shape = shape
-        self.power = float(power)
-        rise = _rise(shape, self.power)
+        given = {"head": head, "tail": tail, "shape": shape, "power": power}
+        super().__init__(class_counts, reduction, name, dtype, **given)
+        require(self.tail <= self.head, "tail", tail, f"in [0, {head}], at most `head`")
+        rise = _rise(self.shape, self.power)
         self.smoothing = tuple(
             self.tail + (self.head - self.tail) * rise(t) for t in _positions(self.class_counts)
         )
@@ -78,16 +88,6 @@ class LabelAwareSmoothing(ClassCountLoss):
         log_p = ops.log_softmax(outputs, axis=-1)
         eps = of_label(targets, constant(self.smoothing, outputs))
         return -(1.0 - eps) * of_label(targets, log_p) - eps * ops.mean(log_p, axis=-1)
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {
-            **super().get_config(),
-            "head": self.head,
-            "tail": self.tail,
-            "shape": self.shape,
-            "power": self.power,
-        }
 
 
 def _positions(counts: Sequence[int]) -> list[float]:

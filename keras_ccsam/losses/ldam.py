@@ -10,16 +10,21 @@ off, an error that has been made more than once.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
-import keras
+from pydantic import Field
 
-from keras_ccsam.checks import require
-from keras_ccsam.losses.loss import CosineLoss, constant, cross_entropy
+from keras_ccsam.declare import Limit, part
+from keras_ccsam.losses.loss import CosineLoss, Scale, constant, cross_entropy
 from keras_ccsam.typing import Tensor
 
 
-@keras.saving.register_keras_serializable(package="keras_ccsam")
+@part(
+    "loss",
+    "ldam",
+    limit=Limit("cross_entropy", max_margin=0.0, tolerance=1e-5),
+    trials=({"max_margin": 0.3, "scale": 12.0},),
+)
 class LDAM(CosineLoss):
     """Cross-entropy of scaled cosines with a margin on the label's.
 
@@ -38,19 +43,21 @@ class LDAM(CosineLoss):
     """
 
     samples_independent = True
+    max_margin: float
 
     def __init__(
         self,
         class_counts: Sequence[int],
-        max_margin: float = 0.5,
-        scale: float = 30.0,
+        max_margin: Annotated[
+            float, Field(ge=0, lt=2, description="of the rarest class (code: 0.5)")
+        ] = 0.5,
+        scale: Scale = 30.0,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "ldam",
         dtype: Any = None,
     ) -> None:
-        super().__init__(class_counts, scale, reduction, name, dtype)
-        require(0.0 <= max_margin < 2.0, "max_margin", max_margin, "in [0, 2)")
-        self.max_margin = float(max_margin)
+        given = {"max_margin": max_margin, "scale": scale}
+        super().__init__(class_counts, reduction, name, dtype, **given)
         least = min(self.class_counts)
         self.margins = tuple(self.max_margin * (least / n) ** 0.25 for n in self.class_counts)
 
@@ -58,7 +65,3 @@ class LDAM(CosineLoss):
         """Losses (B,) of one-hot rows (B, K) and cosines (B, K)."""
         lowered = outputs - targets * constant(self.margins, outputs)
         return cross_entropy(targets, self.scale * lowered)
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), "max_margin": self.max_margin}

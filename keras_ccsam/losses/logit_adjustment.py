@@ -10,18 +10,27 @@ softmax does not see a constant. Predictions of a model trained with either are 
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
-import keras
 import numpy as np
 from keras import ops
+from pydantic import Field
 
-from keras_ccsam.checks import check_class_counts, require
+from keras_ccsam.checks import check_class_counts
+from keras_ccsam.declare import Limit, part
 from keras_ccsam.losses.loss import ClassCountLoss, constant, cross_entropy
+from keras_ccsam.options import checked
 from keras_ccsam.typing import Tensor
 
+Adjustment: TypeAlias = Annotated[float, Field(ge=0, description="of tau log pi (paper: 1)")]
 
-@keras.saving.register_keras_serializable(package="keras_ccsam")
+
+@part(
+    "loss",
+    "logit_adjustment",
+    limit=Limit("cross_entropy", tau=0.0, tolerance=1e-5),
+    trials=({"tau": 1.5},),
+)
 class LogitAdjustment(ClassCountLoss):
     """Cross-entropy of logits raised by tau log pi while training.
 
@@ -35,29 +44,25 @@ class LogitAdjustment(ClassCountLoss):
     """
 
     samples_independent = True
+    tau: float
 
     def __init__(
         self,
         class_counts: Sequence[int],
-        tau: float = 1.0,
+        tau: Adjustment = 1.0,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "logit_adjustment",
         dtype: Any = None,
     ) -> None:
-        super().__init__(class_counts, reduction, name, dtype)
-        self.tau = check_tau(tau)
+        super().__init__(class_counts, reduction, name, dtype, tau=tau)
         self.log_prior = log_prior(self.class_counts)
 
     def sample_losses(self, targets: Tensor, outputs: Tensor) -> Tensor:
         """Losses (B,) of one-hot rows (B, K) and logits (B, K)."""
         return cross_entropy(targets, outputs + self.tau * constant(self.log_prior, outputs))
 
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), "tau": self.tau}
 
-
-@keras.saving.register_keras_serializable(package="keras_ccsam")
+@part("loss", "balanced_softmax", limit=Limit("logit_adjustment"))
 class BalancedSoftmax(LogitAdjustment):
     """CE(z + log n, y): `LogitAdjustment` with tau = 1.
 
@@ -80,14 +85,8 @@ class BalancedSoftmax(LogitAdjustment):
     ) -> None:
         super().__init__(class_counts, 1.0, reduction, name, dtype)
 
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        config = super().get_config()
-        del config["tau"]
-        return config
 
-
-def adjust_logits(logits: Tensor, class_counts: Sequence[int], tau: float = 1.0) -> Tensor:
+def adjust_logits(logits: Tensor, class_counts: Sequence[int], tau: Adjustment = 1.0) -> Tensor:
     """Post-hoc logit adjustment, z - tau log pi: no training is needed.
 
     Args:
@@ -103,7 +102,8 @@ def adjust_logits(logits: Tensor, class_counts: Sequence[int], tau: float = 1.0)
     Raises:
         ValueError: if `tau` is negative, or the class counts are not K whole numbers above 0.
     """
-    shift = np.multiply(check_tau(tau), log_prior(class_counts))
+    tau = checked(adjust_logits, {"tau": tau})["tau"]
+    shift = np.multiply(tau, log_prior(class_counts))
     is_array = isinstance(logits, np.ndarray)
     if not is_array:
         logits = ops.convert_to_tensor(logits)
@@ -126,9 +126,3 @@ def log_prior(class_counts: Sequence[int]) -> tuple[float, ...]:
     counts = check_class_counts(class_counts)
     total = math.log(sum(counts))
     return tuple(math.log(count) - total for count in counts)
-
-
-def check_tau(tau: float, name: str = "tau") -> float:
-    """The strength of an adjustment, as a float; `ValueError` if it is negative or infinite."""
-    require(0.0 <= tau < math.inf, name, tau, "a number of at least 0")
-    return float(tau)

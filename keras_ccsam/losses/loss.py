@@ -6,16 +6,24 @@ Keras averages the l_i, or whatever `reduction` says.
 """
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, TypeAlias
 
 import keras
 from keras import ops
+from pydantic import Field
 
-from keras_ccsam.checks import at_least_float32, check_class_counts, require
+from keras_ccsam.checks import at_least_float32, check_class_counts
+from keras_ccsam.options import checked, options
 from keras_ccsam.typing import Tensor
 
 _NARROW = ("float16", "bfloat16")
+
+# Of several losses.
+FocusingPower: TypeAlias = Annotated[
+    float, Field(ge=0, description="of (1 - p_y)^gamma (paper: 2)")
+]
+Scale: TypeAlias = Annotated[float, Field(gt=0, description="s, on the cosines (code: 30)")]
 
 
 class LogitLoss(keras.losses.Loss):
@@ -29,6 +37,11 @@ class LogitLoss(keras.losses.Loss):
         name: of the loss.
         dtype: that it computes in, `keras.config.floatx()` by default. A narrower one than
             float32 becomes float32: bfloat16 holds no class number above 256 exactly.
+        **values: of the options that the subclass declares. They are checked against their
+            declaration and become attributes; `get_config` has them too.
+
+    Raises:
+        ValueError: for an option outside its range.
     """
 
     from_logits = True
@@ -41,11 +54,14 @@ class LogitLoss(keras.losses.Loss):
         reduction: str | None = "sum_over_batch_size",
         name: str | None = None,
         dtype: Any = None,
+        **values: Any,
     ) -> None:
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         if self.dtype in _NARROW:
             super().__init__(name=self.name, reduction=reduction, dtype="float32")
         self._own_dtype = None if dtype is None else self.dtype
+        for option, value in checked(type(self), values).items():
+            setattr(self, option, value)
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Losses (B,) of labels (B,), (B, 1) or (B, K) and outputs (B, K).
@@ -78,7 +94,10 @@ class LogitLoss(keras.losses.Loss):
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         config = dict(super().get_config())
-        return config if self._own_dtype is None else {**config, "dtype": self._own_dtype}
+        if self._own_dtype is not None:
+            config["dtype"] = self._own_dtype
+        made: Callable[..., Any] = type(self)
+        return {**config, **{option: getattr(self, option) for option in options(made)}}
 
 
 class ClassCountLoss(LogitLoss):
@@ -86,10 +105,10 @@ class ClassCountLoss(LogitLoss):
 
     Args:
         class_counts: n_c, one for each of at least two classes, in the order of the labels.
-        reduction, name, dtype: See `LogitLoss`.
+        reduction, name, dtype, **values: See `LogitLoss`.
 
     Raises:
-        ValueError: if a count is not a whole number of at least 1.
+        ValueError: if a count is not a whole number of at least 1, or an option outside its range.
     """
 
     def __init__(
@@ -98,8 +117,9 @@ class ClassCountLoss(LogitLoss):
         reduction: str | None = "sum_over_batch_size",
         name: str | None = None,
         dtype: Any = None,
+        **values: Any,
     ) -> None:
-        super().__init__(reduction, name, dtype)
+        super().__init__(reduction, name, dtype, **values)
         self.class_counts = check_class_counts(class_counts)
 
     def _check_outputs(self, shape: Sequence[int | None]) -> None:
@@ -116,38 +136,15 @@ class ClassCountLoss(LogitLoss):
 
 
 class CosineLoss(ClassCountLoss):
-    """A loss on cosines, which it multiplies with its own scale.
+    """A loss on cosines, which it multiplies with its own `scale`, an option that it declares.
 
     The head must put out plain cosines, as `heads.Cosine(units, scale=1.0)` does: margins are
     lengths on that scale, and a second scale in the head would shrink them. At inference the
     class probabilities are softmax(scale * cosines).
-
-    Args:
-        class_counts: See `ClassCountLoss`.
-        scale: s, above 0.
-        reduction, name, dtype: See `LogitLoss`.
-
-    Raises:
-        ValueError: if `scale` is not a positive number, or a class count is none.
     """
 
     takes_cosines = True
-
-    def __init__(
-        self,
-        class_counts: Sequence[int],
-        scale: float,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = None,
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(class_counts, reduction, name, dtype)
-        require(0.0 < scale < math.inf, "scale", scale, "a number above 0")
-        self.scale = float(scale)
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), "scale": self.scale}
+    scale: float
 
 
 def one_hot_targets(labels: Tensor, num_classes: int, dtype: Any) -> Tensor:

@@ -8,17 +8,22 @@ have grown. Predictions of a trained model are its plain outputs.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
-import keras
+from pydantic import Field
 
-from keras_ccsam.losses.focal import check_gamma
-from keras_ccsam.losses.logit_adjustment import check_tau, log_prior
+from keras_ccsam.declare import Limit, part
+from keras_ccsam.losses.logit_adjustment import Adjustment, log_prior
 from keras_ccsam.losses.loss import ClassCountLoss, constant, cross_entropy
 from keras_ccsam.typing import Tensor
 
 
-@keras.saving.register_keras_serializable(package="keras_ccsam")
+@part(
+    "loss",
+    "vector_scaling",
+    limit=Limit("logit_adjustment", gamma=0.0, tau=1.0, tolerance=1e-5),
+    trials=({"gamma": 0.2, "tau": 0.7},),
+)
 class VectorScaling(ClassCountLoss):
     """Cross-entropy of logits that are divided by Delta and raised by tau log pi.
 
@@ -34,19 +39,21 @@ class VectorScaling(ClassCountLoss):
     """
 
     samples_independent = True
+    gamma: float
+    tau: float
 
     def __init__(
         self,
         class_counts: Sequence[int],
-        gamma: float = 0.3,
-        tau: float = 1.0,
+        gamma: Annotated[
+            float, Field(ge=0, description="of (n_max / n_c)^gamma (paper: 0.3)")
+        ] = 0.3,
+        tau: Adjustment = 1.0,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "vector_scaling",
         dtype: Any = None,
     ) -> None:
-        super().__init__(class_counts, reduction, name, dtype)
-        self.gamma = check_gamma(gamma)
-        self.tau = check_tau(tau)
+        super().__init__(class_counts, reduction, name, dtype, gamma=gamma, tau=tau)
         self.log_prior = log_prior(self.class_counts)
         most = max(self.class_counts)
         self.divisors = tuple((most / count) ** self.gamma for count in self.class_counts)
@@ -55,7 +62,3 @@ class VectorScaling(ClassCountLoss):
         """Losses (B,) of one-hot rows (B, K) and logits (B, K)."""
         scaled = outputs / constant(self.divisors, outputs)
         return cross_entropy(targets, scaled + self.tau * constant(self.log_prior, outputs))
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), "gamma": self.gamma, "tau": self.tau}

@@ -1,11 +1,13 @@
 """When M2m's translation begins."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import keras
+from pydantic import Field
 
 from keras_ccsam.m2m.translation import MajorToMinor
-from keras_ccsam.schedules.start import check_start, first_epoch
+from keras_ccsam.options import checked
+from keras_ccsam.schedules.start import Start, first_epoch
 
 
 class StartTranslation(keras.callbacks.Callback):
@@ -29,9 +31,14 @@ class StartTranslation(keras.callbacks.Callback):
         >>> model.fit(batches, epochs=200, callbacks=[StartTranslation(160)])
     """
 
-    def __init__(self, start: float = 0.8) -> None:
+    def __init__(
+        self,
+        start: Annotated[
+            Start, Field(description="share of the epochs, or an epoch (paper: 160 of 200)")
+        ] = 0.8,
+    ) -> None:
         super().__init__()
-        check_start(start)
+        checked(StartTranslation, {"start": start})
         self.start = start
 
     def on_train_begin(self, logs: Any = None) -> None:

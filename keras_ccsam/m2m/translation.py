@@ -20,17 +20,18 @@ Reference:
 import copy
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import keras
-import numpy as np
 from keras import ops
+from pydantic import Field
 
 from keras_ccsam import backend
 from keras_ccsam.checks import at_least_float32, check_class_counts, require
 from keras_ccsam.heads import activation, logits_before_activation, num_outputs, plain_dense
 from keras_ccsam.labels import class_indices, is_mixed
 from keras_ccsam.m2m.helper import check_helper, check_helper_fits
+from keras_ccsam.options import checked
 from keras_ccsam.sharpness.method import Learner, constants
 from keras_ccsam.training.step_parts import StepPart
 from keras_ccsam.training.trainee import Trainee
@@ -81,6 +82,12 @@ class MajorToMinor(StepPart):
     """
 
     saving = "missing"
+    beta: float
+    gamma: float
+    strength: float
+    step_size: float
+    steps: int
+    noise: float
     active: keras.Variable
     draws: keras.random.SeedGenerator
 
@@ -88,30 +95,35 @@ class MajorToMinor(StepPart):
         self,
         helper: Any,
         class_counts: Sequence[int],
-        beta: float = 0.999,
-        gamma: float = 0.9,
-        strength: float = 0.5,
-        step_size: float = 0.1,
-        steps: int = 10,
-        noise: float = 0.5,
+        beta: Annotated[
+            float, Field(ge=0, lt=1, description="of seed choice and acceptance (code: 0.999)")
+        ] = 0.999,
+        gamma: Annotated[
+            float, Field(ge=0, le=1, description="confidence to accept (code: 0.9)")
+        ] = 0.9,
+        strength: Annotated[
+            float, Field(ge=0, description="lambda, on the seed class's logit (code: 0.5)")
+        ] = 0.5,
+        step_size: Annotated[
+            float, Field(gt=0, description="of a step; pixels in 0..1 (code: 0.1)")
+        ] = 0.1,
+        steps: Annotated[int, Field(ge=0, description="of the translation (code: 10)")] = 10,
+        noise: Annotated[
+            float, Field(ge=0, description="norm of the start's noise; pixels in 0..1 (code: 0.5)")
+        ] = 0.5,
         pixel_range: tuple[float, float] = (0.0, 255.0),
         *,
         seed: int | None = None,
     ) -> None:
         self.class_counts = check_class_counts(class_counts)
-        require(0 <= beta < 1, "beta", beta, "at least 0 and below 1")
-        require(0 <= gamma <= 1, "gamma", gamma, "a probability")
-        require(0 <= strength < math.inf, "strength", strength, "a number of at least 0")
-        require(0 < step_size < math.inf, "step_size", step_size, "a number above 0")
-        whole = isinstance(steps, int | np.integer) and not isinstance(steps, bool)
-        require(whole and steps >= 0, "steps", steps, "a whole number from 0 on")
-        require(0 <= noise < math.inf, "noise", noise, "a number of at least 0")
+        given = {"beta": beta, "gamma": gamma, "strength": strength, "steps": steps}
+        given |= {"step_size": step_size, "noise": noise}
+        for name, value in checked(MajorToMinor, given).items():
+            setattr(self, name, value)
         low, high = pixel_range
         require(-math.inf < low < high < math.inf, "pixel_range", pixel_range, "(lowest, highest)")
         check_helper(helper)
         self.helper = helper
-        self.beta, self.gamma, self.strength = float(beta), float(gamma), float(strength)
-        self.step_size, self.steps, self.noise = float(step_size), int(steps), float(noise)
         self.pixel_range = (float(low), float(high))
         self.seed = seed
 

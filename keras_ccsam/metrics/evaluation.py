@@ -1,12 +1,14 @@
 """A model judged on a labelled set."""
 
+import math
 from typing import Any
 
 import numpy as np
 from keras import ops
 
+from keras_ccsam.checks import require
 from keras_ccsam.heads import puts_out_logits
-from keras_ccsam.losses.logit_adjustment import adjust_logits, check_tau
+from keras_ccsam.losses.logit_adjustment import adjust_logits
 from keras_ccsam.metrics.predictions import checked, log_probabilities
 from keras_ccsam.metrics.report import Report
 from keras_ccsam.training.model import SharpnessAwareModel
@@ -44,7 +46,12 @@ def evaluate(
     Example:
         >>> print(cc.evaluate(model, data.test).table())
     """
-    tau = check_tau(logit_adjustment, name="logit_adjustment")
+    require(
+        0.0 <= logit_adjustment < math.inf,
+        "logit_adjustment",
+        logit_adjustment,
+        "a number of at least 0",
+    )
     if hasattr(data, "arrays"):
         x, y = data.arrays()
         class_counts = data.class_counts if class_counts is None else class_counts
@@ -61,10 +68,10 @@ def evaluate(
     if predictions.shape[1:] == (1,) and isinstance(model, SharpnessAwareModel):
         options.setdefault("from_logits", puts_out_logits(model.head))
     options.setdefault("from_logits", not _are_probabilities(predictions))
-    if tau:
+    if logit_adjustment:
         outputs, _ = checked(y, predictions, options["from_logits"])
         log_p = log_probabilities(outputs, options["from_logits"])
-        predictions = adjust_logits(log_p, class_counts, tau)
+        predictions = adjust_logits(log_p, class_counts, logit_adjustment)
         options["from_logits"] = True
     return Report.from_predictions(y, predictions, class_counts, **options)
 

@@ -3,6 +3,7 @@
 from keras_ccsam.models.accelerate import accelerate as accelerate
 from keras_ccsam.models.build import available as available
 from keras_ccsam.models.build import build as build
+from keras_ccsam.models.build import spelled as spelled
 from keras_ccsam.models.resnet_cifar import ResNet8 as ResNet8
 from keras_ccsam.models.resnet_cifar import ResNet14 as ResNet14
 from keras_ccsam.models.resnet_cifar import ResNet20 as ResNet20

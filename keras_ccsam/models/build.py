@@ -1,6 +1,5 @@
 """A backbone from a name or from any `keras.Model`."""
 
-import difflib
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,21 +7,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_ccsam.models import resnet_cifar
+from keras_ccsam.checks import closest
+from keras_ccsam.declare import parts
 from keras_ccsam.models.accelerate import accelerate
 from keras_ccsam.models.normalization import affine_layer
-from keras_ccsam.models.small_cnn import SmallCNN
 from keras_ccsam.typing import Tensor
-
-OURS: dict[str, Callable[..., keras.Model]] = {
-    "small_cnn": SmallCNN,
-    "resnet8": resnet_cifar.ResNet8,
-    "resnet14": resnet_cifar.ResNet14,
-    "resnet20": resnet_cifar.ResNet20,
-    "resnet32": resnet_cifar.ResNet32,
-    "resnet44": resnet_cifar.ResNet44,
-    "resnet56": resnet_cifar.ResNet56,
-}
 
 # The pixel scaling each family of keras.applications was trained with, where the family's own
 # network does not begin with it. The longest matching beginning of the name decides.
@@ -45,7 +34,27 @@ SCALINGS = {
 
 def available() -> dict[str, tuple[str, ...]]:
     """The names `build` knows: `{"keras_ccsam": (...), "keras.applications": (...)}`."""
-    return {"keras_ccsam": tuple(OURS), "keras.applications": tuple(sorted(_applications()))}
+    return {
+        "keras_ccsam": tuple(parts("backbone")),
+        "keras.applications": tuple(sorted(_applications())),
+    }
+
+
+def spelled(name: str) -> str:
+    """A known name as `available` has it, whatever its case, hyphens and underscores.
+
+    Raises:
+        ValueError: for an unknown name, with the closest one.
+    """
+    known = {_plain(key): key for names in reversed(available().values()) for key in names}
+    if _plain(name) in known:
+        return known[_plain(name)]
+    near = closest(_plain(name), known, cutoff=0.0)
+    raise ValueError(
+        f"There is no network of that name; the closest is {known[near or 'smallcnn']!r}. Known "
+        f"are {', '.join(parts('backbone'))} and the functions of keras.applications. "
+        f"Received: name_or_model={name!r}"
+    )
 
 
 def build(
@@ -99,17 +108,9 @@ def build(
 def _from_name(
     name: str, shape: tuple[int | None, ...] | None, options: dict[str, Any]
 ) -> keras.Model:
-    ours = {_plain(key): function for key, function in OURS.items()}
-    applications = {_plain(key): function for key, function in _applications().items()}
-    function = ours.get(_plain(name)) or applications.get(_plain(name))
-    if function is None:
-        known = {_plain(key): key for key in (*_applications(), *OURS)}
-        close = difflib.get_close_matches(_plain(name), known, n=1, cutoff=0.0)
-        raise ValueError(
-            f"There is no network of that name; the closest is {known[close[0]]!r}. Known are "
-            f"{', '.join(OURS)} and the functions of keras.applications. "
-            f"Received: name_or_model={name!r}"
-        )
+    name = spelled(name)
+    ours = parts("backbone").get(name)
+    function = _applications()[name] if ours is None else ours.make
     unknown = set(options) - set(inspect.signature(function).parameters)
     if unknown:
         raise ValueError(
@@ -118,8 +119,9 @@ def _from_name(
         )
     if shape is not None:
         options = {**options, "input_shape": shape}
-    if _plain(name) in ours:
-        return function(**options)
+    if ours is not None:
+        built: keras.Model = function(**options)
+        return built
     return _application(function, _plain(name), options)
 
 

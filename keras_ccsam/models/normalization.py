@@ -6,15 +6,19 @@ is black, as in torchvision (`RandomCrop` before `ToTensor` and `Normalize`).
 """
 
 from collections.abc import Sequence
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import keras
 import numpy as np
+from pydantic import Field
 
 Normalization: TypeAlias = (
-    Literal["cifar", "unit"] | tuple[float | Sequence[float], float | Sequence[float]] | None
+    Literal["cifar", "unit", "none"]
+    # A TOML file has lists only.
+    | Annotated[tuple[float | Sequence[float], float | Sequence[float]], Field(strict=False)]
+    | None
 )
-"""`"cifar"`, `"unit"`, a pair (mean, standard deviation) in units of 0..1, or None."""
+"""`"cifar"`, `"unit"`, a pair (mean, standard deviation) in units of 0..1, or None or `"none"`."""
 
 CIFAR_MEAN = (0.4914, 0.4822, 0.4465)
 CIFAR_STD = (0.2023, 0.1994, 0.2010)
@@ -27,7 +31,7 @@ def normalization_layer(normalization: Normalization, channels: int) -> keras.La
         normalization: `"cifar"` takes the CIFAR-10 statistics, which the long-tail codebases use
             for CIFAR-100 too; for images without exactly three channels, their average over the
             channels. `"unit"` divides by 255. A pair `(mean, std)`, in units of 0..1, numbers or
-            one number a channel. None leaves the pixels alone.
+            one number a channel. None and `"none"` leave the pixels alone.
         channels: Number of image channels.
 
     Returns:
@@ -37,7 +41,7 @@ def normalization_layer(normalization: Normalization, channels: int) -> keras.La
         ValueError: Unknown name, wrong number of values, or a standard deviation that is not
             positive.
     """
-    if normalization is None:
+    if normalization is None or normalization == "none":
         return None
     if isinstance(normalization, str):
         if normalization == "unit":

@@ -18,11 +18,13 @@ The layers are those of `keras_ccsam.layers` where it has a faster twin of Keras
 """
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Annotated, Literal, TypeAlias
 
 import keras
 from keras import layers, ops
+from pydantic import Field
 
+from keras_ccsam.declare import part
 from keras_ccsam.layers import BatchNormalization, Conv2D
 from keras_ccsam.models.normalization import Normalization, normalization_layer
 from keras_ccsam.typing import Tensor
@@ -30,6 +32,12 @@ from keras_ccsam.typing import Tensor
 WIDTHS = (16, 32, 64)
 GROUPS = 8
 NormalizationLayers = Literal["batch", "group"]
+PixelOption: TypeAlias = Annotated[
+    Normalization, Field(description="of pixels: cifar, unit, none, or [mean, deviation] in 0..1")
+]
+LayersOption: TypeAlias = Annotated[
+    NormalizationLayers, Field(description="what follows each convolution (paper: batch)")
+]
 
 
 def resnet_cifar(
@@ -131,61 +139,67 @@ def _group_norm(x: Tensor, part: str, number: str) -> Tensor:
     return layers.GroupNormalization(GROUPS, axis=-1, epsilon=1e-5, name=f"{part}_gn{number}")(x)
 
 
+@part("backbone", "resnet8")
 def ResNet8(
     input_shape: tuple[int | None, int | None, int] = (32, 32, 3),
-    normalization: Normalization = "cifar",
+    normalization: PixelOption = "cifar",
     name: str | None = None,
-    normalization_layers: NormalizationLayers = "batch",
+    normalization_layers: LayersOption = "batch",
 ) -> keras.Model:
     """ResNet-8, one block a stage: for tests and small images. See `resnet_cifar`."""
     return resnet_cifar(8, input_shape, normalization, name, normalization_layers)
 
 
+@part("backbone", "resnet14")
 def ResNet14(
     input_shape: tuple[int | None, int | None, int] = (32, 32, 3),
-    normalization: Normalization = "cifar",
+    normalization: PixelOption = "cifar",
     name: str | None = None,
-    normalization_layers: NormalizationLayers = "batch",
+    normalization_layers: LayersOption = "batch",
 ) -> keras.Model:
     """ResNet-14, two blocks a stage. See `resnet_cifar`."""
     return resnet_cifar(14, input_shape, normalization, name, normalization_layers)
 
 
+@part("backbone", "resnet20")
 def ResNet20(
     input_shape: tuple[int | None, int | None, int] = (32, 32, 3),
-    normalization: Normalization = "cifar",
+    normalization: PixelOption = "cifar",
     name: str | None = None,
-    normalization_layers: NormalizationLayers = "batch",
+    normalization_layers: LayersOption = "batch",
 ) -> keras.Model:
     """ResNet-20, three blocks a stage, 269,072 parameters. See `resnet_cifar`."""
     return resnet_cifar(20, input_shape, normalization, name, normalization_layers)
 
 
+@part("backbone", "resnet32")
 def ResNet32(
     input_shape: tuple[int | None, int | None, int] = (32, 32, 3),
-    normalization: Normalization = "cifar",
+    normalization: PixelOption = "cifar",
     name: str | None = None,
-    normalization_layers: NormalizationLayers = "batch",
+    normalization_layers: LayersOption = "batch",
 ) -> keras.Model:
     """ResNet-32, five blocks a stage: the network of CIFAR-LT papers. See `resnet_cifar`."""
     return resnet_cifar(32, input_shape, normalization, name, normalization_layers)
 
 
+@part("backbone", "resnet44")
 def ResNet44(
     input_shape: tuple[int | None, int | None, int] = (32, 32, 3),
-    normalization: Normalization = "cifar",
+    normalization: PixelOption = "cifar",
     name: str | None = None,
-    normalization_layers: NormalizationLayers = "batch",
+    normalization_layers: LayersOption = "batch",
 ) -> keras.Model:
     """ResNet-44, seven blocks a stage. See `resnet_cifar`."""
     return resnet_cifar(44, input_shape, normalization, name, normalization_layers)
 
 
+@part("backbone", "resnet56")
 def ResNet56(
     input_shape: tuple[int | None, int | None, int] = (32, 32, 3),
-    normalization: Normalization = "cifar",
+    normalization: PixelOption = "cifar",
     name: str | None = None,
-    normalization_layers: NormalizationLayers = "batch",
+    normalization_layers: LayersOption = "batch",
 ) -> keras.Model:
     """ResNet-56, nine blocks a stage. See `resnet_cifar`."""
     return resnet_cifar(56, input_shape, normalization, name, normalization_layers)

@@ -1,17 +1,26 @@
 """A convolutional network of 56 thousand parameters, for 8x8 digits and quick runs."""
 
+from typing import Annotated
+
 import keras
 from keras import layers
+from pydantic import Field
 
+from keras_ccsam.declare import part
 from keras_ccsam.layers import BatchNormalization, Conv2D
 from keras_ccsam.models.normalization import Normalization, normalization_layer
+from keras_ccsam.options import checked
 
 
+@part("backbone", "small_cnn")
 def SmallCNN(
     input_shape: tuple[int | None, int | None, int] = (8, 8, 1),
-    normalization: Normalization = "unit",
-    width: int = 32,
-    features: int = 64,
+    normalization: Annotated[
+        Normalization,
+        Field(description="unit (pixels over 255), cifar, none, or [mean, deviation]"),
+    ] = "unit",
+    width: Annotated[int, Field(ge=1, description="channels of the first convolution")] = 32,
+    features: Annotated[int, Field(ge=1, description="D, size of the features")] = 64,
     name: str | None = None,
 ) -> keras.Model:
     """Three 3x3 convolutions with BatchNorm and ReLU, then global average pooling.
@@ -37,11 +46,7 @@ def SmallCNN(
             "`input_shape` must be (height, width, channels). "
             f"Received: input_shape={tuple(input_shape)}"
         )
-    if width < 1 or features < 1:
-        raise ValueError(
-            "`width` and `features` must be at least 1. "
-            f"Received: width={width}, features={features}"
-        )
+    checked(SmallCNN, {"width": width, "features": features})
     images = keras.Input(shape, name="images")
     normalize = normalization_layer(normalization, shape[2])
     x = images if normalize is None else normalize(images)

@@ -5,10 +5,11 @@ The appendix of CC-SAM (C.2) does not say which layers; these are the ones of Mi
 length, and the normalisation acts on the step size alone.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 import keras
 from keras import layers
+from pydantic import Field
 
 from keras_ccsam.layers.cloning import clone_network
 from keras_ccsam.layers.cloning import plain_backbone as plain_backbone
@@ -29,7 +30,10 @@ _NORMALIZED = (
 _SEPARABLE = (layers.SeparableConv1D, layers.SeparableConv2D)
 
 
-def spectrally_normalize(backbone: keras.Model, power_iterations: int = 5) -> keras.Model:
+def spectrally_normalize(
+    backbone: keras.Model,
+    power_iterations: Annotated[int, Field(ge=1, description="per step (paper C.2: 5)")] = 5,
+) -> keras.Model:
     """A copy of a network with each convolution and dense layer in `layers.SpectralNormalization`.
 
     Layers keep their names and raw weights. Recurrent and attention layers stay as they are.

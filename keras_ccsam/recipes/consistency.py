@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from keras_ccsam.recipes.schema_losses import ON_COSINES
+from keras_ccsam.declare import Table, chosen
 
 
 def check(recipe: Any) -> None:
@@ -18,11 +18,13 @@ def check(recipe: Any) -> None:
             "stage1.translate needs hard labels: set stage1.mixup=0. "
             f"Received: stage1.mixup={first.mixup}"
         )
-    dense = recipe.model.head == "dense"
-    if second is not None and second.learn != "classifier" and not dense:
+    head = recipe.model.head
+    linear = "linear" in _offers(head)
+    if second is not None and second.learn != "classifier" and not linear:
         raise ValueError(
-            "stage2.learn must be 'classifier' with a cosine head, whose logits have one scale. "
-            f"Received: stage2.learn={second.learn!r}"
+            "stage2.learn must be 'classifier' with another head than 'dense': only the logits of "
+            f"a linear one are scaled class by class. Received: stage2.learn={second.learn!r}, "
+            f"model.head={head.name!r}"
         )
     if second is not None:
         try:
@@ -36,10 +38,11 @@ def check(recipe: Any) -> None:
             "posthoc takes the place of a second stage: leave out one of them. "
             f"Received: posthoc={posthoc.name!r}"
         )
-    if posthoc.name != "nearest_class_mean" and not dense:
+    part = chosen(posthoc)
+    if part is not None and "linear" in part.needs and not linear:
         raise ValueError(
             f"posthoc {posthoc.name!r} needs model.head='dense', a linear classifier with a bias. "
-            f"Received: model.head={recipe.model.head!r}"
+            f"Received: model.head={head.name!r}"
         )
     if getattr(posthoc, "tau", None) == "validation" and not recipe.data.validation_fraction:
         raise ValueError(
@@ -51,11 +54,20 @@ def check(recipe: Any) -> None:
 def _check_losses(recipe: Any) -> None:
     second = recipe.stage2 and recipe.stage2.loss
     for key, loss in (("stage1.loss", recipe.stage1.loss), ("stage2.loss", second)):
-        if not loss or loss.name not in ON_COSINES:
+        part = chosen(loss) if loss else None
+        if part is None or not getattr(part.make, "takes_cosines", False):
             continue
-        if recipe.model.head != "cosine" or recipe.model.scale != 1.0:
+        head = recipe.model.head
+        scale = getattr(head, "scale", 1.0)
+        if "cosines" not in _offers(head) or scale != 1.0:
             raise ValueError(
                 f"{key} {loss.name!r} takes cosines and owns their scale: it needs "
-                "model.head='cosine' and model.scale=1. Received: "
-                f"model.head={recipe.model.head!r}, model.scale={recipe.model.scale:g}"
+                "model.head='cosine' and model.head.scale=1. Received: "
+                f"model.head={head.name!r}, model.head.scale={scale:g}"
             )
+
+
+def _offers(head: Table) -> tuple[str, ...]:
+    """What a head offers; of one whose code has not been imported it is not known."""
+    part = chosen(head)
+    return ("linear", "cosines") if part is None else part.offers

@@ -1,11 +1,13 @@
 """A failed validation in one line: the key, its value, and what would be right."""
 
-import difflib
 import json
 from collections.abc import Iterator
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
+
+from keras_ccsam.checks import closest
+from keras_ccsam.recipes.slots import Slot, takes
 
 
 def explain(error: ValidationError, schema: type[BaseModel], values: dict[str, Any]) -> str:
@@ -23,7 +25,7 @@ def explain(error: ValidationError, schema: type[BaseModel], values: dict[str, A
     received = problem["input"]
     key = ".".join(path)
     if problem["type"] == "extra_forbidden":
-        message = f"unknown recipe key {key!r}{suggestion(path, schema)}"
+        message = f"unknown recipe key {key!r}{suggestion(path, schema, values)}"
     elif problem["type"] == "missing":
         return f"the recipe lacks {key!r}. Received: keys={sorted(values)}"
     elif problem["type"] in ("union_tag_invalid", "union_tag_not_found"):
@@ -34,28 +36,69 @@ def explain(error: ValidationError, schema: type[BaseModel], values: dict[str, A
         message = f"{key} must be one of {expected}" if expected else f"the recipe lacks {key!r}"
         received = received.get(tag, received) if isinstance(received, dict) else received
     else:
-        message = f"{key} {_requirement(problem)}"
-    if len(problems) > 1:
-        message += f" (and {len(problems) - 1} more)"
+        same = [p for p in problems if p is not problem and _path(p["loc"], values) == path]
+        reasons = [_requirement(problem), *(_requirement(p).removeprefix("must be ") for p in same)]
+        message = f"{key} {' or '.join(reasons)}"
+    # A value that none of several types takes is one problem.
+    more = len({_path(p["loc"], values) for p in problems} - {path})
+    if more:
+        message += f" (and {more} more)"
     stop = "" if message.endswith(("?", ".")) else "."
     return f"{message}{stop} Received: {key}={_show(received)}"
 
 
-def suggestion(path: tuple[str, ...], schema: type[BaseModel]) -> str:
-    """Return "; did you mean ...?" for the closest known key, or a list of what may be there."""
+def suggestion(
+    path: tuple[str, ...], schema: type[BaseModel], values: dict[str, Any] | None = None
+) -> str:
+    """Return "; did you mean ...?" for the closest known key, or a list of what may be there.
+
+    Args:
+        path: the unknown key.
+        schema: the top-level model.
+        values: what was validated, where it is known; then keys of the part that it chooses go
+            before those of others.
+    """
     known = sorted(set(keys(schema)))
-    typed = ".".join(path)
-    if typed in known:
+    typed, table = ".".join(path), ".".join(path[:-1])
+    chosen = _chosen(path[:-1], schema, values or {})
+    own = [f"{table}.{name}" for name in chosen.model_fields] if chosen else []
+    siblings = own or [k for k in known if k.rpartition(".")[0] == table]
+    near = closest(path[-1], [k.rpartition(".")[2] for k in siblings])
+    close = None if near is None else f"{table}.{near}".lstrip(".")
+    if close is None and chosen and takes(chosen, path[-1]):
+        return (
+            ", which is no option because it is not declared: annotate the argument, as in "
+            f"{path[-1]}: Annotated[float, Field(ge=0, description=...)]."
+        )
+    if close is None and typed in known:
         return " here: it belongs to another choice of the same table."
-    siblings = [k for k in known if k.rpartition(".")[0] == typed.rpartition(".")[0]]
-    close = difflib.get_close_matches(typed, siblings, n=1, cutoff=0.75)
     # The right name in the wrong table: `epochs` for `stage1.epochs`.
-    close = close or [k for k in known if k.rpartition(".")[2] == path[-1]][:1]
-    close = close or difflib.get_close_matches(typed, known, n=1, cutoff=0.7)
+    close = close or next((k for k in known if k.rpartition(".")[2] == path[-1]), None)
+    close = close or (None if own else closest(typed, known, cutoff=0.7))
     if close:
-        return f"; did you mean {close[0]!r}?"
+        return f"; did you mean {close!r}?"
     names = ", ".join(k.rpartition(".")[2] for k in siblings)
     return f"; known here: {names}." if names else "."
+
+
+def _chosen(
+    path: tuple[str, ...], schema: type[BaseModel], values: dict[str, Any]
+) -> type[BaseModel] | None:
+    """The table of the part that the values name at `path`; None where no part is named."""
+    slot = dict(slots(schema)).get(path)
+    for key in path:
+        values = values.get(key, {}) if isinstance(values, dict) else {}
+    return slot.table(values.get("name")) if slot and isinstance(values, dict) else None
+
+
+def slots(schema: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[tuple[Any, Slot]]:
+    """Yield the place of every slot of `schema`, and the slot."""
+    for name, field in schema.model_fields.items():
+        for item in (*field.metadata, *_arguments(field.annotation)):
+            if isinstance(item, Slot):
+                yield (*path, name), item
+            elif isinstance(item, type) and issubclass(item, BaseModel):
+                yield from slots(item, (*path, name))
 
 
 def _requirement(problem: Any) -> str:
@@ -72,15 +115,19 @@ def keys(schema: Any, prefix: str = "") -> Iterator[str]:
     """Yield the dotted name of every key that `schema` knows, tables included."""
     for name, field in schema.model_fields.items():
         yield prefix + name
-        for table in _tables(field.annotation):
-            yield from keys(table, f"{prefix}{name}.")
+        for item in (*field.metadata, *_arguments(field.annotation)):
+            if isinstance(item, Slot):
+                for table in item.tables():
+                    yield from keys(table, f"{prefix}{name}.")
+            elif isinstance(item, type) and issubclass(item, BaseModel):
+                yield from keys(item, f"{prefix}{name}.")
 
 
-def _tables(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
+def _arguments(annotation: Any) -> Iterator[Any]:
+    """The annotation, and all that it is made of."""
+    yield annotation
     for argument in get_args(annotation):
-        yield from _tables(argument)
+        yield from _arguments(argument)
 
 
 def _path(location: tuple[int | str, ...], values: Any) -> tuple[str, ...]:

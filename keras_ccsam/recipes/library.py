@@ -6,35 +6,15 @@ Settings and methods are TOML files beside this module: adding a file adds a nam
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from keras_ccsam.recipes import known, toml
-from keras_ccsam.recipes.errors import keys, suggestion
+from keras_ccsam.recipes import known, outside, toml
+from keras_ccsam.recipes.errors import slots
+from keras_ccsam.recipes.layers import is_none, listed, merge, overridden, read_overrides
 from keras_ccsam.recipes.schema import Recipe
-
-# A table whose meaning hangs on one of its keys: when that changes, what it ruled is dropped,
-# because the radius of one method says nothing about another's.
-_TAGS = {
-    ("stage1", "method"): "name",
-    ("stage1", "loss"): "name",
-    ("stage2", "loss"): "name",
-    ("posthoc",): "name",
-    ("groups",): "rule",
-}
-# Tables that may be absent: `--set stage1.average=none` leaves one out.
-_OPTIONAL = (
-    ("model", "spectral_norm"),
-    ("stage1", "reweight"),
-    ("stage1", "resample"),
-    ("stage1", "average"),
-    ("stage1", "translate"),
-    ("stage2", "average"),
-    ("stage2", "loss"),
-    ("posthoc",),
-)
 
 
 def names() -> tuple[str, ...]:
@@ -54,27 +34,37 @@ def load(
 ) -> Recipe:
     """Put a recipe together.
 
+    A part that the file or an override names as `"module:Class"` is imported, which runs its
+    module. Modules beside the file are found, then those of the working folder, then installed
+    ones.
+
     Args:
         name_or_path: a name from `names()`, or a TOML file: a `recipe.toml` of an earlier run, or
             a few keys of one's own, with `base = "<name>"` for the method they change.
-        data: a name from `settings()`; by default the recipe's own, else `"digits-lt"`.
+        data: a name from `settings()`; by default the recipe's own, else `"digits-lt"`. A dataset
+            from outside, such as `"my_lab.birds:birds"`, is taken with the tail that it has, and
+            with the network and the schedule of the recipe's `setting`.
         overrides: `"stage1.epochs=20"`: dotted key and a TOML value; bare words are strings.
             `"stage2=none"` leaves the second stage out; only a method or a file adds one. `none`
             leaves out any other table that may be absent too, as in `"stage1.average=none"`.
 
     Raises:
         ValueError: unknown name or key (with the closest match), missing or broken file, a value
-            out of its range, or an override of the second stage of a recipe that has none.
+            out of its range, a part from outside that cannot be imported, or an override of the
+            second stage of a recipe that has none.
     """
     user, method = _sources(name_or_path)
-    chosen = _overrides(overrides)
+    chosen = read_overrides(overrides)
     setting = _setting(data, chosen, user, method)
     defaults = _builtin("settings", setting)
     dataset = defaults.get("data", {}).get("name", setting)
     special = method.pop("on", {})
     layers = [method, *(special.get(key, {}) for key in dict.fromkeys((dataset, setting)))]
+    own = next(filter(_is_from_outside, _data_named(data, chosen, user, method)), None)
+    if own is not None:
+        defaults["data"] = {"name": own, "imbalance_ratio": "none"}
     if data is not None:
-        user = merge(user, {"data": {"name": dataset}})
+        user = merge(user, {"data": {"name": own or dataset}})
     layers.append(user)
     values = merge({"name": Path(name_or_path).stem}, defaults)
     for layer in layers:
@@ -82,8 +72,10 @@ def load(
     # A setting says how a second stage would run on its dataset, a method whether there is one.
     if not any("stage2" in layer for layer in layers):
         values.pop("stage2", None)
-    values = _override(values, chosen)
+    values = overridden(values, chosen)
     values["setting"] = setting
+    # The user named this file, or wrote these overrides: what they name may run.
+    import_outside(values, [*_folder(name_or_path), Path.cwd()])
     return Recipe.from_dict(values)
 
 
@@ -107,7 +99,7 @@ def load_several(
     Raises:
         ValueError: as `load`, also where there are such overrides and no recipe has a second stage.
     """
-    overrides = _listed(overrides)
+    overrides = listed(overrides)
     others = [text for text in overrides if not _of_stage2(text)]
     names = [os.fspath(name) for name in names_or_paths]
     plain = [load(name, data, others) for name in names]
@@ -121,77 +113,50 @@ def load_several(
         for name, recipe in zip(names, plain, strict=True)
     )
     # Leaving out a stage that is not there is nothing to tell.
-    told = not _is_none(_overrides(overrides)["stage2"])
+    told = not is_none(read_overrides(overrides)["stage2"])
     return found, tuple(without) if told else ()
 
 
 def override(recipe: Recipe, *overrides: str) -> Recipe:
     """Return `recipe` with other values, validated anew; same form as in `load`."""
-    return Recipe.from_dict(_override(recipe.to_dict(), _overrides(overrides)))
+    chosen = read_overrides(overrides)
+    import_outside(chosen, [Path.cwd()])
+    return Recipe.from_dict(overridden(recipe.to_dict(), chosen))
 
 
-def merge(
-    base: Mapping[str, Any], over: Mapping[str, Any], path: tuple[str, ...] = ()
-) -> dict[str, Any]:
-    """Return `base` with `over` laid on it, table by table."""
-    merged = dict(base)
-    for key, item in over.items():
-        here = (*path, key)
-        tag = _TAGS.get(here)
-        absent = here in _OPTIONAL and _is_none(item)
-        if tag and isinstance(item, str) and not absent:
-            item = {tag: item}  # stage1.method = "sam"
-        below = merged.get(key)
-        if not isinstance(item, Mapping) or not isinstance(below, Mapping):
-            merged[key] = merge({}, item, here) if isinstance(item, Mapping) else item
-        elif tag and tag in below and item.get(tag, below[tag]) != below[tag]:
-            merged[key] = dict(item)
-        else:
-            if here == ("model",) and item.get("backbone", below.get("backbone")) != below.get(
-                "backbone"
-            ):
-                below = {k: v for k, v in below.items() if k != "options"}
-            merged[key] = merge(below, item, here)
-    return merged
+def import_outside(values: Mapping[str, Any], folders: Sequence[Path]) -> None:
+    """Import every part from outside ("module:Class") that a recipe names, which runs its code.
+
+    Args:
+        values: of a recipe, or some of them, as TOML gives them.
+        folders: where modules may lie beside where Python finds them.
+
+    Raises:
+        ValueError: a part cannot be imported, or is of another kind.
+    """
+    for path, slot in slots(Recipe):
+        item: Any = values
+        for key in path:
+            item = item.get(key) if isinstance(item, Mapping) else None
+        for entry in item if isinstance(item, list) else [item]:
+            name = entry.get("name") if isinstance(entry, Mapping) else entry
+            if not outside.is_dotted(name):
+                continue
+            try:
+                outside.import_part(slot.kind, name, folders)
+            except ValueError as error:
+                said = str(error).replace("Received: name=", f"Received: {'.'.join(path)}=")
+                raise ValueError(said) from error
 
 
-def _override(values: dict[str, Any], chosen: dict[str, Any]) -> dict[str, Any]:
-    """Lay overrides on a recipe's values; they change or drop a second stage, and add none."""
-    has_one = not _is_none(values.get("stage2"))
-    second = chosen.get("stage2")
-    if not has_one and not _is_none(second):
-        if isinstance(second, Mapping) and second:
-            key, value = next(iter(second.items()))
-            received = f"stage2.{key}={value}"
-        else:
-            received = f"stage2={second}"
-        raise ValueError(
-            f"the recipe {values['name']!r} has no second stage, and an override cannot add one: "
-            "take one that has, such as 'crt' or 'ccsam', or write [stage2] into a TOML file of "
-            f"your own. Received: {received}"
-        )
-    values = merge(values, chosen)
-    if _is_none(values.get("stage2")):
-        values.pop("stage2", None)
-    for *above, key in _OPTIONAL:
-        table = values
-        for name in above:
-            table = table.get(name) or {}
-        if key in table and _is_none(table[key]):
-            table.pop(key)
-    return values
-
-
-def _is_none(stage: Any) -> bool:
-    return stage in (None, "none", False)
+def _folder(name_or_path: str | os.PathLike[str]) -> tuple[Path, ...]:
+    """The folder of a recipe's file; none for a name of the package."""
+    is_file = os.fspath(name_or_path) not in names() and Path(name_or_path).is_file()
+    return (Path(name_or_path).resolve().parent,) if is_file else ()
 
 
 def _of_stage2(override: str) -> bool:
     return override.partition("=")[0].partition(".")[0].strip() == "stage2"
-
-
-def _listed(overrides: Iterable[str]) -> tuple[str, ...]:
-    return (overrides,) if isinstance(overrides, str) else tuple(overrides)
 
 
 def _sources(name_or_path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -212,31 +177,24 @@ def _sources(name_or_path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict
 
 def _setting(data: str | None, *layers: Mapping[str, Any]) -> str:
     """The setting that is asked for, by the most specific of the layers that names one."""
-    found = data
-    for layer in layers:
-        table = layer.get("data")
-        dataset = table.get("name") if isinstance(table, Mapping) else None
-        found = found or layer.get("setting") or dataset
-    found = found or "digits-lt"
+    named = (name for name in _data_named(data, *layers) if not _is_from_outside(name))
+    found = next(named, "digits-lt")
     known.check("data", found, "settings")
     return found
 
 
-def _overrides(overrides: Iterable[str]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    there = set(keys(Recipe))
-    for text in _listed(overrides):
-        key, value = toml.assignment(text)
-        path = tuple(key.split("."))
-        if key not in there and path[:2] != ("model", "options"):
-            raise ValueError(
-                f"unknown recipe key {key!r}{suggestion(path, Recipe)} Received: {text.strip()}"
-            )
-        nested: Any = value
-        for part in reversed(path):
-            nested = {part: nested}
-        values = merge(values, nested)
-    return values
+def _data_named(data: str | None, *layers: Mapping[str, Any]) -> Iterator[str]:
+    """The settings and datasets that are asked for, the most specific one first."""
+    if data is not None:
+        yield data
+    for layer in layers:
+        table = layer.get("data")
+        dataset = table.get("name") if isinstance(table, Mapping) else None
+        yield from (str(name) for name in (layer.get("setting"), dataset) if name)
+
+
+def _is_from_outside(dataset: str) -> bool:
+    return outside.is_dotted(dataset) or dataset in outside.installed("data")
 
 
 def _builtin(folder: str, name: str) -> dict[str, Any]:

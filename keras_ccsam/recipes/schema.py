@@ -7,23 +7,30 @@ CIFAR protocol that long-tailed papers share (LDAM-DRW, MiSLAS, GCL).
 
 import hashlib
 import json
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import Field, ValidationError
 
+from keras_ccsam.declare import Table, choose, find, table
 from keras_ccsam.recipes import toml
 from keras_ccsam.recipes.consistency import check
 from keras_ccsam.recipes.errors import explain
-from keras_ccsam.recipes.schema_base import Positive, Scalar, Seed, Table
-from keras_ccsam.recipes.schema_stages import Posthoc, SpectralNorm, Stage1, Stage2
+from keras_ccsam.recipes.schema_base import Positive, Seed
+from keras_ccsam.recipes.schema_stages import SpectralNorm, Stage1, Stage2
+from keras_ccsam.recipes.slots import Backbone, Head, Posthoc, Slot
 
 
 class Data(Table):
-    """Which images: a dataset, how long its tail is, and which of its images are kept."""
+    """Which images: a dataset, how long its tail is, and which of its images are kept.
+
+    A dataset's own options, where it declares some, are beside these.
+    """
 
     name: str = Field("digits-lt", description="dataset, as `ccsam data list` prints them")
-    imbalance_ratio: float = Field(
-        100.0, ge=1, description="largest class count over smallest, no unit (field: 10 to 200)"
+    imbalance_ratio: Annotated[float, Field(ge=1)] | Literal["none"] = Field(
+        100.0,
+        description="largest class count over smallest, no unit (field: 10 to 200); "
+        '"none": every image, with the tail that the dataset has',
     )
     profile: Literal["exponential", "step"] = Field(
         "exponential", description="shape of the class counts (field: exponential)"
@@ -37,19 +44,26 @@ class Data(Table):
         0.0, ge=0, lt=1, description="share of each training class cut off for validation"
     )
 
+    @classmethod
+    def of_digits(cls) -> Self:
+        """The default: the embedded digits."""
+        return table(find("data", "digits-lt"), cls).model_validate({})
+
 
 class Model(Table):
     """Which network."""
 
-    backbone: str = Field("small_cnn", description="name that models.build knows (paper: resnet32)")
-    head: Literal["dense", "cosine"] = Field(
-        "dense", description="classifier on the features (paper: linear with bias)"
+    backbone: Backbone = Field(
+        choose("backbone", "small_cnn"), description="images to features (paper: resnet32)"
     )
-    scale: float = Field(16.0, gt=0, description="logit scale of the cosine head, no unit")
+    head: Head = Field(
+        choose("head", "dense"),
+        description="classifier on the features (paper: linear with bias)",
+    )
     spectral_norm: SpectralNorm | None = Field(None, description="absent: kernels as they are")
-    options: dict[str, Scalar | Annotated[tuple[Scalar, ...], Field(strict=False)]] = Field(
-        default_factory=dict, description="keyword arguments of the backbone's builder"
-    )
+
+
+Source: TypeAlias = Annotated[Data, Slot("data", Data)]
 
 
 class Thresholds(Table):
@@ -81,7 +95,7 @@ class Recipe(Table):
     description: str = Field("", description="one line")
     note: str = Field("", description="what a user should know before relying on it")
     seed: Seed = Field(0, description="of weights, batches and augmentation")
-    data: Data = Field(Data.model_validate({}), description="which images")
+    data: Source = Field(Data.of_digits(), description="which images")
     model: Model = Field(Model.model_validate({}), description="which network")
     stage1: Stage1 = Field(Stage1.model_validate({}), description="representation learning")
     stage2: Stage2 | None = Field(None, description="absent: the run ends after stage 1")

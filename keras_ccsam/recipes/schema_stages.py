@@ -1,27 +1,23 @@
 """The two stages of a run, and what may be done to a trained model without training."""
 
 import itertools
-from typing import Annotated, Any, Literal, TypeAlias
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, create_model, field_validator, model_validator
 
+from keras_ccsam.callbacks import DeferredReweighting, StartTranslation, WeightAveraging
 from keras_ccsam.data import SAMPLERS
+from keras_ccsam.declare import Table, choose, columns
+from keras_ccsam.m2m import MajorToMinor
+from keras_ccsam.models import spectrally_normalize
 from keras_ccsam.options import options
-from keras_ccsam.recipes.schema_base import Augmentation, Epochs, Positive, Table
-from keras_ccsam.recipes.schema_losses import CrossEntropy, Loss
-from keras_ccsam.recipes.schema_methods import Erm, Method
+from keras_ccsam.recipes.schema_base import Epochs, Positive
+from keras_ccsam.recipes.slots import Augmentations, Loss, Method, augmentations
+from keras_ccsam.schedules.start import Start
 from keras_ccsam.second_stage import Retraining
 
-AUGMENTATIONS = ("crop", "flip", "cutout")
 TRAINING_SAMPLERS = tuple(name for name in SAMPLERS if name != "sequential")  # of evaluation
-# A share of the epochs, or an epoch number.
-Start: TypeAlias = int | float
-
-
-def _check_start(value: Start) -> Start:
-    if value < 0 or (isinstance(value, float) and not 0 < value < 1):
-        raise ValueError("must be a share of the epochs between 0 and 1, or an epoch from 0 on")
-    return value
 
 
 def _check_sampler(value: str) -> str:
@@ -30,78 +26,54 @@ def _check_sampler(value: str) -> str:
     return value
 
 
-class _Deferred(Table):
-    """What begins during a stage."""
+def _declared(name: str, *makes: Callable[..., Any]) -> Any:
+    """A table of what classes and functions declare: ranges, defaults and explanations."""
+    fields = {key: field for make in makes for key, field in columns(make).items()}
+    return create_model(name, __base__=Table, **fields)
+
+
+_Reweight: Any = _declared("_Reweight", DeferredReweighting)
+_Average: Any = _declared("_Average", WeightAveraging)
+_Translate: Any = _declared("_Translate", StartTranslation, MajorToMinor)
+_SpectralNorm: Any = _declared("_SpectralNorm", spectrally_normalize)
+
+
+class Reweight(_Reweight):
+    """Deferred re-weighting: class weights from an epoch on (LDAM-DRW)."""
+
+
+class Resample(Table):
+    """Deferred re-sampling: another sampler from an epoch on."""
 
     start: Start = Field(
         0.8, description="share of the epochs, or an epoch from 0 on (code: 160 of 200)"
     )
-
-    _start = field_validator("start")(_check_start)
-
-
-class Reweight(_Deferred):
-    """Deferred re-weighting: class weights from an epoch on (LDAM-DRW)."""
-
-    weights: Literal["effective_number", "inverse", "inverse_square_root"] = Field(
-        "effective_number", description="of the classes (code: of the effective number)"
-    )
-    beta: float = Field(0.9999, ge=0, lt=1, description="of the effective number (code: 0.9999)")
-
-
-class Resample(_Deferred):
-    """Deferred re-sampling: another sampler from an epoch on."""
-
     sampler: str = Field("inverse_frequency", description="how batches are drawn from then on")
 
     _sampler = field_validator("sampler")(_check_sampler)
 
 
-class Average(Table):
+class Average(_Average):
     """Stochastic weight averaging over the end of a stage, at a constant learning rate."""
 
-    start: Start = Field(
-        0.75, description="share of the epochs, or an epoch from 0 on (paper C.1: 75 %)"
-    )
     lr: float = Field(
         0.05, gt=0, description="constant rate of the averaged epochs (paper: 'high', not given)"
     )
 
-    _start = field_validator("start")(_check_start)
 
-
-class Translate(_Deferred):
+class Translate(_Translate):
     """M2m: frequent classes' images translated into rare classes' (Kim et al., CVPR 2020)."""
 
-    beta: float = Field(0.999, ge=0, lt=1, description="of seed choice and acceptance (code)")
-    gamma: float = Field(0.9, ge=0, le=1, description="confidence to accept (code: 0.9)")
-    strength: float = Field(0.5, ge=0, description="lambda, on the seed class's logit (code: 0.5)")
-    step_size: float = Field(0.1, gt=0, description="of a step; pixels in 0..1 (code: 0.1)")
-    steps: Positive = Field(10, description="of the translation (code: 10)")
-    noise: float = Field(0.5, ge=0, description="norm of the start's noise; pixels in 0..1 (code)")
     helper: str = Field(
         "", description="finished run whose network guides; empty: cross-entropy is trained first"
     )
 
 
-class SpectralNorm(Table):
+class SpectralNorm(_SpectralNorm):
     """Kernels of the backbone divided by their largest singular value (appendix C.2)."""
 
-    power_iterations: Positive = Field(5, description="a step (paper C.2: 5)")
 
-
-class Stage(Table):
-    """What both stages check."""
-
-    @field_validator("augment", check_fields=False)
-    @classmethod
-    def _known_augmentations(cls, value: Augmentation) -> Augmentation:
-        if value != "default" and not set(value) <= set(AUGMENTATIONS):
-            raise ValueError(f"must be a list of names of {', '.join(AUGMENTATIONS)}")
-        return value
-
-
-class Stage1(Stage):
+class Stage1(Table):
     """Representation learning: the whole network on instance-sampled batches."""
 
     epochs: Epochs = Field(200, description="passes over the training set (paper: 200)")
@@ -126,15 +98,19 @@ class Stage1(Stage):
     )
     factor: float = Field(0.1, gt=0, le=1, description="of each step decay (paper: 0.1)")
     mixup: float = Field(0.0, ge=0, description="alpha of mixup, one lambda a batch; 0: none")
-    augment: Augmentation = Field(
-        "default", description='"default" (crop and flip for colour images) or a list of names'
+    augment: Augmentations = Field(
+        "default",
+        description='"default" (crop and flip for colour images), or a list of names or of tables '
+        "with a name and options",
     )
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = Field(
         "float32", description="Keras dtype policy"
     )
     sampler: str = Field("instance", description="how batches are drawn (field: instance)")
-    loss: Loss = Field(CrossEntropy.model_validate({}), description="of a sample")
-    method: Method = Field(Erm.model_validate({}), description="how a step's gradient is formed")
+    loss: Loss = Field(choose("loss", "cross_entropy"), description="of a sample")
+    method: Method = Field(
+        choose("sharpness", "erm"), description="how a step's gradient is formed"
+    )
     reweight: Reweight | None = Field(None, description="absent: no class weights")
     resample: Resample | None = Field(None, description="absent: one sampler throughout")
     average: Average | None = Field(None, description="absent: the last weights count")
@@ -171,14 +147,13 @@ class Stage1(Stage):
         return tuple(x * self.epochs if isinstance(x, float) else float(x) for x in self.boundaries)
 
 
-# The options of a second stage, with their ranges, defaults and explanations.
-_fields: dict[str, Any] = {o.name: (o.kind, o.default) for o in options(Retraining).values()}
-_Declared: Any = create_model("_Declared", __base__=Stage, **_fields)
+_Retraining: Any = _declared("_Retraining", Retraining)
 
 
-class Stage2(_Declared):
+class Stage2(_Retraining):
     """Classifier re-training on class-balanced batches with the backbone frozen."""
 
+    augment: Augmentations = Field((), description=options(Retraining)["augment"].description)
     loss: Loss | None = Field(None, description="of a sample; absent: that of stage 1")
     lr: float = Field(0.01, gt=0, description="learning rate of SGD (paper: 0.01)")
     decay: Literal["constant", "cosine"] = Field(
@@ -196,33 +171,5 @@ class Stage2(_Declared):
         Raises:
             ValueError: if two options exclude each other.
         """
-        return Retraining(**self.model_dump(include=set(options(Retraining))), **given)
-
-
-class TauNormalization(Table):
-    """The classifier's columns divided by a power of their norms (Kang et al., 2020)."""
-
-    name: Literal["tau_normalization"] = "tau_normalization"
-    tau: float | Literal["validation"] = Field(
-        1.0, description='power; "validation": chosen on the split cut from train (paper)'
-    )
-
-
-class NearestClassMean(Table):
-    """Classes by the nearest mean of their training features (Kang et al., 2020)."""
-
-    name: Literal["nearest_class_mean"] = "nearest_class_mean"
-    metric: Literal["cosine", "euclidean"] = Field("cosine", description="between features")
-    centred: bool = Field(False, description="features less their mean first (paper: option)")
-
-
-class PosthocAdjustment(Table):
-    """Logits less tau log pi, for a model trained with cross-entropy (Menon et al., 2021)."""
-
-    name: Literal["logit_adjustment"] = "logit_adjustment"
-    tau: float = Field(1.0, ge=0, description="of tau log pi (paper: 1)")
-
-
-Posthoc: TypeAlias = Annotated[
-    TauNormalization | NearestClassMean | PosthocAdjustment, Field(discriminator="name")
-]
+        chosen = {name: getattr(self, name) for name in options(Retraining)}
+        return Retraining(**{**chosen, "augment": augmentations(self.augment)}, **given)

@@ -122,24 +122,12 @@ def dump(values: Mapping[str, Any]) -> str:
     return "\n".join(_table(values, ())).lstrip("\n") + "\n"
 
 
-def _table(values: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
-    plain = {key: item for key, item in values.items() if not isinstance(item, Mapping)}
-    tables = {key: item for key, item in values.items() if isinstance(item, Mapping)}
-    lines = []
-    # The header of a table that only holds tables is implied by theirs.
-    if path and (plain or not tables):
-        lines += ["", f"[{'.'.join(map(_key, path))}]"]
-    lines += [f"{_key(key)} = {_value(item)}" for key, item in plain.items()]
-    for key, item in tables.items():
-        lines += _table(item, (*path, key))
-    return lines
+def written(item: Any) -> str:
+    """A value as TOML writes it.
 
-
-def _key(key: str) -> str:
-    return key if _BARE_KEY.fullmatch(key) else _string(key)
-
-
-def _value(item: Any) -> str:
+    Raises:
+        TypeError: it is none of the types above.
+    """
     if isinstance(item, bool):
         return "true" if item else "false"
     if isinstance(item, int | float):
@@ -147,8 +135,30 @@ def _value(item: Any) -> str:
     if isinstance(item, str):
         return _string(item)
     if isinstance(item, list | tuple):
-        return f"[{', '.join(map(_value, item))}]"
-    raise TypeError(f"TOML here holds text, booleans, numbers and lists. Received: item={item!r}")
+        return f"[{', '.join(map(written, item))}]"
+    if isinstance(item, Mapping):
+        pairs = ", ".join(f"{_key(key)} = {written(value)}" for key, value in item.items())
+        return f"{{ {pairs} }}" if pairs else "{}"
+    raise TypeError(
+        f"TOML here holds text, booleans, numbers, lists and tables. Received: item={item!r}"
+    )
+
+
+def _table(values: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
+    plain = {key: item for key, item in values.items() if not isinstance(item, Mapping)}
+    tables = {key: item for key, item in values.items() if isinstance(item, Mapping)}
+    lines = []
+    # The header of a table that only holds tables is implied by theirs.
+    if path and (plain or not tables):
+        lines += ["", f"[{'.'.join(map(_key, path))}]"]
+    lines += [f"{_key(key)} = {written(item)}" for key, item in plain.items()]
+    for key, item in tables.items():
+        lines += _table(item, (*path, key))
+    return lines
+
+
+def _key(key: str) -> str:
+    return key if _BARE_KEY.fullmatch(key) else _string(key)
 
 
 def _string(text: str) -> str:

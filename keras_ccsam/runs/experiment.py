@@ -19,7 +19,7 @@ from keras_ccsam.metrics import Report
 from keras_ccsam.metrics.evaluation import evaluate
 from keras_ccsam.recipes import Recipe
 from keras_ccsam.recipes.schema_stages import Stage2
-from keras_ccsam.runs import environment, parts
+from keras_ccsam.runs import environment, own_code, parts
 from keras_ccsam.runs.compiled_programs import kept_programs
 from keras_ccsam.runs.folders import PathLike, fresh
 from keras_ccsam.runs.m2m_helper import check_helper, trained_helper
@@ -87,7 +87,8 @@ def run(
         second = parts.retraining(recipe, recipe.stage2, batches)
         second.check(model)
         second.check_data(batches)
-    directory.create(recipe, environment.describe())
+    code = own_code.describe(recipe)
+    directory.create(recipe, environment.describe() | ({"code": code} if code else {}))
     shown.note(images.outline.ratio_note)
     caching = kept_programs(compile_cache, directory.path, announce=shown.shown)
     with shown, directory.recording(), caching:
@@ -132,27 +133,29 @@ def run(
     )
 
 
-def evaluate_run(run_dir: PathLike, split: Split = "test") -> Report:
+def evaluate_run(run_dir: PathLike, split: Split = "test", *, trust_code: bool = False) -> Report:
     """Evaluate a finished run's `model.keras` on its own data.
 
     Args:
         run_dir: a run directory.
         split: `"test"`, `"validation"` if the recipe cuts one, or `"train"`.
+        trust_code: import what the run's recipe names from outside the package, and so run it.
+            Only a dataset or a layer from outside needs it, no method and no loss.
 
     Raises:
-        ValueError: the folder is no finished run, or the data is no longer what it was trained on.
+        ValueError: the folder is no finished run, the data is no longer what it was trained on, or
+            code from outside is needed and not trusted.
     """
     directory = RunDirectory(run_dir)
-    recipe = directory.recipe()
     directory.results()
+    recipe = directory.recipe(trust_code=trust_code)
     images = parts.load_data(recipe.data)
     if images.index_sha256 != load_indices(directory.indices_file).index_sha256:
         raise ValueError(
             "the data gives other training images than the run was trained on: its source has "
             f"changed. Received: index_sha256={images.index_sha256!r}"
         )
-    model = keras.models.load_model(directory.model_file, compile=False)
-    return _evaluate(recipe, images, model, split)
+    return _evaluate(recipe, images, directory.model(), split)
 
 
 def _fit_stage1(

@@ -68,5 +68,4 @@ def trained_helper(
         source = RunDirectory(translate.helper)
     else:
         run(helper_recipe(recipe), source.path)
-    model: keras.Model = keras.models.load_model(source.model_file, compile=False)
-    return model
+    return source.model()

@@ -6,13 +6,14 @@ from typing import Any
 
 import keras
 
-from keras_ccsam import data, heads, models
+from keras_ccsam import data, models
+from keras_ccsam.data.tails.cut import cut
+from keras_ccsam.declare import Table
 from keras_ccsam.m2m import MajorToMinor
 from keras_ccsam.recipes import Recipe
-from keras_ccsam.recipes.schema import Data, Groups, Model
+from keras_ccsam.recipes.schema import Data, Groups
 from keras_ccsam.recipes.schema_stages import Stage2
-from keras_ccsam.runs.build_loss import build_loss
-from keras_ccsam.runs.build_sharpness import build_sharpness
+from keras_ccsam.recipes.slots import augmentations, build, part_of, values
 from keras_ccsam.runs.learning_rates import stage1_rate, stage2_rate
 from keras_ccsam.schedules.start import first_epoch
 from keras_ccsam.second_stage import Retraining
@@ -20,17 +21,40 @@ from keras_ccsam.training import SharpnessAwareModel
 
 
 def load_data(choice: Data) -> data.LongTailedData:
-    """Load the images that a recipe names."""
-    return data.load(choice.name, **_data_options(choice))
+    """Load the images that a recipe names.
+
+    Raises:
+        ValueError: as `data.load`; for a dataset from outside, also if it gives no `data.Source`.
+    """
+    if choice.name in data.DATASETS:
+        return data.load(choice.name, path=choice.path or None, **_cutting(choice))
+    source = build(choice, path=choice.path or None)
+    if not isinstance(source, data.Source):
+        raise ValueError(
+            "a dataset from outside must return a keras_ccsam.data.Source, as data.source(x, y) "
+            f"makes it. Received: data.name={choice.name!r}, a {type(source).__name__}"
+        )
+    return cut(source, **_cutting(choice), fit_head=True)
 
 
 def outline_data(choice: Data) -> data.Outline:
-    """Return what is known of those images before one is read or downloaded."""
-    return data.outline(choice.name, **_data_options(choice))
+    """Return what is known of those images before one is read or downloaded.
+
+    A dataset from outside does not tell: it is loaded.
+    """
+    if choice.name in data.DATASETS:
+        return data.outline(choice.name, path=choice.path or None, **_cutting(choice))
+    return load_data(choice).outline
 
 
-def _data_options(choice: Data) -> dict[str, Any]:
-    return choice.model_dump(exclude={"name", "path"}) | {"path": choice.path or None}
+def _cutting(choice: Data) -> dict[str, Any]:
+    return {
+        "imbalance_ratio": None if choice.imbalance_ratio == "none" else choice.imbalance_ratio,
+        "profile": choice.profile,
+        "protocol": choice.protocol,
+        "seed": choice.seed,
+        "validation_fraction": choice.validation_fraction,
+    }
 
 
 def train_batches(recipe: Recipe, images: data.LongTailedData) -> data.BatchSequence:
@@ -48,7 +72,7 @@ def batch_options(recipe: Recipe, images: int) -> dict[str, Any]:
     options: dict[str, Any] = {
         "batch_size": stage.batch_size,
         "sampler": stage.sampler,
-        "augment": stage.augment,
+        "augment": augmentations(stage.augment),
         "mixup": stage.mixup,
         "seed": recipe.seed,
         "drop_remainder": images >= stage.batch_size,
@@ -87,16 +111,15 @@ def build_model(
         options = stage.translate.model_dump(exclude={"start", "helper"})
         step_parts = [MajorToMinor(helper, images.class_counts, **options)]
     with _precision(stage.precision):
-        options = {key: _as_list(value) for key, value in recipe.model.options.items()}
         with keras.StatelessScope(initialize_variables=False) if empty else nullcontext():
-            backbone = models.build(recipe.model.backbone, images.image_shape, **options)
+            backbone = _backbone(recipe.model.backbone, images.image_shape)
             if recipe.model.spectral_norm is not None:
                 iterations = recipe.model.spectral_norm.power_iterations
                 backbone = models.spectrally_normalize(backbone, iterations)
         model = SharpnessAwareModel(
             backbone,
-            head=_head(recipe.model, images.num_classes),
-            sharpness=build_sharpness(stage.method, images.class_counts),
+            head=build(recipe.model.head, units=images.num_classes, name="classifier"),
+            sharpness=build(stage.method, class_counts=images.class_counts),
             weight_decay=stage.weight_decay,
             step_parts=step_parts,
         )
@@ -107,7 +130,7 @@ def build_model(
             nesterov=stage.nesterov,
             global_clipnorm=stage.clip_norm or None,
         ),
-        loss=build_loss(stage.loss, images.class_counts),
+        loss=build(stage.loss, class_counts=images.class_counts),
         metrics=["accuracy"],
     )
     return model
@@ -118,7 +141,7 @@ def retraining(recipe: Recipe, stage: Stage2, batches: data.BatchSequence) -> Re
     size = stage.batch_size or batches.batch_size
     rate = stage2_rate(stage, len(batches.with_options(batch_size=size)))
     return stage.retraining(
-        loss=build_loss(stage.loss or recipe.stage1.loss, batches.class_counts),
+        loss=build(stage.loss or recipe.stage1.loss, class_counts=batches.class_counts),
         optimizer=keras.optimizers.SGD(rate, momentum=stage.momentum),
     )
 
@@ -134,10 +157,12 @@ def group_options(groups: Groups) -> dict[str, Any]:
     return {"groups": options.pop("rule"), **options}
 
 
-def _head(choice: Model, classes: int) -> keras.layers.Layer:
-    if choice.head == "cosine":
-        return heads.Cosine(classes, scale=choice.scale, name="classifier")
-    return keras.layers.Dense(classes, name="classifier")
+def _backbone(choice: Table, shape: tuple[int, ...]) -> keras.Model:
+    options = {key: _as_list(value) for key, value in values(choice).items()}
+    name = getattr(choice, "name")  # noqa: B009  of every table of a slot
+    if ":" not in name:
+        return models.build(name, shape, **options)
+    return models.build(part_of(choice).build(options, input_shape=shape), shape)
 
 
 @contextmanager

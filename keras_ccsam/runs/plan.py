@@ -10,8 +10,8 @@ from keras_ccsam import text_table as table
 from keras_ccsam.callbacks import first_epoch
 from keras_ccsam.metrics import group_classes
 from keras_ccsam.recipes import Recipe
+from keras_ccsam.recipes.slots import build
 from keras_ccsam.runs import parts
-from keras_ccsam.runs.build_loss import build_loss
 from keras_ccsam.runs.learning_rates import stage1_rate
 from keras_ccsam.runs.run_directory import RunDirectory
 
@@ -58,7 +58,7 @@ class RunPlan:
             f"data      {images.name}: {sum(images.class_counts)} images of "
             f"{'x'.join(map(str, images.image_shape))} to train on, {validation} for "
             f"validation, {sum(images.test_counts)} to test on; counted, not read",
-            f"model     {recipe.model.backbone} and a {recipe.model.head} head, "
+            f"model     {_shown(recipe.model.backbone)} and a {_shown(recipe.model.head)} head, "
             f"{self.parameters:,} parameters, {first.precision}",
             f"loss      {_shown(first.loss)}",
             f"stage 1   {_shown(first.method)}: {first.epochs} epochs of {self.steps} steps of "
@@ -118,7 +118,7 @@ def plan(recipe: Recipe) -> RunPlan:
     steps = parts.steps_per_epoch(recipe, sum(images.class_counts))
     model = parts.build_model(recipe, images, steps, empty=True)
     if (second := recipe.stage2) is not None:
-        loss = build_loss(second.loss or recipe.stage1.loss, images.class_counts)
+        loss = build(second.loss or recipe.stage1.loss, class_counts=images.class_counts)
         second.retraining(loss=loss, optimizer=keras.optimizers.SGD(second.lr)).check(model)
     schedule = stage1_rate(recipe.stage1, steps)
     epochs = recipe.stage1.epochs

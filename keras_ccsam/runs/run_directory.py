@@ -1,7 +1,7 @@
 """The folder of one run: written once, never overwritten, no file ever half there.
 
 recipe.toml        every choice, defaults included
-environment.json   versions, backend, device, command, git revision
+environment.json   versions, backend, device, command, git revision, files of code from outside
 indices.npz        which images of the source were trained on, with their SHA-256
 metrics.jsonl/csv  one record per epoch, both stages
 checkpoints/       stage1.weights.h5, the weights stage 2 started from
@@ -14,14 +14,19 @@ state.json         "running", "complete" or "failed"
 import datetime
 import json
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import keras
+
 from keras_ccsam import atomic
 from keras_ccsam.callbacks import metrics_log
-from keras_ccsam.recipes import Recipe
+from keras_ccsam.recipes import Recipe, toml
+from keras_ccsam.recipes.library import import_outside
+from keras_ccsam.runs import own_code
 from keras_ccsam.runs.folders import PathLike, require_free, require_run
 
 _PLAIN_LIST = re.compile(r"\[\n\s*([^\[\]{}]*?)\n\s*\]")
@@ -90,15 +95,45 @@ class RunDirectory:
         """Write results.json."""
         write_json(self.results_file, results)
 
-    def recipe(self) -> Recipe:
+    def recipe(self, *, trust_code: bool = False) -> Recipe:
         """Return the recipe of the run.
 
+        Args:
+            trust_code: import what the recipe names from outside the package, and so run it:
+                modules beside where they were, in the working folder, or installed. Without it
+                such a part stays unread; nothing of it can be built.
+
         Raises:
-            ValueError: the folder is no run directory.
+            ValueError: the folder is no run directory, or a part cannot be imported.
         """
         self.check_run()
         text = self.recipe_file.read_text(encoding="utf-8")
+        if trust_code:
+            values = toml.parse(text, str(self.recipe_file))
+            import_outside(values, [*own_code.folders(self.environment()), Path.cwd()])
+            for warning in own_code.changes(self.environment()):
+                warnings.warn(warning, stacklevel=2)
         return Recipe.from_toml(text, str(self.recipe_file))
+
+    def model(self) -> keras.Model:
+        """Return the trained network.
+
+        Raises:
+            ValueError: the run did not finish, or the network has layers from outside that have
+                not been imported.
+        """
+        self.results()
+        try:
+            model: keras.Model = keras.models.load_model(self.model_file, compile=False)
+        except TypeError as error:
+            if "Could not locate" not in str(error):
+                raise
+            raise ValueError(
+                "the network has a layer from outside the package, and to read a run directory "
+                "runs no code. If you trust it, say so: trust_code=True (--trust-code on the "
+                f"command line). Received: run={str(self.path)!r}"
+            ) from error
+        return model
 
     def status(self) -> str:
         """Return "absent", "running", "complete" or "failed"; a killed run still says "running"."""

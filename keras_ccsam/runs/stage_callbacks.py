@@ -2,10 +2,11 @@
 
 import keras
 
-from keras_ccsam import callbacks, second_stage, training
+from keras_ccsam import callbacks, training
 from keras_ccsam.data import BatchSequence, LongTailedData
 from keras_ccsam.recipes import Recipe
 from keras_ccsam.recipes.schema_stages import Average, Stage2
+from keras_ccsam.recipes.slots import build
 
 
 def stage1_callbacks(
@@ -42,15 +43,11 @@ def apply_posthoc(
     choice = recipe.posthoc
     if choice is None:
         return None
-    if choice.name == "nearest_class_mean":
-        options = choice.model_dump(exclude={"name"})
-        second_stage.nearest_class_mean(model, images.train, **options)
-        return None
-    if choice.name == "logit_adjustment":
-        second_stage.adjust_bias(model, images.class_counts, choice.tau)
-        return choice.tau
-    tau = choice.tau
-    if tau == "validation":
-        tau = second_stage.choose_tau(model, images.batches("validation"))
-    second_stage.tau_normalize(model, tau)
-    return float(tau)
+    made = build(
+        choice,
+        model=model,
+        train=images.train,
+        class_counts=images.class_counts,
+        validation=images.validation,
+    )
+    return made if isinstance(made, float) else None

@@ -1,21 +1,26 @@
 """When something begins in a run: a share of its epochs, or an epoch number."""
 
 import math
+from typing import Annotated, TypeAlias
+
+from pydantic import Field
 
 from keras_ccsam.checks import require
+from keras_ccsam.options import checked
+
+Start: TypeAlias = Annotated[
+    Annotated[int, Field(ge=0)] | Annotated[float, Field(gt=0, lt=1)],
+    Field(description="share of the epochs, or an epoch from 0 on"),
+]
 
 
-def check_start(start: float) -> None:
+def check_start(start: Start) -> None:
     """Refuses what is neither a share of the epochs nor an epoch number.
 
     Raises:
         ValueError: if `start` is no float in (0, 1) and no whole number from 0 on.
     """
-    share = isinstance(start, float) and 0 < start < 1
-    number = isinstance(start, int) and not isinstance(start, bool) and start >= 0
-    require(
-        share or number, "start", start, "a share of the epochs between 0 and 1, or an epoch number"
-    )
+    checked(check_start, {"start": start})
 
 
 def first_epoch(start: float, epochs: int) -> int:

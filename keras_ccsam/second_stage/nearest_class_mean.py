@@ -11,11 +11,15 @@ where m is the mean feature of all training images. The largest logit is then th
 4.1 and its released code). Frequent classes have no longer vectors than rare ones.
 """
 
+from typing import Annotated, Literal
+
 import keras
 import numpy as np
+from pydantic import Field
 
-from keras_ccsam.checks import require
+from keras_ccsam.declare import part
 from keras_ccsam.heads import Cosine
+from keras_ccsam.options import checked
 from keras_ccsam.second_stage.features import LabelledImages, labelled_features
 from keras_ccsam.second_stage.fitting_checks import (
     check_plain_dense,
@@ -24,14 +28,17 @@ from keras_ccsam.second_stage.fitting_checks import (
 )
 from keras_ccsam.training.model import SharpnessAwareModel
 
-METRICS = ("cosine", "euclidean")
+Metric = Literal["cosine", "euclidean"]
 
 
+@part("posthoc", "nearest_class_mean")
 def nearest_class_mean(
     model: SharpnessAwareModel,
     train: LabelledImages,
-    metric: str = "cosine",
-    centred: bool = False,
+    metric: Annotated[Metric, Field(description="between features")] = "cosine",
+    centred: Annotated[
+        bool, Field(description="features less their mean first (paper: option)")
+    ] = False,
 ) -> None:
     """Makes the head of `model` a nearest-class-mean classifier, in place.
 
@@ -75,9 +82,9 @@ def nearest_class_mean(
         head.bias.assign(bias - origin @ columns)
 
 
-def check_metric(metric: str) -> None:
+def check_metric(metric: Metric) -> None:
     """Raises ValueError for an unknown metric."""
-    require(metric in METRICS, "metric", metric, f"one of {', '.join(METRICS)}")
+    checked(nearest_class_mean, {"metric": metric})
 
 
 def check_train(train: object) -> None:
@@ -85,7 +92,7 @@ def check_train(train: object) -> None:
     check_split(train, "train", reason="The class means must be those of training images.")
 
 
-def check_nearest(model: object, metric: str, centred: bool) -> keras.Layer:
+def check_nearest(model: object, metric: Metric, centred: bool) -> keras.Layer:
     """The layer that is to hold the class means; ValueError for a model whose head cannot."""
     check_metric(metric)
     head, plain = check_sharpness_aware(model).head, metric == "cosine" and not centred

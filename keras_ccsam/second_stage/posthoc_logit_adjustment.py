@@ -10,17 +10,28 @@ References:
 """
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
 from keras import ops
+from pydantic import Field
 
-from keras_ccsam.checks import check_class_counts, require
+from keras_ccsam.checks import check_class_counts
+from keras_ccsam.declare import part
 from keras_ccsam.heads import plain_dense
+from keras_ccsam.options import checked
 from keras_ccsam.training.model import SharpnessAwareModel
 
 
-def adjust_bias(model: SharpnessAwareModel, class_counts: Sequence[int], tau: float = 1.0) -> None:
+@part("posthoc", "logit_adjustment", needs=("linear",))
+def adjust_bias(
+    model: SharpnessAwareModel,
+    class_counts: Sequence[int],
+    tau: Annotated[float, Field(ge=0, description="of tau log pi (paper: 1)")] = 1.0,
+) -> float:
     """Subtracts tau log pi_c from the head's bias, in place.
+
+    It is meant for a model trained with cross-entropy.
 
     Args:
         model: a trained model with a Dense head that has a bias. With one output, the logit of
@@ -28,11 +39,14 @@ def adjust_bias(model: SharpnessAwareModel, class_counts: Sequence[int], tau: fl
         class_counts: the number of training images of each class (K,).
         tau: at least 0; 1 by default. Applying it twice subtracts twice.
 
+    Returns:
+        tau.
+
     Raises:
         ValueError: for another head, a count below 1, another number of classes or a negative
             `tau`.
     """
-    require(tau >= 0, "tau", tau, "at least 0")
+    checked(adjust_bias, {"tau": tau})
     counts = np.asarray(check_class_counts(class_counts, model.num_classes), "float64")
     head = plain_dense(model.head)
     if head is None or not head.use_bias:
@@ -45,3 +59,4 @@ def adjust_bias(model: SharpnessAwareModel, class_counts: Sequence[int], tau: fl
     shift = log_prior[1:] - log_prior[:1] if head.units == 1 else log_prior
     bias = np.asarray(ops.convert_to_numpy(head.bias), "float64")
     head.bias.assign(bias - tau * shift)
+    return tau

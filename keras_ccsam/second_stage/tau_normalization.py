@@ -8,14 +8,17 @@ their order (Kang et al. 2020, "Decoupling representation and classifier for lon
 recognition", section 4.1). tau is chosen on validation images, from 0 to 2.
 """
 
-import math
 from collections.abc import Sequence
+from typing import Annotated, Literal, TypeAlias
 
 import keras
 import numpy as np
 from keras import ops
+from pydantic import Field
 
 from keras_ccsam.checks import require
+from keras_ccsam.declare import part
+from keras_ccsam.options import checked
 from keras_ccsam.second_stage.features import LabelledImages, labelled_features
 from keras_ccsam.second_stage.fitting_checks import check_plain_dense, check_split
 from keras_ccsam.training.model import SharpnessAwareModel
@@ -23,7 +26,18 @@ from keras_ccsam.training.model import SharpnessAwareModel
 TAUS = tuple(step / 10 for step in range(21))
 
 
-def tau_normalize(model: SharpnessAwareModel, tau: float = 1.0) -> None:
+Power: TypeAlias = Annotated[float, Field(ge=0, description="of the norms")]
+
+
+@part("posthoc", "tau_normalization", needs=("linear",))
+def tau_normalize(
+    model: SharpnessAwareModel,
+    tau: Annotated[
+        Power | Literal["validation"],
+        Field(description='power; "validation": chosen on the split cut from train (paper)'),
+    ] = 1.0,
+    validation: LabelledImages | None = None,
+) -> float:
     """Normalises the head of `model` in place, and drops its bias.
 
     Normalising again goes on from what is there: the norms left by tau are those to the power of
@@ -31,18 +45,29 @@ def tau_normalize(model: SharpnessAwareModel, tau: float = 1.0) -> None:
 
     Args:
         model: trained, with a `keras.layers.Dense` head.
-        tau: at least 0; 1 by default.
+        tau: at least 0; 1 by default. `"validation"` takes that of `choose_tau`.
+        validation: what `choose_tau` takes; for `"validation"` only.
+
+    Returns:
+        tau.
 
     Raises:
-        ValueError: for a `tau` outside its range, or another head (in a `heads.Cosine` the norms
-            have no effect).
+        ValueError: for a `tau` outside its range, another head (in a `heads.Cosine` the norms
+            have no effect), or `tau="validation"` without images.
     """
-    check_tau(tau)
+    checked(tau_normalize, {"tau": tau})
     head = check_dense_head(model)
+    if tau == "validation":
+        if validation is None:
+            raise ValueError(
+                "tau='validation' is chosen on validation images. Received: validation=None"
+            )
+        tau = choose_tau(model, validation)
     kernel = ops.convert_to_numpy(head.kernel).astype("float64")
     head.kernel.assign(_normalized(kernel, tau))
     if head.use_bias:
         head.bias.assign(np.zeros(head.units))
+    return tau
 
 
 def choose_tau(
@@ -79,9 +104,9 @@ def choose_tau(
     return chosen
 
 
-def check_tau(tau: float) -> None:
-    """Raises ValueError for a tau that is negative or not finite."""
-    require(math.isfinite(tau) and tau >= 0, "tau", tau, "a finite number of at least 0")
+def check_tau(tau: Power) -> None:
+    """Raises ValueError for a tau that is no number, negative, or not finite."""
+    checked(check_tau, {"tau": tau})
 
 
 def check_not_test(data: object) -> None:

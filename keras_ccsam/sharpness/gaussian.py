@@ -30,7 +30,7 @@ from keras_ccsam.sharpness.shared_options import Perturb
 from keras_ccsam.typing import Tensor
 
 
-@part("sharpness", "gaussian", limit=Limit("erm", norm=0.0))
+@part("sharpness", "gaussian", limit=Limit("erm", norm=0.0), trials=({"norm": 0.1},))
 class GaussianPerturbation(SharpnessMethod):
     """The gradient at weights moved in a random direction.
 

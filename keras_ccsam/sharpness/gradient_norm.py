@@ -35,7 +35,7 @@ from keras_ccsam.typing import Tensor
     "sharpness",
     "gradient_norm",
     limit=Limit("sam", share=1.0, radius=0.05, tolerance=1e-5),
-    trials=({"variant": "published"},),
+    trials=({"variant": "equation"}, {"variant": "published"}),
 )
 class GradientNorm(SharpnessMethod):
     """The gradient of the loss with a penalty on the norm of its gradient.

@@ -179,7 +179,7 @@ def test_reproduce_prints_both_numbers_and_what_is_missing(
     monkeypatch.setattr(tables, "load", lambda name: tables.Table.from_toml(TOY))
     monkeypatch.setattr(parts, "load_data", load)
     arguments = ["reproduce", "toy", "--scale", "tiny", "--epochs", "1", "--out", str(tmp_path)]
-    arguments += ["--set", "stage1.warmup_epochs=0", "--set", "model.options.width=4"]
+    arguments += ["--set", "stage1.warmup_epochs=0", "--set", "model.backbone.width=4"]
     result = CliRunner().invoke(cli, arguments)
     assert result.exit_code == 1
     assert result.stderr.startswith("ccsam: error: 1 of 2 rows are missing")

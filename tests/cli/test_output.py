@@ -18,7 +18,7 @@ from keras_ccsam.data import DATASETS
 from keras_ccsam.data.sources import digits
 from keras_ccsam.recipes import tables
 
-SHORT = ("--epochs", "1", "--set", "stage1.warmup_epochs=0", "--set", "model.options.width=4")
+SHORT = ("--epochs", "1", "--set", "stage1.warmup_epochs=0", "--set", "model.backbone.width=4")
 
 
 def ccsam(*arguments: str | Path) -> Result:

@@ -16,7 +16,7 @@ from keras_ccsam.metrics.evaluation import evaluate
 from keras_ccsam.runs import parts
 from keras_ccsam.runs.stage_callbacks import apply_posthoc, stage1_callbacks, stage2_callbacks
 
-SHORT = ("stage1.epochs=8", "model.options.width=8")
+SHORT = ("stage1.epochs=8", "model.backbone.width=8")
 CHANCE = 0.1
 
 

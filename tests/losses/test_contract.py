@@ -1,5 +1,7 @@
 """What every loss must do: labels of any form, finite gradients, saving, and refusing."""
 
+import inspect
+
 import keras
 import numpy as np
 import pytest
@@ -7,41 +9,21 @@ from keras import ops
 
 import keras_ccsam as cc
 from keras_ccsam import backend, losses
+from tests.declared import ROOTS, trials
 from tests.support import COUNTS
 
+
+def takes_counts(trial):
+    return "class_counts" in inspect.signature(trial.part.make).parameters
+
+
 LOSSES = {
-    "logit_adjustment": (losses.LogitAdjustment, {"class_counts": [*COUNTS], "tau": 1.5}),
-    "balanced_softmax": (losses.BalancedSoftmax, {"class_counts": [*COUNTS]}),
-    "vector_scaling": (
-        losses.VectorScaling,
-        {"class_counts": [*COUNTS], "gamma": 0.2, "tau": 0.7},
-    ),
-    "focal": (losses.Focal, {"gamma": 0.5}),
-    "class_balanced": (
-        losses.ClassBalanced,
-        {"class_counts": [*COUNTS], "beta": 0.99, "gamma": 0.5},
-    ),
-    "label_aware_smoothing": (
-        losses.LabelAwareSmoothing,
-        {
-            "class_counts": [*COUNTS],
-            "head": 0.4,
-            "tail": 0.1,
-            "shape": "exponential",
-            "power": 3.0,
-        },
-    ),
-    "ldam": (losses.LDAM, {"class_counts": [*COUNTS], "max_margin": 0.3, "scale": 12.0}),
-    "gcl": (
-        losses.GCL,
-        {
-            "class_counts": [*COUNTS],
-            "amplitude": 0.7,
-            "margin": 0.1,
-            "scale": 12.0,
-            "focal": 0.5,
-        },
-    ),
+    trial.part.name: (
+        trial.part.make,
+        {"class_counts": [*COUNTS], **trial.options} if takes_counts(trial) else {**trial.options},
+    )
+    for trial in trials("loss").values()
+    if trial.part.name != ROOTS["loss"]  # which is Keras' own
 }
 ALL = pytest.mark.parametrize("name", LOSSES)
 RNG = np.random.default_rng(0)

@@ -9,37 +9,27 @@ import keras
 import numpy as np
 
 import keras_ccsam as cc
-from keras_ccsam.sharpness import (
-    ERM,
-    SAM,
-    AdversarialFeatures,
-    ClassConditional,
-    FocalSAM,
-    GradientNorm,
-    ImbSAM,
-)
-from tests.support import COUNTS, batch_norm_model, toy_batches
+from tests.declared import trials
+from tests.support import batch_norm_model, toy_batches
 
-# GaussianPerturbation is not among them: each backend draws other numbers from the same seed.
+# Each backend draws other numbers from the same seed.
+DRAWING = ("gaussian",)
 METHODS = {
-    "erm": lambda: (ERM(), None),
-    "sam": lambda: (SAM(0.05), None),
-    "asam": lambda: (SAM(0.5, adaptive=True), None),
-    "ccsam": lambda: (ClassConditional(COUNTS, 0.1), None),
-    "ccsam-cosine": lambda: (ClassConditional(COUNTS, 0.1), cc.heads.Cosine(5, scale=8.0)),
-    "ccsam-all": lambda: (ClassConditional(COUNTS, 0.1, perturb="all"), None),
-    "gnp": lambda: (GradientNorm(0.05, 0.8), None),
-    "gnp-published": lambda: (GradientNorm(0.05, 0.8, "published"), None),
-    "imbsam": lambda: (ImbSAM(COUNTS, 0.05), None),
-    "focal-sam": lambda: (FocalSAM(COUNTS, 0.1), None),
-    "stage-2": lambda: (AdversarialFeatures(COUNTS, alpha=0.7), None),
+    label: (trial.make, None)
+    for label, trial in trials("sharpness").items()
+    if trial.part.name not in DRAWING
 }
+ON_COSINES = next(label for label in METHODS if label.startswith("class_conditional"))
+METHODS[f"{ON_COSINES} on cosines"] = (
+    METHODS[ON_COSINES][0],
+    lambda: cc.heads.Cosine(5, scale=8.0),
+)
 
 
 def trained(name: str) -> list[np.ndarray]:
     """The weights after 12 steps, BatchNorm's statistics among them."""
-    method, head = METHODS[name]()
-    model = batch_norm_model(method, head=head, weight_decay=1e-3)
+    method, head = METHODS[name]
+    model = batch_norm_model(method(), head=head and head(), weight_decay=1e-3)
     rng = np.random.default_rng(1)
     for variable in model.backbone.variables + model.head.variables:
         value = 0.4 * rng.normal(size=variable.shape)

@@ -4,7 +4,7 @@ import pytest
 
 from keras_ccsam import recipes
 from keras_ccsam.data import SAMPLERS
-from keras_ccsam.recipes.library import merge
+from keras_ccsam.recipes.layers import merge
 
 
 @pytest.mark.parametrize("setting", recipes.settings())
@@ -24,8 +24,8 @@ def test_the_expected_names_are_there():
 
 def test_a_later_layer_wins(tmp_path):
     # schema default < setting
-    assert recipes.load("ce", "digits-lt").model.backbone == "small_cnn"
-    assert recipes.load("ce", "cifar10-lt").model.backbone == "resnet32"
+    assert recipes.load("ce", "digits-lt").model.backbone.name == "small_cnn"
+    assert recipes.load("ce", "cifar10-lt").model.backbone.name == "resnet32"
     # method < its table for the data set
     assert recipes.load("ccsam", "cifar100-lt").stage1.method.flat_ratio == 0.5
     assert recipes.load("ccsam", "cifar10-lt").stage1.method.flat_ratio == 0.3
@@ -142,22 +142,26 @@ def test_the_published_variants_differ_and_warn():
 
 def test_changing_a_method_drops_the_old_ones_parameters():
     recipe = recipes.load("ccsam", overrides=["stage1.method=sam"])
-    assert recipe.stage1.method.model_dump() == {"name": "sam", "rho": 0.05}
+    method = {"name": "sam", "rho": 0.05, "adaptive": False, "sync_perturbation": True}
+    assert recipe.stage1.method.model_dump() == method
     recipe = recipes.load("ccsam", overrides=["stage1.method.rho=0.1", "stage1.method.name=asam"])
-    assert recipe.stage1.method.model_dump() == {"name": "asam", "rho": 0.1}
+    method = {"name": "asam", "rho": 0.1, "sync_perturbation": True}
+    assert recipe.stage1.method.model_dump() == method
     grouped = recipes.load("ce", "cifar100-lt", ["groups=thirds"])
     assert grouped.groups.model_dump() == {"rule": "thirds"}
 
 
-def test_options_belong_to_their_backbone():
-    base = {"model": {"backbone": "a", "head": "cosine", "options": {"width": 8}}}
-    kept = merge(base, {"model": {"options": {"depth": 2}}})
-    assert kept["model"]["options"] == {"width": 8, "depth": 2}
+def test_options_belong_to_their_part():
+    base = {"model": {"backbone": {"name": "a", "width": 8}, "head": {"name": "cosine"}}}
+    kept = merge(base, {"model": {"backbone": {"features": 2}}})
+    assert kept["model"]["backbone"] == {"name": "a", "width": 8, "features": 2}
     assert merge(base, {"model": {"backbone": "b"}})["model"] == {
-        "backbone": "b",
-        "head": "cosine",
+        "backbone": {"name": "b"},
+        "head": {"name": "cosine"},
     }
-    assert base["model"]["options"] == {"width": 8}
+    assert base["model"]["backbone"]["width"] == 8
+    data = {"data": {"name": "a", "imbalance_ratio": 10, "resolution": 64}}
+    assert merge(data, {"data": {"name": "b"}})["data"] == {"name": "b", "imbalance_ratio": 10}
 
 
 @pytest.mark.parametrize(
@@ -182,13 +186,13 @@ def test_values_are_toml_and_bare_words_strings():
             "stage2.reinitialize_head = false",
             "description=two words",
             "stage1.augment=[]",
-            "model.options.width=8",
+            "model.backbone.width=8",
         ],
     )
     assert recipe.data.path == "a=b c"
     assert (recipe.stage1.nesterov, recipe.stage2.reinitialize_head) == (True, False)
     assert (recipe.description, recipe.stage1.augment) == ("two words", ())
-    assert recipe.model.options == {"width": 8}
+    assert recipe.model.backbone.width == 8
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,10 @@ import pytest
 from pydantic import BaseModel
 
 from keras_ccsam import recipes
+from keras_ccsam.data import Crop, Cutout
 from keras_ccsam.recipes.errors import keys
 from keras_ccsam.recipes.schema import Recipe
+from keras_ccsam.recipes.slots import augmentations
 
 
 def test_every_field_is_described():
@@ -27,16 +29,29 @@ def test_every_field_is_described():
         ("epochs=3", "unknown recipe key 'epochs'; did you mean 'stage1.epochs'? "),
         ("stage1.lr=-1", "stage1.lr must be greater than 0. Received: stage1.lr=-1"),
         ("data.imbalance_ratio=-3", "data.imbalance_ratio must be greater than or equal to 1"),
-        ("stage1.method=sma", "stage1.method.name must be one of 'erm', 'sam', 'asam'"),
+        ("stage1.method=sma", "stage1.method.name must be one of 'adversarial_features', "),
         ("stage1.batch_size=3.5", "stage1.batch_size must be an integer"),
         ("stage1.epochs=true", "stage1.epochs must be an integer"),
         ("stage1.lr=nan", "stage1.lr must be a finite number"),
         ("data.profile=expo", "data.profile must be 'exponential' or 'step'"),
-        ('stage1.augment=["rotate"]', "stage1.augment must be a list of names of crop"),
+        ('stage1.augment=["rotate"]', "stage1.augment must be 'default' or one of 'crop', 'cut"),
+        ('stage2.augment=["flop"]', "did you mean 'flip'? Received: stage2.augment="),
+        ("stage1.augment=crop", "stage1.augment must be 'default' or a tuple"),
+        ('stage1.augment=[{name="cutout", size=0}]', "stage1.augment must be 'default' or greater"),
         ("stage1.boundaries=[3, 0.5]", "stage1.boundaries must be all whole epochs"),
         ("stage1.boundaries=[3, 2]", "stage1.boundaries must increase"),
         ("stage1.boundaries=[0.5, 1.5]", "stage1.boundaries must be whole epochs from 1 to"),
-        ("model.options=3", "model.options must be a table"),
+        ("model.backbone=3", "model.backbone must be a table"),
+        ("model.backbone=resnet33", "did you mean 'resnet32'? Received: model.backbone.name="),
+        ("model.backbone.width=0", "model.backbone.width must be greater than or equal to 1"),
+        ("model.backbone.widht=8", "did you mean 'model.backbone.width'? "),
+        ("model.head.scale=8", "'model.head.scale' here: it belongs to another choice"),
+        ("stage1.loss=focall", "stage1.loss.name must be one of"),
+        ("stage1.loss=focall", "did you mean 'focal'? Received: stage1.loss.name="),
+        (
+            "data.imbalance_ratio=many",
+            "data.imbalance_ratio must be a number or 'none'. Received: ",
+        ),
         ("name=a/b", "name must hold letters"),
         ("nonsense=3", "unknown recipe key 'nonsense'; known here: data, description"),
     ],
@@ -47,6 +62,21 @@ def test_a_bad_value_gives_one_line(override, message):
     assert message in str(error.value)
     assert "\n" not in str(error.value)
     assert "Received: " + override.partition("=")[0] in str(error.value)
+
+
+def test_an_augmentation_has_options():
+    text = 'stage1.augment=["flip", {name="cutout", size=3}]'
+    recipe = recipes.load("ce", overrides=[text])
+    assert recipe.stage1.augment[0] == "flip"
+    assert recipe.stage1.augment[1].model_dump() == {"name": "cutout", "size": 3, "fill": 0.0}
+    assert 'augment = ["flip", { name = "cutout", size = 3, fill = 0.0 }]' in recipe.to_toml()
+    assert Recipe.from_toml(recipe.to_toml()) == recipe
+    plain = recipes.load("ce", overrides=['stage1.augment=["flip", "cutout"]'])
+    assert recipe.digest() != plain.digest()
+    assert augmentations(recipe.stage1.augment) == ("flip", Cutout(3))
+    second = recipes.load("crt", overrides=['stage2.augment=[{name="crop", padding=1}]']).stage2
+    assert second.retraining().augment == (Crop(1),)
+    assert augmentations("default") == "default"
 
 
 def test_a_key_of_another_method_is_explained():
@@ -83,7 +113,7 @@ def test_the_digest_names_what_determines_the_results():
     ce, crt, ccsam = (recipes.load(name) for name in ("ce", "crt", "ccsam"))
     assert ce.stage1_digest() == crt.stage1_digest() != ccsam.stage1_digest()
     assert ce.digest() != crt.digest()
-    for override in ("seed=1", "data.seed=1", "stage1.lr=0.2", "model.options.width=8"):
+    for override in ("seed=1", "data.seed=1", "stage1.lr=0.2", "model.backbone.width=8"):
         changed = recipes.override(crt, override)
         assert changed.stage1_digest() != crt.stage1_digest()
         assert changed.digest() != crt.digest()

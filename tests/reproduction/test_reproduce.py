@@ -19,8 +19,8 @@ QUICK = (
     "stage1.epochs=2",
     "stage1.batch_size=64",
     "stage2.epochs=1",
-    "model.options.width=4",
-    "model.options.features=8",
+    "model.backbone.width=4",
+    "model.backbone.features=8",
 )
 OPTIONS = {"scale": "tiny", "overrides": QUICK, "progress": "none"}
 
@@ -210,7 +210,7 @@ def test_refusals(reproduced, monkeypatch, tmp_path):
     refused("takes no path", data_path=tmp_path)
     refused("a run of another recipe named 'crt-continued'", out=reproduced.path,
             overrides=[*QUICK, "stage1.lr=0.3"])  # fmt: skip
-    refused("at the scale 'tiny'; name another", out=reproduced.path, scale="full")
+    refused("at the scale 'tiny'; name another", out=reproduced.path, scale="full", overrides=[])
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "notes.txt").write_text("precious")
     refused("not empty", out=tmp_path / "taken")
@@ -246,7 +246,7 @@ def test_the_scale_is_the_setting(scale, folders):
     assert [folder.name for folder in plan.groups()] == folders
     assert {row.recipe.data.path for row in plan.rows} == {'/a "b"/1'}
     assert plan.overrides == ()
-    assert {row.recipe.model.backbone for row in plan.rows} == {
+    assert {row.recipe.model.backbone.name for row in plan.rows} == {
         {"small": "resnet14", "full": "resnet32"}[scale]
     }
 

@@ -127,7 +127,7 @@ def test_options_reach_the_model(name, small):
     recipe = small(
         name,
         "model.head=cosine",
-        "model.scale=8.0",
+        "model.head.scale=8.0",
         "stage1.precision=mixed_bfloat16",
         "stage1.clip_norm=1.0",
         "stage1.nesterov=true",

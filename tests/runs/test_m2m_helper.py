@@ -11,7 +11,7 @@ SHORT = (
     "stage1.translate.start=1",
     "stage1.translate.steps=1",
     "stage1.resample.start=1",
-    "model.options.width=4",
+    "model.backbone.width=4",
 )
 
 

@@ -6,16 +6,22 @@ batch of the same shape and type and leaves its input alone. Everything random i
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
+from pydantic import Field
 
+from keras_ccsam.checks import did_you_mean
 from keras_ccsam.data.sources.source import Images
+from keras_ccsam.declare import part, parts
+from keras_ccsam.options import checked
 
 Augmentation = Callable[[Images, np.random.Generator], Images]
 
 
+@part("augmentation", "crop")
 @dataclass(frozen=True)
 class Crop:
     """Pads with zeros on all sides and cuts the original size out at a random place.
@@ -25,11 +31,12 @@ class Crop:
             the recipe of He et al. 2016).
     """
 
-    padding: int | None = None
+    padding: Annotated[
+        int | None, Field(ge=0, description="pixels on each side; absent: an eighth of the height")
+    ] = None
 
     def __post_init__(self) -> None:
-        if self.padding is not None and self.padding < 0:
-            raise ValueError(f"padding must be at least 0. Received: padding={self.padding}")
+        checked(Crop, {"padding": self.padding})
 
     def __call__(self, x: Images, rng: np.random.Generator) -> Images:
         """Returns one crop of each image."""
@@ -45,6 +52,7 @@ class Crop:
         return cropped.reshape(x.shape)
 
 
+@part("augmentation", "flip")
 @dataclass(frozen=True)
 class Flip:
     """Mirrors each image left to right with probability 1/2."""
@@ -57,6 +65,7 @@ class Flip:
         return x
 
 
+@part("augmentation", "cutout")
 @dataclass(frozen=True)
 class Cutout:
     """Blanks a square around a random pixel; it may stick out (DeVries and Taylor 2017).
@@ -67,12 +76,13 @@ class Cutout:
             normalise.
     """
 
-    size: int | None = None
-    fill: float = 0
+    size: Annotated[
+        int | None, Field(ge=1, description="side in pixels; absent: half the height")
+    ] = None
+    fill: Annotated[float, Field(description="value of the hole (code: 0, black)")] = 0
 
     def __post_init__(self) -> None:
-        if self.size is not None and self.size < 1:
-            raise ValueError(f"size must be at least 1. Received: size={self.size}")
+        checked(Cutout, {"size": self.size, "fill": self.fill})
 
     def __call__(self, x: Images, rng: np.random.Generator) -> Images:
         """Returns the images, each with a hole."""
@@ -92,10 +102,6 @@ def _span(centre: NDArray[np.int64], size: int, extent: int) -> NDArray[np.bool_
     return (position >= first) & (position < first + size)
 
 
-_BY_NAME: dict[str, Augmentation] = {"crop": Crop(), "flip": Flip(), "cutout": Cutout()}
-AUGMENTATIONS: tuple[str, ...] = tuple(_BY_NAME)
-
-
 def resolve(
     augment: str | Sequence[str | Augmentation], default: Sequence[str]
 ) -> tuple[Augmentation, ...]:
@@ -108,20 +114,22 @@ def resolve(
     Raises:
         ValueError: if a name is unknown.
     """
+    known = parts("augmentation")
     if isinstance(augment, str):
         if augment != "default":
             raise ValueError(
-                f"augment must be 'default' or a sequence of names from {AUGMENTATIONS}. "
+                f"augment must be 'default' or a sequence of names from {tuple(known)}. "
                 f"Received: augment={augment!r}"
             )
         augment = default
     resolved = []
     for entry in augment:
-        step = _BY_NAME.get(entry) if isinstance(entry, str) else entry
-        if step is None or not callable(step):
+        if isinstance(entry, str) and entry in known:
+            entry = known[entry].make()
+        if isinstance(entry, str) or not callable(entry):
             raise ValueError(
-                f"An augmentation is one of {AUGMENTATIONS} or a callable (images, generator) -> "
-                f"images. Received: augment={entry!r}"
+                f"An augmentation is one of {tuple(known)} or a callable (images, generator) -> "
+                f"images{did_you_mean(entry, known)}. Received: augment={entry!r}"
             )
-        resolved.append(step)
+        resolved.append(entry)
     return tuple(resolved)

@@ -64,6 +64,59 @@ def from_arrays(
     Raises:
         ValueError: if shapes, types, ranges, names or counts do not fit together.
     """
+    made = source(
+        x,
+        y,
+        x_test,
+        y_test,
+        class_names,
+        num_classes=num_classes,
+        class_counts=class_counts,
+        seed=seed,
+        test_fraction=test_fraction,
+        name=name,
+    )
+    return cut(
+        made,
+        imbalance_ratio=imbalance_ratio,
+        profile=profile,
+        protocol=protocol,
+        seed=seed,
+        validation_fraction=validation_fraction,
+        fit_head=True,
+    )
+
+
+def source(
+    x: Any,
+    y: Any,
+    x_test: Any = None,
+    y_test: Any = None,
+    class_names: Sequence[str] | None = None,
+    *,
+    num_classes: int | None = None,
+    class_counts: Sequence[int] | None = None,
+    seed: int = 0,
+    test_fraction: float = 0.0,
+    name: str = "arrays",
+    licence: str = "the owner's",
+) -> Source:
+    """Labelled images before a long tail is cut: what a dataset of your own gives to recipes.
+
+    Args:
+        x, y, x_test, y_test, class_names, num_classes, class_counts, test_fraction, name: as in
+            `from_arrays`.
+        seed: of the test images that `test_fraction` holds out.
+        licence: terms of the images, and whom to cite.
+
+    Raises:
+        ValueError: as `from_arrays`.
+
+    Example:
+        >>> def birds(path):  # in a recipe: data.name = "my_lab.birds:birds"
+        ...     images = np.load(path)
+        ...     return cc.data.source(images["x"], images["y"], test_fraction=0.2, name="birds")
+    """
     x = check_images(x, "x")
     names = check_class_names(class_names, num_classes)
     y_array = np.asarray(y)
@@ -98,7 +151,7 @@ def from_arrays(
     elif test_fraction:
         rows, held = stratified_split(labels, test_fraction, seed, _TEST_STREAM)
         x_test, y_test = x[held], labels[held]
-    source = Source(
+    return Source(
         name=name,
         x_train=x[rows] if test_fraction else x,
         y_train=labels[rows],
@@ -107,14 +160,5 @@ def from_arrays(
         class_names=names,
         positions=rows,
         origin="arrays",
-        licence="the owner's",
-    )
-    return cut(
-        source,
-        imbalance_ratio=imbalance_ratio,
-        profile=profile,
-        protocol=protocol,
-        seed=seed,
-        validation_fraction=validation_fraction,
-        fit_head=True,
+        licence=licence,
     )

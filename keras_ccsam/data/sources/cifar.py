@@ -17,6 +17,7 @@ from keras_ccsam.data.sources.array_checks import check_images
 from keras_ccsam.data.sources.cifar_names import CIFAR10_NAMES, CIFAR100_NAMES
 from keras_ccsam.data.sources.restricted_pickle import read_batch
 from keras_ccsam.data.sources.source import Images, Source
+from keras_ccsam.declare import part
 from keras_ccsam.labels import check_labels
 
 LICENCE = (
@@ -65,6 +66,18 @@ _LAYOUTS = {
         class_names=CIFAR100_NAMES,
     ),
 }
+
+
+@part("data", "cifar10-lt")
+def load_cifar10(path: str | os.PathLike[str] | None = None) -> Source:
+    """CIFAR-10: 32 x 32 colour images in ten classes; see `load_cifar`."""
+    return load_cifar("cifar10-lt", path)
+
+
+@part("data", "cifar100-lt")
+def load_cifar100(path: str | os.PathLike[str] | None = None) -> Source:
+    """CIFAR-100: 32 x 32 colour images in a hundred classes; see `load_cifar`."""
+    return load_cifar("cifar100-lt", path)
 
 
 def load_cifar(name: str, path: str | os.PathLike[str] | None = None) -> Source:
@@ -118,14 +131,14 @@ def _source(name: str, layout: _Layout, origin: str, arrays: dict[str, NDArray[A
     num_classes = len(layout.class_names)
     images: dict[str, Images] = {}
     labels = {}
-    for part in ("train", "test"):
-        x = check_images(arrays[f"x_{part}"], f"x_{part}")
+    for half in ("train", "test"):
+        x = check_images(arrays[f"x_{half}"], f"x_{half}")
         if x.shape[1:] != (32, 32, 3) or x.dtype != np.uint8:
             raise ValueError(
-                f"x_{part} must be uint8 of the shape (N, 32, 32, 3), not {x.dtype} {x.shape}"
+                f"x_{half} must be uint8 of the shape (N, 32, 32, 3), not {x.dtype} {x.shape}"
             )
-        images[part] = x
-        labels[part] = check_labels(arrays[f"y_{part}"], f"y_{part}", len(x), num_classes)
+        images[half] = x
+        labels[half] = check_labels(arrays[f"y_{half}"], f"y_{half}", len(x), num_classes)
     positions = np.arange(len(images["train"]), dtype=np.int64)
     drawn = False
     if "train_indices" in arrays:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from keras_ccsam.data.sources.source import Source
+from keras_ccsam.declare import part
 
 LICENCE = (
     "CC BY 4.0; Optical Recognition of Handwritten Digits, E. Alpaydin and C. Kaynak, UCI Machine "
@@ -13,6 +14,7 @@ TEST_PER_CLASS = 50
 AVAILABLE = (128, 132, 127, 133, 131, 132, 131, 129, 124, 130)
 
 
+@part("data", "digits-lt")
 def load_digits() -> Source:
     """1,797 grey images of 8 x 8 pixels in ten classes.
 
