@@ -25,7 +25,7 @@ help:
 	@sed -n 's/^# make/make/p' $(firstword $(MAKEFILE_LIST))
 
 demo: $(DEMO)/.installed
-	$(DEMO)/bin/ccsam compare ce crt sam ccsam --data digits-lt --backend jax --seeds 3
+	$(DEMO)/bin/ccsam compare ce crt crt-continued sam ccsam --data digits-lt --backend jax --seeds 3
 
 test: $(BACKENDS:%=test-%)
 
