@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -40,6 +40,12 @@ MEASURED = {
     "cifar10-lt-small": "CIFAR-10-LT, ResNet-14, two seeds",
     "cifar10-lt-resnet8": "CIFAR-10-LT, ResNet-8, ten epochs, three seeds",
 }
+CONTENTS = """# Methods
+
+One card for each: what it does, when to use it, what it costs, its options, its recipe, its source,
+and what was measured. `make docs` writes them, from what the methods declare.
+[Choose a method](../how-to/choose-a-method.md) says what to try first.
+"""
 HEADS = ("recipe", "overall", "many", "medium", "few", "ECE", "after stage 1")
 
 
@@ -73,7 +79,9 @@ class Card:
         if "recipes" in self.said:
             return tuple(self.said["recipes"])
         wanted = {(place, p.name) for p in self.parts for place in PLACES[p.kind]}
-        return tuple(name for name in recipes.names() if wanted & _named(name))
+        # The method alone comes first, then what it is combined with.
+        names = sorted(recipes.names(), key=lambda name: (len(name), name))
+        return tuple(name for name in names if wanted & _named(name))
 
 
 def cards() -> list[Card]:
@@ -105,18 +113,8 @@ def contents(made: Iterable[Card]) -> str:
         (f"[{card.title}]({card.name}.md)", summary(card), ", ".join(_code(card.recipes)))
         for card in made
     ]
-    return "\n".join(
-        (
-            "# Methods",
-            "",
-            "One card for each: what it does, when to use it, what it costs, its options, its",
-            "recipe, its source, and what was measured. `make docs` writes them, from what the",
-            "methods declare. [Choose a method](../how-to/choose-a-method.md) says what to try first.",
-            "",
-            markdown(("method", "what it is", "recipes"), rows, 3),
-            "",
-        )
-    )
+    table = markdown(("method", "what it is", "recipes"), rows, 3)
+    return f"{CONTENTS}\n{table}\n"
 
 
 def summary(card: Card) -> str:
@@ -139,7 +137,8 @@ def page(card: Card) -> str:
         "Measured": measured(card),
     }
     parts = [f"# {card.title}"]
-    parts += [f"## {title}\n\n{text.strip()}" for title, text in sections.items() if text.strip()]
+    # A formula may begin the text: its indent is Markdown's.
+    parts += [f"## {title}\n\n{text}" for title, text in sections.items() if text]
     return "\n\n".join(parts) + "\n"
 
 
@@ -151,9 +150,13 @@ def what_it_does(card: Card) -> str:
         for heading in ("\nArgs:", "\nRaises:", "\nReturns:", "\nExample:", "\nAttributes:"):
             text = text.partition(heading)[0]
         found.append(text.strip())
+    for part in card.parts:
+        if part.limit is not None:
+            at = ", ".join(f"`{key} = {value}`" for key, value in part.limit.options.items())
+            found.append(f"{f'At {at} it' if at else 'It'} is `{part.limit.other}`.")
     calls = [call for part in card.parts if (call := _call(part))]
     if calls:
-        found.append("\n".join(["In Python: " + ", ".join(_code(calls)) + "."]))
+        found.append(f"In Python: {', '.join(_code(calls))}.")
     return "\n\n".join(dict.fromkeys(found))
 
 
@@ -170,6 +173,10 @@ def cost(card: Card) -> str:
             found.append((inspect.getdoc(part.make.gradients) or "").partition("\n")[0])
     rows = {row["recipe"]: row for row in results("methods-torch-cpu")["rows"]}
     known = [name for name in card.recipes if name in rows]
+    plain = [n for n in known if rows[n]["first_stage_of"] == "ce" and n != "ce"]
+    if plain:
+        found.append(f"The first stage of {', '.join(_code(plain))} is that of cross-entropy.")
+    known = [name for name in known if name not in plain]
     if known:
         found.append(
             "A training step of stage 1, times that of cross-entropy, on the digits' small network "
@@ -217,7 +224,8 @@ def recipe_list(card: Card) -> str:
     first = card.recipes[0]
     folder = resources.files("keras_ccsam.recipes") / "methods"
     lines = (folder / f"{first}.toml").read_text(encoding="utf-8").strip().splitlines()
-    shown = [line for line in lines if line.partition(" = ")[0] not in ("description", "note")]
+    told = ("description", "note", "variant")
+    shown = [line for line in lines if line.partition(" = ")[0] not in told]
     code = "\n".join(shown).strip()
     return "\n".join(found) + f"\n\n```sh\nccsam train {first}\n```\n\n```toml\n{code}\n```"
 
@@ -289,7 +297,7 @@ def _call(part: Part) -> str:
     """How it is made in Python; empty for what is not public."""
     for room in PUBLIC:
         name = getattr(part.make, "__name__", "")
-        if getattr(getattr(cc, room), name, None) is part.make:
+        if inspect.isclass(part.make) and getattr(getattr(cc, room), name, None) is part.make:
             known = inspect.signature(part.make).parameters
             counts = ["class_counts"] if "class_counts" in known else []
             values = [f"{o.name}={o.default!r}" for o in part.options.values()]
@@ -307,13 +315,12 @@ def _table(name: str) -> type[BaseModel]:
 
 
 def _is_table(annotation: Any) -> bool:
-    kinds = (annotation, *get_args(annotation))
-    return any(inspect.isclass(kind) and issubclass(kind, BaseModel) for kind in kinds)
+    if inspect.isclass(annotation):
+        return issubclass(annotation, BaseModel)
+    return any(_is_table(kind) for kind in get_args(annotation))
 
 
 def _annotated(info: Any) -> Any:
-    from typing import Annotated
-
     return Annotated[(info.annotation, *info.metadata)]
 
 
@@ -322,7 +329,7 @@ def _toml(value: Any) -> str:
         return "none"
     if isinstance(value, bool):
         return str(value).lower()
-    return str(list(value)) if isinstance(value, tuple) else str(value)
+    return str(list(value)) if isinstance(value, tuple) else str(value) or '""'
 
 
 def _code(words: Iterable[str]) -> list[str]:
