@@ -129,7 +129,7 @@ def page(card: Card) -> str:
     sections = {
         "What it does": what_it_does(card),
         "Formula": formula(card),
-        "When to use it": "\n".join(textwrap.wrap(card.said.get("when", ""), 100)),
+        "When to use it": _wrapped(card.said.get("when", "")),
         "Cost": cost(card),
         "Options": options_table(card),
         "Recipes": recipe_list(card),
@@ -185,13 +185,13 @@ def cost(card: Card) -> str:
             + "."
         )
     found.append(card.said.get("cost", ""))
-    return "\n\n".join("\n".join(textwrap.wrap(text, 100)) for text in dict.fromkeys(found) if text)
+    return "\n\n".join(_wrapped(text) for text in dict.fromkeys(found) if text)
 
 
 def options_table(card: Card) -> str:
     """Name, what is right, default and explanation of each option."""
     rows = []
-    for part in card.parts:
+    for part in card.parts if "tables" not in card.said else ():
         where = " or ".join(_code(PLACES[part.kind]))
         for option in part.options.values():
             default = "required" if option.default is inspect.Parameter.empty else option.default
@@ -218,7 +218,7 @@ def recipe_list(card: Card) -> str:
         recipe = recipes.load(name)
         note = f" {recipe.note}" if recipe.note else ""
         line = f"- `{name}` ({recipe.variant}): {recipe.description}{note}"
-        found.append("\n".join(textwrap.wrap(line, 100, subsequent_indent="  ")))
+        found.append(_wrapped(line, "  "))
     if not card.recipes:
         return ""
     first = card.recipes[0]
@@ -234,8 +234,7 @@ def source(card: Card) -> str:
     """References of the docstrings, or those of `cards.toml`."""
     given = list(card.said.get("source", ()))
     found = given or [line for module in card.modules for line in _sections(module)[1]]
-    wrapped = ["\n".join(textwrap.wrap(f"- {x}", 100, subsequent_indent="  ")) for x in found]
-    return "\n".join(dict.fromkeys(wrapped))
+    return "\n".join(dict.fromkeys(_wrapped(f"- {text}", "  ") for text in found))
 
 
 def measured(card: Card) -> str:
@@ -251,6 +250,12 @@ def measured(card: Card) -> str:
     if found:
         found.append("How, and what it does not show: [benchmarks](../benchmarks.md#accuracy).")
     return "\n\n".join(found) or "Nothing has been measured here."
+
+
+def _wrapped(text: str, indent: str = "") -> str:
+    """Lines of at most 100 characters, words whole."""
+    lines = textwrap.wrap(text, 100, subsequent_indent=indent, break_on_hyphens=False)
+    return "\n".join(lines)
 
 
 def _module(part: Part) -> str:
