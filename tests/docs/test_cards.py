@@ -32,7 +32,7 @@ def test_a_card_says_what_it_has_to(card, written):
         assert f"\n## {title}\n" in text, title
     if card.recipes:
         assert f"ccsam train {card.recipes[0]}" in text
-    for part in card.parts if "tables" not in card.said else ():
-        for option in part.options.values():
+    for entry in card.parts if "tables" not in card.said else ():
+        for option in entry.options:
             assert f"| `{option.name}` | {option.expected} |" in text
             assert option.description
