@@ -27,6 +27,8 @@ def test_a_changed_figure_would_be_noticed():
 def test_no_table_stands_outside_its_marks():
     """Accuracies and times come from results, wherever a page shows them."""
     for page in page_tables.pages():
+        if page.parent.name == "methods":  # test_cards.py
+            continue
         rest = page_tables.REGION.sub("", page.read_text(encoding="utf-8"))
         assert not re.findall(r"^\|.*\d ± \d", rest, re.MULTILINE), page
 
