@@ -70,6 +70,7 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="write nothing")
     check = parser.parse_args().check
     files = written()
+    FOLDER.mkdir(exist_ok=True)
     there = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.md")}
     stale = [name for name in {**there, **files} if there.get(name) != files.get(name)]
     for name in sorted(stale):

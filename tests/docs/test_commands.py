@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from pathlib import Path
 
 import click
 import pytest
@@ -76,6 +77,9 @@ def test_a_command_line_parses(page, arguments, tmp_path, monkeypatch):
     own = any((pages.ROOT / word).is_file() for word in arguments)
     monkeypatch.chdir(pages.ROOT if own else tmp_path)
     write_files(page, tmp_path)
+    for word in arguments:  # a file of the reader's
+        if word.endswith(".toml") and not Path(word).exists():
+            (tmp_path / word).write_text('base = "ccsam"\n', encoding="utf-8")
     check(arguments)
 
 
