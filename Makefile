@@ -1,6 +1,7 @@
 # make demo    train CC-SAM beside its baselines on real images, in its own environment
 # make test    the whole suite under JAX, PyTorch and TensorFlow, in its own environment
 # make check   lint, types and test: what continuous integration runs
+# make docs    write the method cards and the tables of the pages anew
 # make bench-check   has anything got slower? Some minutes, against benchmarks/results
 #
 # Nothing but make and Python >= 3.11 has to be installed. `make -j2 test` runs two backends at a
@@ -19,13 +20,13 @@ SOURCES := $(shell find keras_ccsam cli -name '*.py' -o -name '*.toml' -o -name 
 # One thread a process: on a small machine a second one costs more in waiting than it brings.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test $(BACKENDS:%=test-%) lint format types check bench-check clean
+.PHONY: help demo test $(BACKENDS:%=test-%) lint format types check docs bench-check clean
 
 help:
 	@sed -n 's/^# make/make/p' $(firstword $(MAKEFILE_LIST))
 
 demo: $(DEMO)/.installed
-	$(DEMO)/bin/ccsam compare ce crt sam ccsam --data digits-lt --backend jax --seeds 3
+	$(DEMO)/bin/ccsam compare ce crt crt-continued sam ccsam --data digits-lt --backend jax --seeds 3
 
 test: $(BACKENDS:%=test-%)
 
@@ -45,6 +46,11 @@ types: $(TEST)/.installed
 	$(TEST)/bin/mypy keras_ccsam cli
 
 check: lint types test
+
+# From what the methods declare and what the benchmarks recorded; the tests say when it is due.
+docs: $(TEST)/.installed
+	$(TEST)/bin/python benchmarks/page_tables.py
+	$(TEST)/bin/python docs/cards.py
 
 # Not part of `check`: timing wants a machine that does nothing else.
 bench-check: $(TEST)/.installed

@@ -1,0 +1,260 @@
+"""Fills the tables of the README and of the documentation from the recorded results.
+
+    python benchmarks/page_tables.py            # writes what is out of date
+    python benchmarks/page_tables.py --check    # names it, and exits with 1
+
+A table stands between `<!-- table: NAME -->` and `<!-- end of table -->`; `LAYOUTS` has the names.
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks import record
+from benchmarks.record import Row
+from benchmarks.tables import TABLES, grouped, markdown, number, ratio
+
+ROOT = Path(__file__).resolve().parents[1]
+REGION = re.compile(r"(<!-- table: ([a-z0-9-]+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
+BACKENDS = ("torch", "jax", "tensorflow")
+# Related methods stand together.
+DIGITS = (
+    *("ce", "focal", "cb", "cb-focal", "ce-drw", "la", "la-posthoc", "la-sam", "la-ccsam", "vs"),
+    *("ldam", "ldam-drw", "ldam-sam", "ldam-drw-sam", "ldam-ccsam", "ldam-drw-ccsam"),
+    *("gcl", "gcl-ccsam", "sam", "asam", "gnp", "imbsam", "focal-sam", "m2m"),
+    *("crt", "crt-continued", "lws", "tau-norm", "ncm", "mislas"),
+    *("crt-mp", "crt-sn", "crt-gnp", "crt-swa"),
+    *("ccsam-stage1", "ccsam-stage2", "ccsam", "ccsam-all"),
+)
+CONTENDERS = {
+    ("pytorch", "ce"): "PyTorch, cross-entropy",
+    ("pytorch", "ce, channels_last"): "the same, channels_last",
+    ("pytorch", "ccsam, class loop"): "PyTorch, CC-SAM by a class loop",
+    **{
+        (f"keras-{backend}", method): words.format(name)
+        for backend, name in zip(BACKENDS, ("PyTorch", "JAX", "TensorFlow"), strict=True)
+        for method, words in (
+            ("keras fit", "Keras' own `fit` and layers, {}"),
+            ("ccsam", "**CC-SAM, ours, {}**"),
+            ("sam", "SAM, ours, {}"),
+        )
+    },
+}
+SETTINGS = {
+    ("resnet32", 64): "ResNet-32, batch 64",
+    ("resnet32", 128): "batch 128",
+    ("resnet32", 2): "batch 2",
+    ("resnet50", 32): "ResNet-50, batch 32",
+    ("vit", 128): "ViT, batch 128",
+}
+NETWORKS = {
+    "resnet32-group": "ResNet-32, GroupNorm",
+    "resnet32-frozen": "ResNet-32, frozen BatchNorm",
+    "resnet32-batch": 'ResNet-32, BatchNorm, `"clean"`',
+    "vit": "ViT",
+    "mlp": "MLP",
+}
+
+
+def results(name: str) -> dict[str, Any]:
+    """The content of a file of results."""
+    return record.load(record.RESULTS / f"{name}.json")
+
+
+def percent(cell: dict[str, Any]) -> str:
+    """Mean and standard deviation over the seeds."""
+    spread = f" ± {100 * cell['std']:.2f}" if cell["std"] is not None else ""
+    return f"{100 * cell['mean']:.2f}{spread}"
+
+
+def comparison(name: str, order: Sequence[str] = (), steps: bool = False) -> str:
+    """The accuracies of `comparison-<name>.json`.
+
+    Args:
+        name: of the comparison.
+        order: of its recipes; all of them, or as recorded.
+        steps: whether to add each recipe's training step, in times cross-entropy's.
+    """
+    content = results(f"comparison-{name}")
+    rows = {row["recipe"]: row for row in content["rows"]}
+    if order and set(order) != set(rows):
+        raise ValueError(f"`order` must name every recipe. Received: {set(order) ^ set(rows)}")
+    heads = ["recipe", "overall", "many", "medium", "few", "ECE", "after stage 1"]
+    heads += ["step"] * steps
+    cost = {row["recipe"]: ratio(row) for row in results("methods-torch-cpu")["rows"]}
+    columns = ("overall", "many", "medium", "few", "ece", "stage1")
+    cells = [
+        (recipe, *(percent(rows[recipe][c]) for c in columns), *([cost[recipe]] if steps else []))
+        for recipe in order or rows
+    ]
+    return markdown(heads, cells)
+
+
+def versus_pytorch() -> str:
+    """Times PyTorch's plain loop, a column for each setting."""
+    rows = results("versus_pytorch-cpu")["rows"]
+    by_setting = {
+        (network, batch): {(row["worker"], row["method"]): row for row in found}
+        for (network, batch), found in grouped(rows, ("network", "batch"))
+    }
+    base = next(iter(CONTENDERS))
+    cells = [
+        (
+            words,
+            *(
+                f"{number(by_setting[setting][key], 'ms_per_step')} ms"
+                if key == base
+                else ratio(by_setting[setting][key])
+                for setting in SETTINGS
+            ),
+        )
+        for key, words in CONTENDERS.items()
+    ]
+    return markdown(("", *SETTINGS.values()), cells)
+
+
+def memory() -> str:
+    """Peak memory of ResNet-32 at batch 64, where it was measured."""
+    rows = {
+        (row["worker"], row["method"]): row
+        for row in results("versus_pytorch-cpu")["rows"]
+        if (row["network"], row["batch"]) == ("resnet32", 64)
+    }
+    cells = [
+        (words, number(rows[key], "mib_of_steps"), f"{rows[key]['mib_of_steps_ratio']:.2f}")
+        for key, words in CONTENDERS.items()
+    ]
+    return markdown(("", "MiB of the steps", "x PyTorch"), cells)
+
+
+def step_cost() -> str:
+    """CC-SAM and SAM on each backend."""
+    cells = []
+    for backend in BACKENDS:
+        rows = results(f"step_cost-{backend}-cpu")["rows"]
+        for (batch, classes), found in grouped(rows, ("batch", "classes")):
+            cells.append((backend, str(batch), str(classes), *_beside(found, "ccsam-head", "sam")))
+    return markdown(("backend", "batch", "classes", "cross-entropy", "CC-SAM (head)", "SAM"), cells)
+
+
+def class_loop() -> str:
+    """CC-SAM of all weights, class by class, where it was measured."""
+    cells = [
+        (str(row["classes"]), f"{number(row, 'ms_per_step')} ms", ratio(row))
+        for row in results("step_cost-torch-cpu")["rows"]
+        if row["method"] == "ccsam-all"
+    ]
+    return markdown(("classes", "CC-SAM (all weights), literally", "x cross-entropy"), cells)
+
+
+def whole_network() -> str:
+    """CC-SAM of all weights in two passes."""
+    cells = []
+    for backend in BACKENDS:
+        rows = results(f"whole_network-{backend}-cpu")["rows"]
+        found = {network: group for (network,), group in grouped(rows, ("network",))}
+        cells += [
+            (words, backend, *_beside(found[network], "two passes"))
+            for network, words in NETWORKS.items()
+            if network in found
+        ]
+    return markdown(("network", "backend", "cross-entropy", "CC-SAM (all weights)"), cells, 2)
+
+
+def _beside(rows: list[Row], *methods: str) -> list[str]:
+    """Cross-entropy's milliseconds, and the ratios of methods to it."""
+    found = {row["method"]: row for row in rows}
+    base = f"{number(found['cross-entropy'], 'ms_per_step')} ms"
+    return [base, *(ratio(found[method]) for method in methods)]
+
+
+def pipeline() -> str:
+    """Images that the input pipeline makes."""
+    cells = [
+        (row["stage"].replace(" +", ","), number(row, "images_per_second_core"))
+        for row in results("pipeline")["rows"]
+    ]
+    return markdown(("stage", "images/s per core"), cells)
+
+
+def fixed_costs() -> str:
+    """What a step costs beside its network, the import, and the first step."""
+    cells = []
+    for backend in BACKENDS:
+        rows = results(f"fixed_costs-{backend}-cpu")["rows"]
+        steps = {(r["model"], r["metrics"]): r for r in rows if r["part"] == "steps"}
+        loaded = next(r for r in rows if r["part"] == "import")
+        first = [r for r in rows if r["part"] == "first-step" and r["model"] == "ccsam"]
+        seconds = [f"{r['seconds']:.1f} s" + " (kept)" * (r["programs"] == "kept") for r in first]
+        cells.append(
+            (
+                backend,
+                number(steps["keras-subclass", ""], "ms_per_step", 2),
+                *(ratio(steps[key]) for key in (("erm", ""), ("erm", "accuracy"), ("ccsam", ""))),
+                f"{loaded['seconds']:.2f} s",
+                ", ".join(seconds),
+            )
+        )
+    heads = ("backend", "Keras, ms", "ours, plain step", "the same, with accuracy", "CC-SAM")
+    return markdown((*heads, "import", "first step of CC-SAM"), cells)
+
+
+def recorded(name: str, files: Iterable[str]) -> str:
+    """The tables that `tables.py` prints, one below the other."""
+    return "\n\n".join(TABLES[name](results(file)).strip() for file in files)
+
+
+LAYOUTS: dict[str, Callable[[], str]] = {
+    "demo": lambda: comparison("digits-lt-demo"),
+    "cifar": lambda: comparison("cifar10-lt-small"),
+    "cifar-resnet8": lambda: comparison("cifar10-lt-resnet8"),
+    "digits": lambda: comparison("digits-lt", DIGITS, steps=True),
+    "versus-pytorch": versus_pytorch,
+    "memory": memory,
+    "step-cost": step_cost,
+    "class-loop": class_loop,
+    "whole-network": whole_network,
+    "pipeline": pipeline,
+    "fixed-costs": fixed_costs,
+    "versus-pytorch-rows": lambda: recorded("versus_pytorch", ["versus_pytorch-cpu"]),
+    "profile-rows": lambda: recorded("profile", [f"profile-{b}-cpu" for b in BACKENDS]),
+}
+
+
+def filled(text: str) -> str:
+    """A page with its tables made anew."""
+    return REGION.sub(lambda m: f"{m[1]}\n{LAYOUTS[m[2]]()}\n\n{m[3]}", text)
+
+
+def pages() -> list[Path]:
+    """The pages that may hold tables."""
+    found = [ROOT / "README.md", ROOT / "benchmarks" / "README.md", *(ROOT / "docs").rglob("*.md")]
+    return sorted(path for path in found if path.is_file())
+
+
+def stale() -> dict[Path, str]:
+    """The pages whose tables are not those of the results, with what they should say."""
+    texts = {path: path.read_text(encoding="utf-8") for path in pages()}
+    return {path: new for path, old in texts.items() if (new := filled(old)) != old}
+
+
+def main() -> int:
+    """Writes, or checks."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing")
+    check = parser.parse_args().check
+    found = stale()
+    for path, text in found.items():
+        print(f"{'out of date' if check else 'written'}: {path.relative_to(ROOT)}")
+        if not check:
+            path.write_text(text, encoding="utf-8")
+    return int(check and bool(found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,82 @@
+"""The code of the README and of every page runs, and prints what the page says it prints."""
+
+import re
+
+import keras
+import pytest
+
+from docs import outputs, pages
+from keras_ccsam import recipes
+
+WITH_CODE = [
+    page
+    for page in pages.pages()
+    if any(block.language == "python" for block in pages.blocks(page.read_text(encoding="utf-8")))
+]
+
+
+def form(text):
+    """A text without its numbers, which differ between backends, and its spacing."""
+    return [" ".join(line.split()) for line in re.sub(r"\d+(\.\d+)?", "#", text).splitlines()]
+
+
+def run(page, folder):
+    """Runs a page's code block by block; returns its variables and all that it printed."""
+    variables, printed, last = {"__name__": "page"}, "", ""
+    for block in pages.blocks(page.read_text(encoding="utf-8")):
+        if block.file:
+            (folder / block.file).write_text(block.text, encoding="utf-8")
+        elif block.language == "python":
+            last = outputs.printed(block.text, variables)
+            printed += last
+        elif block.output_of:
+            assert form(last) == form(block.text), f"it prints:\n{last}"
+    return variables, printed
+
+
+@pytest.fixture(autouse=True)
+def policy():
+    """A page may set Keras' precision."""
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
+@pytest.mark.parametrize("page", WITH_CODE, ids=pages.name_of)
+def test_the_python_code_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    variables, printed = run(page, tmp_path)
+    if page.name == "README.md" and page.parent == pages.ROOT:
+        for word in ("many", "medium", "few", "balanced"):
+            assert word in printed
+        data, cc = variables["data"], variables["cc"]
+        plain = keras.saving.load_model("classifier.keras")
+        x, _ = data.test.arrays()
+        assert cc.evaluate(plain, (x, data.y_test), data.class_counts).overall > 0.6
+
+
+def test_the_readme_has_a_dozen_lines_of_python():
+    readme = (pages.ROOT / "README.md").read_text(encoding="utf-8")
+    (code,) = (block.text for block in pages.blocks(readme) if block.language == "python")
+    assert len(code.splitlines()) <= 12
+
+
+@pytest.mark.parametrize("page", pages.pages(), ids=pages.name_of)
+def test_a_recipe_that_a_page_shows_is_one(page, tmp_path):
+    for block in pages.blocks(page.read_text(encoding="utf-8")):
+        if block.file:
+            (tmp_path / block.file).write_text(block.text, encoding="utf-8")
+            recipes.load(tmp_path / block.file)
+
+
+def test_another_output_would_be_noticed(tmp_path, monkeypatch):
+    page = tmp_path / "page.md"
+    page.write_text("```python\nprint('a', 1)\n```\n\n```text\na 7.25\n```\n", encoding="utf-8")
+    run(page, tmp_path)
+    page.write_text("```python\nprint('a', 1)\n```\n\n```text\nb 7.25\n```\n", encoding="utf-8")
+    with pytest.raises(AssertionError, match="it prints"):
+        run(page, tmp_path)
+
+
+def test_outputs_are_written_below_their_code():
+    text = "```python\nx = 3\n```\n\n```python\nprint(x)\n```\n\n```text\n?\n```\nend\n"
+    assert outputs.filled(text) == text.replace("?", "3")
