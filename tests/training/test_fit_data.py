@@ -153,8 +153,9 @@ def test_any_callbacks_with_a_sequence_and_none_grows(kind):
 def cosine_model():
     keras.utils.set_random_seed(0)
     inputs = keras.Input((6, 6, 2))
-    backbone = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(inputs))
-    return cc.CCSAM(backbone, class_counts=COUNTS, head=cc.heads.Cosine(5, scale=1.0))
+    features = keras.layers.Dense(6, activation="tanh")(keras.layers.Flatten()(inputs))
+    head = cc.heads.Cosine(5, scale=1.0)
+    return cc.CCSAM(keras.Model(inputs, features), class_counts=COUNTS, head=head)
 
 
 @pytest.mark.parametrize("compiled", [True, False])
