@@ -1,11 +1,14 @@
 # make demo    train CC-SAM beside its baselines on real images, in its own environment
 # make test    the whole suite under JAX, PyTorch and TensorFlow, in its own environment
 # make check   lint, types and test: what continuous integration runs
+# make test-fast     what is quick of it, under one backend: for daily work
+# make test-lowest   the suite under JAX with the lowest versions that pyproject.toml allows
 # make docs    write the method cards and the tables of the pages anew
 # make bench-check   has anything got slower? Some minutes, against benchmarks/results
 #
-# Nothing but make and Python >= 3.11 has to be installed. `make -j2 test` runs two backends at a
-# time; `make test-jax ARGS="-k radius"` passes options on to pytest.
+# Nothing but make and Python >= 3.11 has to be installed. A suite runs in one process per core, up
+# to four; `make test-jax ARGS="-k radius"` passes options on to pytest, and ARGS="-n 0 --pdb" has
+# it all in one process.
 
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null \
@@ -13,6 +16,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python;
 BACKENDS := jax torch tensorflow
 DEMO := .venv-demo
 TEST := .venv-test
+LOWEST := .venv-lowest
 ARGS ?=
 # The demo installs a copy of the package, so it is installed again when the package changes.
 SOURCES := $(shell find keras_ccsam cli -name '*.py' -o -name '*.toml' -o -name py.typed)
@@ -20,7 +24,11 @@ SOURCES := $(shell find keras_ccsam cli -name '*.py' -o -name '*.toml' -o -name 
 # One thread a process: on a small machine a second one costs more in waiting than it brings.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test $(BACKENDS:%=test-%) lint format types check docs bench-check clean
+# A file's tests stay in one process, where they share what they have compiled and trained.
+PYTEST := -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --durations 10
+
+.PHONY: help demo test $(BACKENDS:%=test-%) test-fast test-lowest lint format types check docs \
+	bench-check clean
 
 help:
 	@sed -n 's/^# make/make/p' $(firstword $(MAKEFILE_LIST))
@@ -32,7 +40,14 @@ test: $(BACKENDS:%=test-%)
 
 # Each backend in a process of its own: Keras chooses one when it is imported.
 $(BACKENDS:%=test-%): test-%: $(TEST)/.installed
-	KERAS_BACKEND=$* $(TEST)/bin/python -m pytest $(ARGS)
+	KERAS_BACKEND=$* $(TEST)/bin/python $(PYTEST) $(ARGS)
+
+# PyTorch has nothing to compile and starts first.
+test-fast: $(TEST)/.installed
+	KERAS_BACKEND=torch $(TEST)/bin/python $(PYTEST) -m "not slow" $(ARGS)
+
+test-lowest: $(LOWEST)/.installed
+	KERAS_BACKEND=jax $(LOWEST)/bin/python $(PYTEST) $(ARGS)
 
 lint: $(TEST)/.installed
 	$(TEST)/bin/ruff check .
@@ -57,7 +72,7 @@ bench-check: $(TEST)/.installed
 	$(TEST)/bin/python benchmarks/check.py $(ARGS)
 
 clean:
-	rm -rf $(DEMO) $(TEST) build dist *.egg-info
+	rm -rf $(DEMO) $(TEST) $(LOWEST) build dist *.egg-info
 
 # A stamp is written last, so an interrupted installation is started over.
 $(DEMO)/.installed: pyproject.toml $(SOURCES)
@@ -71,6 +86,17 @@ $(TEST)/.installed: pyproject.toml constraints.txt
 	$(TEST)/bin/python -m pip install --quiet -c constraints.txt \
 		-e ".[jax,tensorflow,torch,report,dev]"
 	touch $@
+
+# On the oldest Python that is here: the oldest versions know no newer one.
+$(LOWEST)/.installed: pyproject.toml .ci/lowest.py
+	$(call environment,$(LOWEST))
+	$(LOWEST)/bin/python .ci/lowest.py > $(LOWEST)/constraints.txt
+	$(LOWEST)/bin/python -m pip install --quiet -c $(LOWEST)/constraints.txt \
+		-e ".[jax,report]" pytest pytest-xdist
+	touch $@
+
+$(LOWEST)/.installed: PYTHON := $(shell python3.11 -c '' 2> /dev/null && echo python3.11 || \
+	echo "$(PYTHON)")
 
 define environment
 	@test -n "$(PYTHON)" || { echo "Python >= 3.11 is needed: make PYTHON=/path/to/python" >&2; exit 1; }

@@ -31,6 +31,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # come more than once; XLA keys them by their content. `XLA_FLAGS= make test-jax` compiles as users
 # do, and a test that asks for `compiled_in_full` always does.
 _ROOT = Path(__file__).resolve().parent.parent
+# Each process of pytest-xdist has its own folder: JAX would read what another one still writes.
+_PROGRAMS = _ROOT / ".pytest_cache" / "v" / "jax" / os.environ.get("PYTEST_XDIST_WORKER", "alone")
 _QUICK = {
     "xla_backend_optimization_level": 0,
     "xla_llvm_disable_expensive_passes": True,
@@ -42,7 +44,7 @@ _FULL = {
     "xla_cpu_use_fusion_emitters": True,
 }
 _JIT_OPTIONS: dict[str, object] = {}
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_ROOT / ".pytest_cache" / "v" / "jax"))
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_PROGRAMS))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 

@@ -32,20 +32,20 @@ def vector(name: str) -> dict[str, np.ndarray]:
 def float_type(name: str) -> Iterator[None]:
     """Keras, and JAX below it, computing in `name`."""
     before = keras.config.floatx()
-    keras.config.set_floatx(name)
     policy = keras.config.dtype_policy()
+    keras.config.set_floatx(name)
     keras.config.set_dtype_policy(name)
-    try:
-        if keras.backend.backend() == "jax" and name == "float64":
-            import jax
+    if keras.backend.backend() == "jax":
+        import jax
 
-            with jax.enable_x64(True):
-                yield
-        else:
-            yield
+        jax.config.update("jax_enable_x64", name == "float64")
+    try:
+        yield
     finally:
         keras.config.set_floatx(before)
         keras.config.set_dtype_policy(policy)
+        if keras.backend.backend() == "jax":
+            jax.config.update("jax_enable_x64", False)
 
 
 class FixedFeatures(keras.layers.Layer):

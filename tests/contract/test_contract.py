@@ -1,6 +1,7 @@
 """What every method in the registry keeps, whatever it does to a step."""
 
 import functools
+import importlib.util
 import os
 import subprocess
 import sys
@@ -191,7 +192,13 @@ def test_it_runs_in_mixed_precision(name, policy):
 
 def test_models_saved_here_load_on_the_other_backends(tmp_path):
     """Saved under this backend, loaded under another: equal outputs, the method intact."""
-    others = [b for b in ("jax", "torch", "tensorflow") if b != keras.backend.backend()]
+    others = [
+        backend
+        for backend in ("jax", "torch", "tensorflow")
+        if backend != keras.backend.backend() and importlib.util.find_spec(backend)
+    ]
+    if not others:
+        pytest.skip("only one backend is installed")
     x, _ = toy_batches(8)
     np.save(tmp_path / "x.npy", x)
     expected = {}
@@ -200,15 +207,8 @@ def test_models_saved_here_load_on_the_other_backends(tmp_path):
         model.save(tmp_path / f"{name}.keras")
         expected[name] = outputs(model, x)
     np.savez(tmp_path / "expected.npz", **expected)
-    found = []
     for other in others:
-        code = f"import {other}"
         environment = {**os.environ, "KERAS_BACKEND": other}
-        if subprocess.run([sys.executable, "-c", code], capture_output=True).returncode:
-            continue
         command = [sys.executable, "-m", "tests.contract.load", str(tmp_path)]
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-2000:]
-        found.append(other)
-    if not found:
-        pytest.skip("only one backend is installed")

@@ -254,7 +254,7 @@ def test_a_callback_may_serve_twice(data):
         ({"mixup": -1.0}, "mixup=-1.0"),
         ({"images_per_class": 0}, "images_per_class=0"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )
 def test_bad_options_show_at_construction(data, options, words):
     with pytest.raises(ValueError, match=words):

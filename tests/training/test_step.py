@@ -100,7 +100,6 @@ def test_no_radius_is_keras_own_step_bit_for_bit(name, dropout):
         np.testing.assert_array_equal(ours, theirs)
 
 
-@pytest.mark.usefixtures("compiled_in_full")
 @pytest.mark.parametrize("name", [name for name in EVERY if name != "erm"])
 def test_a_radius_moves_the_step(name):
     """The mutation of the test above: with the perturbation on, it would fail."""
