@@ -81,7 +81,7 @@ def tiny() -> Any:
 
 
 def time_steps(steps: int, rounds: int) -> list[dict[str, Any]]:
-    """Milliseconds a step of each model, and their ratios to both of Keras' own."""
+    """Milliseconds per step of each model, and their ratios to both of Keras' own."""
     import numpy as np
 
     rng = np.random.default_rng(0)

@@ -257,7 +257,7 @@ def main() -> None:
             steps[features] = {"network": name, "image": size, "batch": batch}
             steps[features] |= {"ms_per_image": round(wall, 3)}
             steps[features] |= {"cpu_ms_per_image": round(processor, 3)}
-            print(f"{name}: {processor:.2f} ms of processor time an image", flush=True)
+            print(f"{name}: {processor:.2f} ms of processor time per image", flush=True)
     rows: list[Row] = []
     print("features classes batch form            cpu ms   x CE   share of the step", flush=True)
     for features in options.features:

@@ -6,7 +6,7 @@ programs on the machine do not count, and the wall-clock figure stands beside it
 
     python benchmarks/pipeline.py [--images 20000] [--batch 128] [--seconds 2]
 
-Prints a table and whether crop + flip + mixup reaches 25,000 images/s a core (exit status 1 if
+Prints a table and whether crop + flip + mixup reaches 25,000 images/s per core (exit status 1 if
 not), and writes benchmarks/results/pipeline.json.
 """
 
@@ -58,7 +58,7 @@ def main() -> int:
     """Measures, prints, writes; 1 if the target is missed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=20_000, help="images in the data set")
-    parser.add_argument("--batch", type=int, default=128, help="images a batch")
+    parser.add_argument("--batch", type=int, default=128, help="images per batch")
     parser.add_argument("--seconds", type=float, default=2.0, help="time for each stage")
     parser.add_argument("--out", default=record.RESULTS, help="folder of the results")
     arguments = parser.parse_args()
@@ -76,7 +76,7 @@ def main() -> int:
             rounds[name].append(measure(batches, arguments.seconds / ROUNDS))
 
     rows = []
-    print(f"{'stage':32}{'images/s a core':>18}{'wall clock':>14}{'x gather':>10}")
+    print(f"{'stage':32}{'images/s per core':>18}{'wall clock':>14}{'x gather':>10}")
     for name, pairs in rounds.items():
         core, wall = (statistics.median(column) for column in zip(*pairs, strict=True))
         # Time over the time of gathering alone, in the same round: what a slow machine leaves.
@@ -95,7 +95,7 @@ def main() -> int:
         if name == JUDGED:
             reached = core >= TARGET
     verdict = "pass" if reached else "FAIL"
-    print(f"{verdict}: target {TARGET:,} images/s a core for {JUDGED}")
+    print(f"{verdict}: target {TARGET:,} images/s per core for {JUDGED}")
     path = record.results_file("pipeline", folder=arguments.out)
     record.save(path, rows, KEY, None, target=TARGET, judged=JUDGED, passed=reached)
     print("wrote", path)

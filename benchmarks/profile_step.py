@@ -128,7 +128,7 @@ def tensorflow_events(train: Any) -> Iterator[tuple[str, float]]:
 
 
 def table(backend: str, events: Iterable[tuple[str, float]], steps: int) -> dict[str, float]:
-    """Milliseconds a step of each kind, the longest first."""
+    """Milliseconds per step of each kind, the longest first."""
     total: collections.Counter[str] = collections.Counter()
     for name, took in events:
         total[kind(backend, name)] += took / steps

@@ -54,10 +54,10 @@ def build(method: str, backbone: str, classes: int, counts: list[int]) -> Any:
 def measure(
     backbone: str, batch: int, classes: int, methods: list[str], steps: int, rounds: int
 ) -> dict[str, dict[str, float]]:
-    """Milliseconds a step and ratios to cross-entropy."""
+    """Milliseconds per step and ratios to cross-entropy."""
     x, y, counts = arrays(batch, classes, steps)
     models = {method: build(method, backbone, classes, counts) for method in methods}
-    # All weights take two passes a class: one step in one round is all there is time for.
+    # All weights take two passes per class: one step in one round is all there is time for.
     parts = {m: (x[:batch], y[:batch]) if m == "ccsam-all" else (x, y) for m in methods}
     for method, model in models.items():
         # The first call compiles; one of a single class spares all weights their many passes.

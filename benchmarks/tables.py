@@ -35,7 +35,7 @@ def number(row: Row, field: str, digits: int = 0) -> str:
 
 
 def versus_pytorch(content: dict[str, Any]) -> str:
-    """One table a setting."""
+    """One table per setting."""
     fields = ("network", "batch", "classes", "precision", "threads")
     parts = []
     for setting, rows in grouped(content["rows"], fields):
@@ -90,7 +90,7 @@ def side_by_side(content: dict[str, Any], fields: Sequence[str], methods: dict[s
 
 def pipeline(content: dict[str, Any]) -> str:
     """Stages below each other."""
-    heads = ("stage", "images/s a core", "images/s", "x gather")
+    heads = ("stage", "images/s per core", "images/s", "x gather")
     cells = [
         (
             str(row["stage"]).replace(" +", ","),

@@ -5,7 +5,7 @@ On one network, batch and optimizer each, interleaved in one process:
 * `cross-entropy`: Keras' own `fit`;
 * `two passes`: `perturb="all"` where no layer couples samples (GroupNorm, frozen BatchNorm,
   LayerNorm), or, on a network with BatchNorm in training, `batch_norm="clean"`;
-* `class loop`: the literal passes, two a class; one step in one round is all there is time for.
+* `class loop`: the literal passes, two per class; one step in one round is all there is time for.
 
 A method's ratio is the median over the rounds of its time over cross-entropy's in the same round,
 by the clock and in processor time, which other programs on the machine disturb less. Memory is the
@@ -77,7 +77,7 @@ def build(method: str, network: str, classes: int, counts: list[int]) -> Any:
 def measure(
     network: str, batch: int, classes: int, methods: list[str], rounds: int
 ) -> dict[str, dict[str, float]]:
-    """Milliseconds a step and ratios to cross-entropy."""
+    """Milliseconds per step and ratios to cross-entropy."""
     x, y, counts = arrays(batch, classes, 2)
     models = {method: build(method, network, classes, counts) for method in methods}
     for method, model in models.items():

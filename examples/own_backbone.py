@@ -59,7 +59,7 @@ fitted(cc.CCSAM.from_model(classifier, class_counts=counts), callbacks=[stage2])
 keras.utils.set_random_seed(0)
 mobile = keras.applications.MobileNet((32, 32, 1), alpha=0.5, include_top=False, weights=None)
 blocks = keras.Model(mobile.input, mobile.get_layer("conv_pw_3_relu").output)
-for layer in blocks.layers:  # Keras' 0.99 is for long runs; this one has 12 steps an epoch
+for layer in blocks.layers:  # Keras' 0.99 is for long runs; this one has 12 steps per epoch
     if isinstance(layer, keras.layers.BatchNormalization):
         layer.momentum = 0.9
 images = keras.Input((8, 8, 1))

@@ -40,7 +40,7 @@ class Setting:
 
     Args:
         network: a name of `NETWORKS`.
-        batch: images a step.
+        batch: images per step.
         classes: of the head and the data.
         steps: batches of the data, the most that a round trains.
         precision: `"float32"` or `"bfloat16"`.

@@ -53,7 +53,7 @@ def sample_gradients(
         stacked: Any = jax.vmap(single, in_axes=(axes, 0))(values, samples)
         return stacked
 
-    # XLA for CPUs takes about a thousand times as long for convolutions with a kernel a sample.
+    # XLA for CPUs takes about a thousand times as long for convolutions with a kernel per sample.
     def one(row: Any) -> Any:
         mine, sample = row
         rest = iter(mine)

@@ -62,7 +62,7 @@ def sample_gradients(
 
     rows = [value for value, each in zip(values, own, strict=True) if each]
     # One after the other. TensorFlow's `vectorized_map` loops over the samples at each convolution
-    # with a kernel a sample, and corrupts memory with attention (TensorFlow 2.21, CPU).
+    # with a kernel per sample, and corrupts memory with attention (TensorFlow 2.21, CPU).
     first = tf.nest.map_structure(lambda t: t[0], (rows, samples))
     kinds = tf.nest.map_structure(lambda t: t.dtype, one(first))
     losses, aux, grads = tf.map_fn(one, (rows, samples), fn_output_signature=kinds)

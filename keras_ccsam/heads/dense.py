@@ -6,7 +6,7 @@ With G = H H^T + 1 (the 1 is the bias; without one it is left out) and M the cla
     ||g_{y_i}||^2 = ( M rowsum(delta o T) )_i
     h_i . eps_i   = length_i / ||g_{y_i}|| * T_i          the step's effect on sample i's logits
 
-so one (B, B) product takes the place of a gradient, a forward and a backward pass a class. It is
+so one (B, B) product takes the place of a gradient, a forward and a backward pass per class. It is
 exact, has static shapes, and costs O(B^2 (D + K)) whatever the number of classes present; for few
 classes in a large batch T comes from the class means instead (class_averaging.py).
 """

@@ -3,7 +3,7 @@
     z_c = f_c (h v_c + b_c),    f = 1 at first
 
 LWS learns f alone (Kang et al. 2020, "Decoupling representation and classifier for long-tailed
-recognition", section 4.1), MisLAS f, v and b (Zhong et al. 2021, "Improving calibration for
+recognition", section 4.1), MiSLAS f, v and b (Zhong et al. 2021, "Improving calibration for
 long-tailed recognition", section 3.4). Afterwards `fold` makes a plain linear head of it again.
 """
 

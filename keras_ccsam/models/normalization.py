@@ -31,7 +31,7 @@ def normalization_layer(normalization: Normalization, channels: int) -> keras.La
         normalization: `"cifar"` takes the CIFAR-10 statistics, which the long-tail codebases use
             for CIFAR-100 too; for images without exactly three channels, their average over the
             channels. `"unit"` divides by 255. A pair `(mean, std)`, in units of 0..1, numbers or
-            one number a channel. None and `"none"` leave the pixels alone.
+            one number per channel. None and `"none"` leave the pixels alone.
         channels: Number of image channels.
 
     Returns:
@@ -63,8 +63,9 @@ def normalization_layer(normalization: Normalization, channels: int) -> keras.La
     for part in (mean, std):
         if part.shape not in ((), (1,), (channels,)):
             raise ValueError(
-                f"`normalization` must hold one number or {channels} (one a channel) for the mean "
-                f"and for the standard deviation. Received: normalization={normalization!r}"
+                f"`normalization` must hold one number or {channels} (one per channel) for the "
+                "mean and for the standard deviation. "
+                f"Received: normalization={normalization!r}"
             )
     if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std > 0).all()):
         raise ValueError(
@@ -77,7 +78,7 @@ def normalization_layer(normalization: Normalization, channels: int) -> keras.La
 def affine_layer(
     scale: float | np.ndarray, offset: float | np.ndarray, channels: int
 ) -> keras.Layer:
-    """`pixels * scale + offset` with one value a channel, channels last.
+    """`pixels * scale + offset` with one value per channel, channels last.
 
     The values are stored with shape (1, 1, channels): `Rescaling` would reshape a plain list when
     the global image data format is channels first, and these models are always channels last.

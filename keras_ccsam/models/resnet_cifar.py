@@ -146,7 +146,7 @@ def ResNet8(
     name: str | None = None,
     normalization_layers: LayersOption = "batch",
 ) -> keras.Model:
-    """ResNet-8, one block a stage: for tests and small images. See `resnet_cifar`."""
+    """ResNet-8, one block per stage: for tests and small images. See `resnet_cifar`."""
     return resnet_cifar(8, input_shape, normalization, name, normalization_layers)
 
 
@@ -157,7 +157,7 @@ def ResNet14(
     name: str | None = None,
     normalization_layers: LayersOption = "batch",
 ) -> keras.Model:
-    """ResNet-14, two blocks a stage. See `resnet_cifar`."""
+    """ResNet-14, two blocks per stage. See `resnet_cifar`."""
     return resnet_cifar(14, input_shape, normalization, name, normalization_layers)
 
 
@@ -168,7 +168,7 @@ def ResNet20(
     name: str | None = None,
     normalization_layers: LayersOption = "batch",
 ) -> keras.Model:
-    """ResNet-20, three blocks a stage, 269,072 parameters. See `resnet_cifar`."""
+    """ResNet-20, three blocks per stage, 269,072 parameters. See `resnet_cifar`."""
     return resnet_cifar(20, input_shape, normalization, name, normalization_layers)
 
 
@@ -179,7 +179,7 @@ def ResNet32(
     name: str | None = None,
     normalization_layers: LayersOption = "batch",
 ) -> keras.Model:
-    """ResNet-32, five blocks a stage: the network of CIFAR-LT papers. See `resnet_cifar`."""
+    """ResNet-32, five blocks per stage: the network of CIFAR-LT papers. See `resnet_cifar`."""
     return resnet_cifar(32, input_shape, normalization, name, normalization_layers)
 
 
@@ -190,7 +190,7 @@ def ResNet44(
     name: str | None = None,
     normalization_layers: LayersOption = "batch",
 ) -> keras.Model:
-    """ResNet-44, seven blocks a stage. See `resnet_cifar`."""
+    """ResNet-44, seven blocks per stage. See `resnet_cifar`."""
     return resnet_cifar(44, input_shape, normalization, name, normalization_layers)
 
 
@@ -201,5 +201,5 @@ def ResNet56(
     name: str | None = None,
     normalization_layers: LayersOption = "batch",
 ) -> keras.Model:
-    """ResNet-56, nine blocks a stage. See `resnet_cifar`."""
+    """ResNet-56, nine blocks per stage. See `resnet_cifar`."""
     return resnet_cifar(56, input_shape, normalization, name, normalization_layers)

@@ -11,7 +11,7 @@ The rate changes every `interval` steps. One epoch is what the torch codebases d
 at the start of each epoch), and what `from_epochs` sets; 1 changes it at every step. The first
 update is never made with rate `start` itself, and the last of the warm-up is made with `peak`.
 
-The rates of released codebases, with S steps an epoch: LDAM-DRW is
+The rates of released codebases, with S steps per epoch: LDAM-DRW is
 `WarmupSteps.from_epochs(S, peak=0.1, warmup=5, boundaries=(160, 180), factor=0.01)`; CC-SAM's
 stage 1 is `WarmupSteps.from_epochs(S, peak=0.1, warmup=5, boundaries=(159, 179), factor=0.1,
 start=0.1 / 3)`; GCL's stage 2 is `WarmupCosine.from_epochs(S, peak=0.002, epochs=30)`.
@@ -134,7 +134,7 @@ class WarmupSteps(_Warmup):
             boundaries: Epochs from which on the rate is multiplied once more.
             factor: What it is multiplied with; LDAM-DRW's 0.01 by default.
             start: Rate that the warm-up departs from.
-            per_epoch: Change the rate once an epoch, as torch codebases do, or at every step.
+            per_epoch: Change the rate once per epoch, as torch codebases do, or at every step.
         """
         steps = whole("steps_per_epoch", steps_per_epoch, least=1)
         return cls(
@@ -217,7 +217,7 @@ class WarmupCosine(_Warmup):
             warmup: Epochs of warm-up, default 0.
             end: Rate after `epochs`.
             start: Rate that the warm-up departs from.
-            per_epoch: Change the rate once an epoch, as torch codebases do, or at every step.
+            per_epoch: Change the rate once per epoch, as torch codebases do, or at every step.
         """
         steps = whole("steps_per_epoch", steps_per_epoch, least=1)
         return cls(

@@ -51,7 +51,7 @@ def test_sequential_and_instance_show_every_image_once(labels):
 def test_class_balanced_cycles(labels, each):
     rows = plan(labels, "class_balanced", images_per_class=each)
     drawn = labels[rows]
-    # Whole rounds over the classes: each class `each` times a round, in a new order each round.
+    # Whole rounds over the classes: each class `each` times per round, in a new order each round.
     rounds = drawn[: TOTAL // (5 * each) * 5 * each].reshape(-1, 5 * each)
     assert all(np.bincount(r, minlength=5).tolist() == [each] * 5 for r in rounds)
     assert len({tuple(r) for r in rounds.tolist()}) > 5

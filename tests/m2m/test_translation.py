@@ -307,7 +307,7 @@ def test_off_it_is_the_plain_step_bit_for_bit():
     plain.fit(x, y, initial_epoch=2, **(options | {"epochs": 3}))
     assert max(np.abs(a - b).max() for a, b in zip(network(model), network(plain), strict=True))
     after = arrays([bound(model).draws.state])[0]
-    assert after[1] - state[0][1] == 4 * 3  # four draws a step
+    assert after[1] - state[0][1] == 4 * 3  # four draws per step
 
 
 def saved(model):

@@ -1,4 +1,4 @@
-"""A run puts each set through the network once a stage, whatever it reports."""
+"""A run puts each set through the network once per stage, whatever it reports."""
 
 import keras
 import pytest

@@ -24,7 +24,7 @@ def comparison(
     """Accuracy of several methods side by side, in groups of classes, with error bars.
 
     Args:
-        rows: One mapping a method, or a comparison's `to_dict()`. Each has the method's name
+        rows: One mapping per method, or a comparison's `to_dict()`. Each has the method's name
             under "recipe" or "method" and, under a column's name, an accuracy, a pair (mean,
             standard deviation) or `{"mean": ..., "std": ...}`. What is missing or None is left
             open.

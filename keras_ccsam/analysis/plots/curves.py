@@ -19,7 +19,7 @@ def curves(history: History, path: PathLike) -> Path:
     """Loss, accuracy and learning rate over epochs; validation is dashed.
 
     Args:
-        history: A Keras history (`{"loss": [...], ...}`) or one record an epoch
+        history: A Keras history (`{"loss": [...], ...}`) or one record per epoch
             (`{"epoch": 1, "stage": 1, "loss": ...}`), in order; a record may lack values or hold
             None. Where the epochs start again, as those of a second stage do, they are counted
             on; a dotted line marks a change of `stage`. Of the names, those with "loss" or

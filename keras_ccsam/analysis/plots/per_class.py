@@ -32,7 +32,7 @@ def per_class(
     """Accuracy of each class as bars, its training images as a line on a logarithmic axis.
 
     Args:
-        accuracies: One a class, None (drawn as a cross) for a class without test samples; or a
+        accuracies: One per class, None (drawn as a cross) for a class without test samples; or a
             report, which also brings the groups.
         class_counts: Training images of each class; classes are drawn in descending order of it.
         path: The PNG to write.
@@ -48,7 +48,7 @@ def per_class(
     size = len(class_counts)
     if len(accuracies) != size or not size:
         raise ValueError(
-            "`accuracies` and `class_counts` must have one entry a class. "
+            "`accuracies` and `class_counts` must have one entry per class. "
             f"Received: {len(accuracies)} accuracies, {size} class counts"
         )
     names = names_of(class_names, size)

@@ -13,7 +13,7 @@ def epoch_series(history: History) -> tuple[np.ndarray, dict[str, np.ndarray], l
     """Lays an epoch history out along one axis.
 
     Args:
-        history: A Keras history, or one record an epoch with its `epoch` and `stage`.
+        history: A Keras history, or one record per epoch with its `epoch` and `stage`.
 
     Returns:
         The place of each epoch (counted on where epochs start again), the numbers by name (NaN

@@ -1,4 +1,4 @@
-"""Mixup with one weight a batch (Zhang et al. 2018), both hard labels kept.
+"""Mixup with one weight per batch (Zhang et al. 2018), both hard labels kept.
 
     x~ = l x + (1 - l) x[p],    l ~ Beta(alpha, alpha),  p a random order of the batch
 

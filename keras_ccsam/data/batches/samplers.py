@@ -69,7 +69,7 @@ def epoch_plan(
         seed: at least 0.
         epoch: counted from 0.
         epochs: planned number of epochs T, for `"progressively_balanced"`.
-        images_per_class: images a visit, for `"class_balanced"` (1 in CC-SAM; 4 in decoupling and
+        images_per_class: images per visit, for `"class_balanced"` (1 in CC-SAM; 4 in decoupling and
             MiSLAS).
         length: number of draws; default N.
 
@@ -160,6 +160,6 @@ def _shuffled_cycle(rows: Rows, length: int, rng: np.random.Generator) -> Rows:
 
 
 def _class_visits(num_classes: int, length: int, each: int, rng: np.random.Generator) -> Rows:
-    """The class of every draw: a shuffled cycle over classes, `each` draws a visit."""
+    """The class of every draw: a shuffled cycle over classes, `each` draws per visit."""
     visits = _shuffled_cycle(np.arange(num_classes, dtype=np.int64), -(-length // each), rng)
     return np.repeat(visits, each)[:length]

@@ -19,7 +19,7 @@ def load_digits() -> Source:
     """1,797 grey images of 8 x 8 pixels in ten classes.
 
     Fifty images of each class, the same at every call, are the balanced test set; the others (124
-    to 133 a class) are there for training. Pixels are scaled from 0..16 to uint8 0..255.
+    to 133 per class) are there for training. Pixels are scaled from 0..16 to uint8 0..255.
     """
     from sklearn import datasets  # a second to import: not before it is needed
 
