@@ -7,7 +7,6 @@ same words: they stand once, in files of the library that need the standard libr
 from __future__ import annotations
 
 from collections.abc import Iterable
-from importlib import metadata
 from pathlib import Path
 
 from . import light
@@ -33,9 +32,7 @@ def check_recipes(
         path = known.user_file(name)
         if path is not None:
             toml.parse(known.read(path), str(path))
-    # A dataset from outside is known by the library alone.
-    elsewhere = {point.name for point in metadata.entry_points(group="keras_ccsam.data")}
-    if data is not None and ":" not in data and data not in elsewhere:
+    if data is not None and not known.is_own_data(data):
         known.check("data", data, "settings")
     for text in settings:
         toml.assignment(text)

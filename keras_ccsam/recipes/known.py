@@ -1,13 +1,34 @@
-"""The names of recipes, settings and tables, which are files beside this one.
+"""The names of recipes, settings and tables, which are files beside this one, and of parts outside.
 
 It imports the standard library alone: the command line asks it before Keras is imported.
 """
 
 import difflib
-from collections.abc import Iterable
+import functools
+import re
+from collections.abc import Iterable, Mapping
+from importlib import metadata
 from pathlib import Path
+from typing import TypeGuard
 
 _HERE = Path(__file__).resolve().parent
+_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+
+
+def is_dotted(name: object) -> TypeGuard[str]:
+    """Whether a name is that of a part from outside, "module:Class"."""
+    return isinstance(name, str) and _DOTTED.fullmatch(name) is not None
+
+
+@functools.cache
+def installed(kind: str) -> Mapping[str, metadata.EntryPoint]:
+    """Return the parts of a kind that installed packages have, by name."""
+    return {point.name: point for point in metadata.entry_points(group=f"keras_ccsam.{kind}")}
+
+
+def is_own_data(name: str) -> bool:
+    """Whether a dataset is from outside the package."""
+    return is_dotted(name) or name in installed("data")
 
 
 def stems(folder: str) -> tuple[str, ...]:

@@ -63,12 +63,12 @@ def read_overrides(overrides: Iterable[str]) -> dict[str, Any]:
         ValueError: one is not of that form, or names a key that no recipe has.
     """
     values: dict[str, Any] = {}
-    known, places = set(keys(Recipe)), {path for path, _ in slots(Recipe)}
+    there, places = set(keys(Recipe)), {path for path, _ in slots(Recipe)}
     for text in listed(overrides):
         key, value = toml.assignment(text)
         path = tuple(key.split("."))
         # Of a slot, the part that is chosen in the end knows.
-        if key not in known and path[:-1] not in places:
+        if key not in there and path[:-1] not in places:
             raise ValueError(
                 f"unknown recipe key {key!r}{suggestion(path, Recipe)} Received: {text.strip()}"
             )

@@ -60,7 +60,7 @@ def load(
     dataset = defaults.get("data", {}).get("name", setting)
     special = method.pop("on", {})
     layers = [method, *(special.get(key, {}) for key in dict.fromkeys((dataset, setting)))]
-    own = next(filter(_is_from_outside, _data_named(data, chosen, user, method)), None)
+    own = next(filter(known.is_own_data, _data_named(data, chosen, user, method)), None)
     if own is not None:
         defaults["data"] = {"name": own, "imbalance_ratio": "none"}
     if data is not None:
@@ -140,7 +140,7 @@ def import_outside(values: Mapping[str, Any], folders: Sequence[Path]) -> None:
             item = item.get(key) if isinstance(item, Mapping) else None
         for entry in item if isinstance(item, list) else [item]:
             name = entry.get("name") if isinstance(entry, Mapping) else entry
-            if not outside.is_dotted(name):
+            if not known.is_dotted(name):
                 continue
             try:
                 outside.import_part(slot.kind, name, folders)
@@ -177,7 +177,7 @@ def _sources(name_or_path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict
 
 def _setting(data: str | None, *layers: Mapping[str, Any]) -> str:
     """The setting that is asked for, by the most specific of the layers that names one."""
-    named = (name for name in _data_named(data, *layers) if not _is_from_outside(name))
+    named = (name for name in _data_named(data, *layers) if not known.is_own_data(name))
     found = next(named, "digits-lt")
     known.check("data", found, "settings")
     return found
@@ -191,10 +191,6 @@ def _data_named(data: str | None, *layers: Mapping[str, Any]) -> Iterator[str]:
         table = layer.get("data")
         dataset = table.get("name") if isinstance(table, Mapping) else None
         yield from (str(name) for name in (layer.get("setting"), dataset) if name)
-
-
-def _is_from_outside(dataset: str) -> bool:
-    return outside.is_dotted(dataset) or dataset in outside.installed("data")
 
 
 def _builtin(folder: str, name: str) -> dict[str, Any]:

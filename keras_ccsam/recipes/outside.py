@@ -11,25 +11,22 @@ Reading a recipe imports nothing; it finds what has been imported before.
 """
 
 import dataclasses
-import functools
 import importlib
 import inspect
-import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib import metadata
 from pathlib import Path
 from types import MappingProxyType, ModuleType
-from typing import Any, TypeGuard
+from typing import Any
 
 import keras
 
 from keras_ccsam.checks import did_you_mean
 from keras_ccsam.declare import KINDS, Part, declared, parts, registered
+from keras_ccsam.recipes import known
 from keras_ccsam.sharpness.method import SharpnessMethod
 
-_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 # What a class must descend from, and what calling anything else must give.
 _BASES: Mapping[str, tuple[type | None, str]] = MappingProxyType(
     {
@@ -48,16 +45,11 @@ _GIVEN = {"head": "units", "posthoc": "model"}
 _imported: dict[tuple[str, str], Part] = {}
 
 
-def is_dotted(name: object) -> TypeGuard[str]:
-    """Whether a name is of the form "module:Class"."""
-    return isinstance(name, str) and _DOTTED.fullmatch(name) is not None
-
-
 def found(kind: str, name: str) -> Part | None:
     """The part of that name, if it is declared, installed, or has been imported."""
     part = parts(kind).get(name) or _imported.get((kind, name))
-    if part is None and name in installed(kind):
-        point = installed(kind)[name]
+    if part is None and name in known.installed(kind):
+        point = known.installed(kind)[name]
         try:
             made = point.load()
         except Exception as error:
@@ -68,15 +60,9 @@ def found(kind: str, name: str) -> Part | None:
     return part
 
 
-@functools.cache
-def installed(kind: str) -> Mapping[str, metadata.EntryPoint]:
-    """The entry points of a kind's group, by name."""
-    return {point.name: point for point in metadata.entry_points(group=f"keras_ccsam.{kind}")}
-
-
-def known(kind: str) -> tuple[str, ...]:
+def names(kind: str) -> tuple[str, ...]:
     """Every name that a part of a kind has without being imported."""
-    return tuple(dict.fromkeys([*parts(kind), *installed(kind)]))
+    return tuple(dict.fromkeys([*parts(kind), *known.installed(kind)]))
 
 
 def import_part(kind: str, name: str, folders: Sequence[Path] = ()) -> Part:

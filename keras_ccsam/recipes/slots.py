@@ -16,7 +16,7 @@ from keras_ccsam import heads, losses, models, second_stage, sharpness
 from keras_ccsam.checks import did_you_mean
 from keras_ccsam.data.batches.augment import Augmentation
 from keras_ccsam.declare import Part, Table, chosen, declared_by, parts, table
-from keras_ccsam.recipes import outside
+from keras_ccsam.recipes import known, outside
 
 # Imported for what they declare.
 _DECLARING = (heads, losses, models, second_stage, sharpness)
@@ -58,7 +58,7 @@ class Slot:
         part = outside.found(self.kind, name)
         if part is not None:
             return table(part, self.base)
-        if outside.is_dotted(name):
+        if known.is_dotted(name):
             return _unread(self.base)
         return _application(name) if self.kind == "backbone" else None
 
@@ -94,7 +94,7 @@ class Slot:
         return found.model_validate({**value, "name": own if isinstance(own, str) else name})
 
     def _choices(self, name: object) -> str:
-        names = sorted(outside.known(self.kind))
+        names = sorted(outside.names(self.kind))
         more = " or a function of keras.applications" if self.kind == "backbone" else ""
         hint = did_you_mean(name, names)
         if isinstance(name, str) and "." in name and ":" not in name:

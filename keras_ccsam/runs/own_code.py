@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from keras_ccsam.recipes import Recipe, outside
+from keras_ccsam.recipes import Recipe, known, outside
 from keras_ccsam.recipes.errors import slots
 
 
@@ -17,7 +17,7 @@ def describe(recipe: Recipe) -> dict[str, dict[str, str]]:
         for key in path:
             item = getattr(item, key, None)
         name = str(getattr(item, "name", ""))
-        file = outside.file_of(name) if outside.is_dotted(name) else None
+        file = outside.file_of(name) if known.is_dotted(name) else None
         if file is not None:
             found[name] = {"file": str(file.resolve()), "sha256": _digest(file)}
     return found

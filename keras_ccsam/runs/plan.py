@@ -53,11 +53,13 @@ class RunPlan:
         """Return the plan for people."""
         recipe, images, first = self.recipe, self.images, self.recipe.stage1
         validation = sum(images.validation_counts)
+        # A dataset from outside can only be counted by reading it.
+        counted = "; counted, not read" if recipe.data.name in data.DATASETS else ""
         lines = [
             f"recipe    {recipe.name} ({recipe.variant}): {recipe.description}",
             f"data      {images.name}: {sum(images.class_counts)} images of "
             f"{'x'.join(map(str, images.image_shape))} to train on, {validation} for "
-            f"validation, {sum(images.test_counts)} to test on; counted, not read",
+            f"validation, {sum(images.test_counts)} to test on{counted}",
             f"model     {_shown(recipe.model.backbone)} and a {_shown(recipe.model.head)} head, "
             f"{self.parameters:,} parameters, {first.precision}",
             f"loss      {_shown(first.loss)}",

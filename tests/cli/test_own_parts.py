@@ -1,6 +1,7 @@
 """A method, a head and a dataset of one's own, from the command line to the run directory."""
 
 import json
+import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -106,6 +107,22 @@ OWN = """
         x = rng.integers(0, 255, (60, 8, 8, 1)).astype("uint8")
         return cc.data.source(x, y, test_fraction=0.2, name="birds")
 """
+
+
+def test_a_dataset_of_ones_own_on_the_command_line(tmp_path: Path) -> None:
+    """In a process of its own: what is checked before Keras is imported lets the name pass."""
+    (tmp_path / "lab_own.py").write_text(textwrap.dedent(OWN))
+    command = [sys.executable, "-m", "keras_ccsam_cli", "train", "ce", "--data", "lab_own:birds"]
+    command += [*SHORT, "--set", "stage1.batch_size=16", "--out", str(tmp_path / "run")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    recipe = runs.RunDirectory(tmp_path / "run").recipe()
+    assert (recipe.data.name, recipe.data.imbalance_ratio) == ("lab_own:birds", "none")
+    command[command.index("lab_own:birds")] = "lab_own:brids"
+    command[-1] = str(tmp_path / "other")
+    wrong = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert wrong.returncode == 2
+    assert "did you mean 'birds'" in wrong.stderr and len(wrong.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize(

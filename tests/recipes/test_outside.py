@@ -9,7 +9,7 @@ import keras
 import pytest
 
 from keras_ccsam import declare, recipes
-from keras_ccsam.recipes import Recipe, outside
+from keras_ccsam.recipes import Recipe, known, outside
 from keras_ccsam.recipes.slots import Unread, build, part_of
 
 METHOD = """
@@ -252,7 +252,7 @@ def test_an_installed_package_gives_a_part_a_name(lab, monkeypatch):
     monkeypatch.setattr(
         metadata, "entry_points", lambda *, group: points if group == points[0].group else []
     )
-    outside.installed.cache_clear()
+    known.installed.cache_clear()
     try:
         recipe = recipes.load("ce", overrides=["stage1.method=labs_own"])
         assert recipe.stage1.method.model_dump() == {"name": "labs_own", "rho": 0.3}
@@ -264,7 +264,7 @@ def test_an_installed_package_gives_a_part_a_name(lab, monkeypatch):
         assert Recipe.from_toml(recipe.to_toml()) == recipe
     finally:
         monkeypatch.undo()
-        outside.installed.cache_clear()
+        known.installed.cache_clear()
 
 
 def test_a_declaration_keeps_its_limit_under_the_dotted_name(lab):
