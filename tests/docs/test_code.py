@@ -6,7 +6,7 @@ import keras
 import pytest
 
 from docs import outputs, pages
-from keras_ccsam import recipes
+from keras_ccsam import declare, recipes
 
 WITH_CODE = [
     page
@@ -32,13 +32,6 @@ def run(page, folder):
         elif block.output_of:
             assert form(last) == form(block.text), f"it prints:\n{last}"
     return variables, printed
-
-
-@pytest.fixture(autouse=True)
-def policy():
-    """A page may set Keras' precision."""
-    yield
-    keras.config.set_dtype_policy("float32")
 
 
 @pytest.mark.parametrize("page", WITH_CODE, ids=pages.name_of)
@@ -80,3 +73,8 @@ def test_another_output_would_be_noticed(tmp_path, monkeypatch):
 def test_outputs_are_written_below_their_code():
     text = "```python\nx = 3\n```\n\n```python\nprint(x)\n```\n\n```text\n?\n```\nend\n"
     assert outputs.filled(text) == text.replace("?", "3")
+
+
+def test_what_a_page_declares_is_forgotten():
+    """The page on methods runs before this test, and the suites find methods by themselves."""
+    assert "my_gsam" not in declare.parts("sharpness")
