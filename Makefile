@@ -21,7 +21,7 @@ ARGS ?=
 # The demo installs a copy of the package, so it is installed again when the package changes.
 SOURCES := $(shell find keras_ccsam cli -name '*.py' -o -name '*.toml' -o -name py.typed)
 
-# One thread a process: on a small machine a second one costs more in waiting than it brings.
+# One thread per process: on a small machine a second one costs more in waiting than it brings.
 export OMP_NUM_THREADS ?= 1
 
 # A file's tests stay in one process, where they share what they have compiled and trained.
@@ -65,7 +65,7 @@ check: lint types test
 # From what the methods declare and what the benchmarks recorded; the tests say when it is due.
 docs: $(TEST)/.installed
 	$(TEST)/bin/python benchmarks/page_tables.py
-	$(TEST)/bin/python docs/cards.py
+	KERAS_BACKEND=torch $(TEST)/bin/python docs/cards.py
 
 # Not part of `check`: timing wants a machine that does nothing else.
 bench-check: $(TEST)/.installed
