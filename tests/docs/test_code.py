@@ -16,8 +16,9 @@ WITH_CODE = [
 
 
 def form(text):
-    """A text without its numbers, which differ between backends, and its spacing."""
-    return [" ".join(line.split()) for line in re.sub(r"\d+(\.\d+)?", "#", text).splitlines()]
+    """A text without its numbers, which differ between backends, its spacing and its rules."""
+    plain = re.sub(r"-{3,}", "---", re.sub(r"\d+(\.\d+)?", "#", text))
+    return [" ".join(line.split()) for line in plain.splitlines()]
 
 
 def run(page, folder):
