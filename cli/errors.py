@@ -146,9 +146,8 @@ class ReportingGroup(click.Group):
         try:
             code = run()
         except _NO_ARGUMENTS as error:
-            # A group without a command: its help is no error message, whatever its code.
+            # A group without a command: its help is no error, there as for `ccsam` alone.
             click.echo(error.format_message())
-            code = error.exit_code
         except click.UsageError as error:
             _complain(one_line(error.format_message()) + _pointer_to_help(error))
             code = EXIT_INPUT

@@ -63,8 +63,11 @@ class Option:
             return _adapter(self.kind).validate_python(value)
         except ValidationError:
             hint = did_you_mean(value, _names(self.kind)) if isinstance(value, str) else ""
+            # "at least 0" says enough of a number, and too little of anything else.
+            bare = _inner(self.kind) is float and not self.expected.startswith("a number")
+            kind = "a number, " if bare and not _is_number(value) else ""
             raise ValueError(
-                f"`{self.name}` must be {self.expected}{hint or '.'} "
+                f"`{self.name}` must be {kind}{self.expected}{hint or '.'} "
                 f"Received: {self.name}={value!r}"
             ) from None
 
@@ -119,9 +122,7 @@ def checked(make: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, An
 
 def expected(kind: Any) -> str:
     """What is right for a type and its range, in words."""
-    inner = kind
-    while get_origin(inner) is Annotated:
-        inner = get_args(inner)[0]
+    inner = _inner(kind)
     if get_origin(inner) is Literal:
         one_of = "one of " if len(get_args(inner)) > 1 else ""
         return one_of + ", ".join(map(repr, get_args(inner)))
@@ -140,6 +141,8 @@ def expected(kind: Any) -> str:
     bounds = _bounds(kind)
     if inner is float and bounds:
         return bounds
+    if inner is str and _constraints(kind, "min_length"):
+        return "text that is not empty"
     return f"{words.get(inner, 'of another type')} {bounds}".strip()
 
 
@@ -151,16 +154,37 @@ def _names(kind: Any) -> list[str]:
 
 
 def _bounds(kind: Any) -> str:
+    found = _constraints(kind, "ge", "gt", "le", "lt")
+    bounds = {
+        name: f"{bound:,}" if isinstance(bound, int) else f"{bound:g}"
+        for name, bound in found.items()
+    }
+    if {"ge", "le"} <= set(bounds):
+        return f"between {bounds['ge']} and {bounds['le']}"
+    words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+    return " and ".join(f"{words[name]} {bound}" for name, bound in bounds.items())
+
+
+def _constraints(kind: Any, *names: str) -> dict[str, Any]:
+    """The constraints of these names that a type carries."""
     found: dict[str, Any] = {}
     for item in _metadata(kind):
         for constraint in item.metadata if isinstance(item, FieldInfo) else [item]:
-            for name in ("ge", "gt", "le", "lt"):
+            for name in names:
                 if getattr(constraint, name, None) is not None:
                     found[name] = getattr(constraint, name)
-    if {"ge", "le"} <= set(found):
-        return f"between {found['ge']:g} and {found['le']:g}"
-    words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
-    return " and ".join(f"{words[name]} {bound:g}" for name, bound in found.items())
+    return found
+
+
+def _inner(kind: Any) -> Any:
+    """A type without what `Annotated` adds."""
+    while get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
+    return kind
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _metadata(hint: Any) -> tuple[Any, ...]:

@@ -60,7 +60,7 @@ class DeferredReweighting(keras.callbacks.Callback):
         ] = "effective_number",
     ) -> None:
         super().__init__()
-        weights = weights if isinstance(weights, str) else tuple(float(u) for u in weights)
+        weights = tuple(map(float, weights)) if _is_sequence(weights) else weights
         checked(DeferredReweighting, {"start": start, "beta": beta, "weights": weights})
         self.start = start
         if isinstance(weights, str):
@@ -92,3 +92,8 @@ class DeferredReweighting(keras.callbacks.Callback):
     def on_train_end(self, logs: Any = None) -> None:
         """Leaves uniform weights behind: a later `fit` without this callback has none."""
         self._variable.assign(np.ones(len(self.weights)))
+
+
+def _is_sequence(weights: object) -> bool:
+    """Whether these are numbers, an array's too, and no name."""
+    return hasattr(weights, "__iter__") and not isinstance(weights, str)

@@ -33,7 +33,7 @@ def class_weights(
     if name not in CLASS_WEIGHTS:
         hint = did_you_mean(name, CLASS_WEIGHTS)
         raise ValueError(
-            f"Class weights are {', '.join(CLASS_WEIGHTS)}{hint} Received: weights={name!r}"
+            f"Class weights are {', '.join(CLASS_WEIGHTS)}{hint}. Received: weights={name!r}"
         )
     if name == "effective_number":
         return effective_number_weights(class_counts, beta)

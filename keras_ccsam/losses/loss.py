@@ -20,9 +20,6 @@ from keras_ccsam.typing import Tensor
 _NARROW = ("float16", "bfloat16")
 
 # Of several losses.
-FocusingPower: TypeAlias = Annotated[
-    float, Field(ge=0, description="of (1 - p_y)^gamma (paper: 2)")
-]
 Scale: TypeAlias = Annotated[float, Field(gt=0, description="s, on the cosines (code: 30)")]
 
 

@@ -108,7 +108,16 @@ def _requirement(problem: Any) -> str:
     if problem["type"] in ("model_type", "dict_type"):
         return "must be a table of keys and values"
     reason = reason.replace("Input should be", "must be").replace("a valid ", "a ")
-    return reason.replace(" a integer", " an integer")
+    # The words that a constructor has for the same option (options.py).
+    for theirs, ours in (
+        (" a integer", " an integer"),
+        ("greater than or equal to", "at least"),
+        ("less than or equal to", "at most"),
+        ("greater than", "above"),
+        ("less than", "below"),
+    ):
+        reason = reason.replace(theirs, ours)
+    return reason
 
 
 def keys(schema: Any, prefix: str = "") -> Iterator[str]:

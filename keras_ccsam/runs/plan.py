@@ -134,7 +134,7 @@ def plan(recipe: Recipe) -> RunPlan:
 
 def _shown(choice: Any) -> str:
     """A table by its name and values: `ldam (max_margin 0.5, scale 30.0)`."""
-    values = choice.model_dump(exclude={"name"})
+    values = choice.model_dump(exclude={"name"}, exclude_none=True)
     options = ", ".join(f"{key} {value}" for key, value in values.items())
     return f"{choice.name} ({options})" if options else str(choice.name)
 

@@ -71,8 +71,8 @@ class GaussianPerturbation(SharpnessMethod):
         """As its base, and the model's generator of the noise."""
         options = super().bind(model)
         # The model must own it: on JAX a step carries only the model's variables.
-        model.perturbation_noise = keras.random.SeedGenerator(_own_seed())
-        options.noise = model.perturbation_noise
+        model.method_seeds = keras.random.SeedGenerator(_own_seed())
+        options.noise = model.method_seeds
         return options
 
     def check(self, model: Learner) -> None:

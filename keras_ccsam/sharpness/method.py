@@ -30,8 +30,8 @@ class Learner(Protocol):
     """The model as a method sees it while it is bound and checked."""
 
     head: keras.Layer
-    perturbation_noise: keras.random.SeedGenerator
-    """Where a method that draws its own noise keeps the generator."""
+    method_seeds: keras.random.SeedGenerator
+    """Where a method that draws at random keeps its generator: a step carries the model's own."""
 
     @property
     def num_classes(self) -> int:

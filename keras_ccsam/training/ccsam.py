@@ -6,9 +6,13 @@ from typing import Any, Literal
 import keras
 
 from keras_ccsam.checks import check_class_counts
+from keras_ccsam.options import options
 from keras_ccsam.sharpness.class_conditional.method import ClassConditional
 from keras_ccsam.training.model import SharpnessAwareModel
 from keras_ccsam.training.split import split_classifier
+
+# The defaults stand once, on the method.
+_DECLARED = options(ClassConditional)
 
 
 @keras.saving.register_keras_serializable(package="keras_ccsam")
@@ -20,8 +24,8 @@ class CCSAM(SharpnessAwareModel):
         num_classes: K; may be left out where `head` is given.
         class_counts: the number of images of each class in the *training set*, K integers.
         head: the classifier, a `keras.layers.Dense(num_classes)` by default.
-        radius_scale: r; see `sharpness.ClassConditional`. 0.01 by default.
-        flat_ratio: lambda. 0.5 by default.
+        radius_scale: r; see `sharpness.ClassConditional`.
+        flat_ratio: lambda, the share of the perturbed loss.
         perturb: `"head"` (the default; no extra pass), `"all"`, or a regular expression.
         batch_norm: with all weights, `"literal"` (the default) or `"clean"`; see
             `sharpness.ClassConditional`.
@@ -46,11 +50,11 @@ class CCSAM(SharpnessAwareModel):
         class_counts: Sequence[int] | None = None,
         *,
         head: Any = None,
-        radius_scale: float = 1e-2,
-        flat_ratio: float = 0.5,
-        perturb: str = "head",
-        batch_norm: Literal["literal", "clean"] = "literal",
-        chunk: int | None = None,
+        radius_scale: float = _DECLARED["radius_scale"].default,
+        flat_ratio: float = _DECLARED["flat_ratio"].default,
+        perturb: str = _DECLARED["perturb"].default,
+        batch_norm: Literal["literal", "clean"] = _DECLARED["batch_norm"].default,
+        chunk: int | None = _DECLARED["chunk"].default,
         weight_decay: float = 0.0,
         **kwargs: Any,
     ) -> None:

@@ -58,6 +58,8 @@ def impossible_counts(given: Sequence[int], found: Sequence[int]) -> list[int]:
     * A class ten times rarer than its share of `given`, and ten times rarer than the mean class: a
       tail of which `given` knows nothing. (In a draw that favours rare classes the frequent ones
       are rarer than their share, but not than the mean.)
+    * All classes a hundred times rarer than stated: of another order of magnitude, and no part of
+      the data that anyone would train on alone.
 
     A class without a sample counts for nothing: the data may be a part.
 
@@ -71,6 +73,8 @@ def impossible_counts(given: Sequence[int], found: Sequence[int]) -> list[int]:
     expected = total * says / says.sum()
     rare = (expected >= _ENOUGH) & (10 * has <= np.minimum(expected, total / len(has)))
     wrong = (has >= 10 * says) | (rare & (has > 0))
+    if (100 * has[has > 0] <= says[has > 0]).all():
+        wrong |= has > 0
     # Of all classes that should be three times rarer than a class, the one with most samples.
     order = np.argsort(says, kind="stable")
     most = np.maximum.accumulate(has[order])

@@ -202,8 +202,9 @@ class SharpnessAwareModel(SavedModel):
 
         Raises:
             ValueError: if a label lies outside [0, K), or a sample has several classes. Arrays are
-                checked whole, a `PyDataset` by its first batch; other inputs give a NaN loss or the
-                backend's own index error.
+                checked whole, a `PyDataset` by its first batch. Of generators and other data sets
+                nothing is known before: a label too large gives a NaN loss or the backend's own
+                error, and rows of several classes are not noticed.
         """
         check_fit_data(x, y, self.head, self.sharpness, self.sample_loss)
         self.step_parts.warn_of_missing()

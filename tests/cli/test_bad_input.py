@@ -109,11 +109,11 @@ CASES: dict[str, tuple[tuple[str, ...], str, str]] = {
         "the first: conv1/kernel",
     ),
     "setting without a value": (("train", "--set", "stage1.epochs"), "stage1.epochs", "key=value"),
-    "negative ratio": (("train", "--imbalance-ratio", "-3"), "-3", "greater than or equal to 1"),
+    "negative ratio": (("train", "--imbalance-ratio", "-3"), "-3", "at least 1"),
     "ratio that is no number": (("train", "--imbalance-ratio", "ten"), "'ten'", "float"),
     "ratio that empties a class": (("train", "--imbalance-ratio", "100000"), "100000", "128"),
-    "negative epochs": (("train", "--epochs", "-1"), "stage1.epochs=-1", "greater than or equal"),
-    "seed out of range": (("train", "--seed", "-1"), "seed=-1", "greater than or equal to 0"),
+    "negative epochs": (("train", "--epochs", "-1"), "stage1.epochs=-1", "at least"),
+    "seed out of range": (("train", "--seed", "-1"), "seed=-1", "at least 0"),
     "unknown dataset": (("train", "--data", "digit-lt"), "'digit-lt'", "'digits-lt'"),
     "unknown dataset to describe": (("data", "describe", "cifar"), "'cifar'", "cifar10-lt"),
     "labels out of range": ((*CIFAR, "labels.npz"), "y_train[9]=10", "from 0 to 9"),
@@ -141,7 +141,7 @@ CASES: dict[str, tuple[tuple[str, ...], str, str]] = {
     "more epochs than anyone has time for": (
         ("train", "--epochs", "99999999999"),
         "stage1.epochs=99999999999",
-        "less than or equal to 1000000",
+        "at most 1000000",
     ),
     "a number beyond 64 bits": (
         ("train", "--set", "stage1.epochs=99999999999999999999"),

@@ -71,7 +71,7 @@ def test_a_file_names_a_method_beside_it(lab):
 
 def test_its_options_are_checked_as_ours_are(lab):
     file = lab('stage1.method = "lab_method:Lab"\n')
-    with pytest.raises(ValueError, match=r"stage1\.method\.rho must be greater than or equal to 0"):
+    with pytest.raises(ValueError, match=r"stage1\.method\.rho must be at least 0"):
         recipes.load(file, overrides=["stage1.method.rho=-1"])
     with pytest.raises(ValueError, match=r"did you mean 'stage1\.method\.rho'\?.*\.rhoo=1"):
         recipes.load(file, overrides=["stage1.method.rhoo=1"])
@@ -220,7 +220,7 @@ def test_losses_heads_backbones_and_data_come_from_outside_too(lab):
     assert Recipe.from_toml(recipe.to_toml()) == recipe
     cut = recipes.override(recipe, "data.imbalance_ratio=6")
     assert parts.load_data(cut.data).class_counts == (24, 9, 4)
-    with pytest.raises(ValueError, match=r"data\.sides must be greater than or equal to 4"):
+    with pytest.raises(ValueError, match=r"data\.sides must be at least 4"):
         recipes.override(recipe, "data.sides=1")
     # What the head offers and the loss takes is declared, and holds for these as well.
     with pytest.raises(ValueError, match=r"'lab_parts:Loss' takes cosines .*model\.head='dense'"):

@@ -135,4 +135,4 @@ def test_it_is_saved_with_the_model(tmp_path):
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
     assert again.sharpness.get_config() == {"norm": 0.5, "perturb": "top", "clean_share": 0.25}
-    assert again.perturbation_noise is again.hyper_parameters.noise
+    assert again.method_seeds is again.hyper_parameters.noise

@@ -109,3 +109,9 @@ def test_one_output_counts_negatives_and_positives():
     swapped.compile("sgd", "binary_crossentropy")
     words = "class 0 has 95 in the data and 5 in class_counts"
     assert words in said(lambda: swapped.fit(x, y, batch_size=100, verbose=0))
+
+
+def test_counts_of_another_order_of_magnitude():
+    assert impossible_counts([20000, 18000, 20000], [20, 18, 20]) == [0, 1, 2]
+    assert impossible_counts([2000, 1800, 2000], [20, 18, 0]) == [0, 1]
+    assert impossible_counts([200, 180, 200], [20, 18, 20]) == []  # a tenth of the data
