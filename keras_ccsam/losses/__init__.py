@@ -1,4 +1,4 @@
-"""Losses of the long-tail literature, one a file, each on logits or cosines."""
+"""Losses of the long-tail literature, one per file, each on logits or cosines."""
 
 from keras_ccsam.losses.class_balanced import ClassBalanced as ClassBalanced
 from keras_ccsam.losses.class_weights import CLASS_WEIGHTS as CLASS_WEIGHTS

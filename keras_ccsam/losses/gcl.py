@@ -36,7 +36,7 @@ class GCL(CosineLoss):
     """Cross-entropy of scaled cosines that noise has lowered.
 
     `call` draws nothing: it is the loss of the cosines that it is given. The model draws `noise`
-    once a step and applies it by `with_noise`, so that every pass of a sharpness method sees the
+    once per step and applies it by `with_noise`, so that every pass of a sharpness method sees the
     same. `SharpnessAwareModel` does so; under a plain `keras.Model` no noise is drawn.
 
     The head must put out plain cosines: `heads.Cosine(units, scale=1.0)`.

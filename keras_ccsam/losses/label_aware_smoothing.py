@@ -1,4 +1,4 @@
-"""Label-aware smoothing (MisLAS): the more frequent a class, the softer its labels.
+"""Label-aware smoothing (MiSLAS): the more frequent a class, the softer its labels.
 
     L     = (1 - eps_y) (-log p_y) + eps_y mean_c (-log p_c),    p = softmax(z)
     eps_c = tail + (head - tail) g(t_c),    t_c = (n_c - n_min) / (n_max - n_min)

@@ -176,5 +176,5 @@ def cross_entropy(targets: Tensor, logits: Tensor) -> Tensor:
 
 
 def constant(values: Sequence[float], like: Tensor) -> Tensor:
-    """One number a class, (K,), in the type of `like`."""
+    """One number per class, (K,), in the type of `like`."""
     return ops.convert_to_tensor(values, dtype=like.dtype)

@@ -166,7 +166,7 @@ class MajorToMinor(StepPart):
         """
         if y is None or is_mixed(y):
             raise ValueError(
-                "M2m takes one class a sample, and no mixup: an image is translated into one "
+                "M2m takes one class per sample, and no mixup: an image is translated into one "
                 f"class. Received: y={'None' if y is None else 'mixup targets'}"
             )
         if keras.tree.is_nested(x):

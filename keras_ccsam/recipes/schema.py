@@ -1,4 +1,4 @@
-"""What a recipe may say: one field a choice, each with its unit and where its default comes from.
+"""What a recipe may say: one field per choice, each with its unit and where its default comes from.
 
 A recipe names everything that determines a run. Sources: "paper" is CC-SAM (Zhou et al., CVPR 2023)
 with its appendix, or the paper that a table names; "code" the released implementation; "field" the

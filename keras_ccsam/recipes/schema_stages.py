@@ -97,7 +97,7 @@ class Stage1(Table):
         "160 and 180 of 200)",
     )
     factor: float = Field(0.1, gt=0, le=1, description="of each step decay (paper: 0.1)")
-    mixup: float = Field(0.0, ge=0, description="alpha of mixup, one lambda a batch; 0: none")
+    mixup: float = Field(0.0, ge=0, description="alpha of mixup, one lambda per batch; 0: none")
     augment: Augmentations = Field(
         "default",
         description='"default" (crop and flip for colour images), or a list of names or of tables '

@@ -61,7 +61,7 @@ class FeatureBatches(keras.utils.PyDataset):
 
     Args:
         sequence: tells the rows of each step.
-        features: (N, D), one row an image of `sequence.arrays()`.
+        features: (N, D), one row per image of `sequence.arrays()`.
         labels: (N,).
     """
 

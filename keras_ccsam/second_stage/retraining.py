@@ -5,7 +5,7 @@ its optimizer, its history and its trainable flags; only the head's weights are 
 
     cRT     new weights v, b of the head          (Kang et al. 2020; CC-SAM and GCL continue them)
     LWS     scales: z_c = f_c (h v_c + b_c), f only                          (Kang et al. 2020)
-    MisLAS  both, v and b at a smaller rate than f                          (Zhong et al. 2021)
+    MiSLAS  both, v and b at a smaller rate than f                          (Zhong et al. 2021)
 
 The scales are folded into the head at the end: v_c <- f_c v_c, b_c <- f_c b_c.
 """

@@ -35,7 +35,7 @@ class RetrainingModel(SharpnessAwareModel):
             so that BatchNorm's statistics follow the balanced batches (and dropout is on), as the
             published codes do.
         learn: `"classifier"`, a head as it is; `"scales"`, those of a `Scaled` alone (LWS);
-            `"both"`, a `Scaled` with its kernel and bias (MisLAS).
+            `"both"`, a `Scaled` with its kernel and bias (MiSLAS).
         lr_factor: with `"both"`, kernel and bias learn at this many times the rate of the scales:
             their gradients, weight decay included, are multiplied by it before the optimizer sees
             them. That is exact for SGD with or without momentum, and only for it. 1 by default.

@@ -1,4 +1,4 @@
-"""How the gradient of a step is formed: one method a file."""
+"""How the gradient of a step is formed: one method per file."""
 
 from keras_ccsam.sharpness.adversarial_features import AdversarialFeatures as AdversarialFeatures
 from keras_ccsam.sharpness.adversarial_features import class_weights as class_weights

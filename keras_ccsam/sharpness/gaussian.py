@@ -1,6 +1,6 @@
 """Model perturbation: the gradient at weights with Gaussian noise on the classifier.
 
-    eps  = norm z / ||z||,   z ~ N(0, I)       one draw a step, all perturbed tensors jointly
+    eps  = norm z / ||z||,   z ~ N(0, I)       one draw per step, all perturbed tensors jointly
     step = grad L(w + eps)
 
 The control experiment for methods that choose the direction of the step: CC-SAM's appendix C.3,

@@ -59,7 +59,7 @@ class Coupling(NamedTuple):
 
 
 class Tap(NamedTuple):
-    """A Dense layer that sees one row a sample, once: its kernel needs no copy a sample.
+    """A Dense layer that sees one row per sample, once: its kernel needs no copy per sample.
 
     Attributes:
         kernel: the position of its kernel (D, U) among the trainable variables.

@@ -4,11 +4,11 @@
     eps     = rho g / ||g||,    g = grad part(w)         all weights jointly
     step    = grad (L - part)(w) + weight grad part(w + eps)
 
-Both gradients at w are pulled back from one forward pass: two forward and three backward passes a
-step. Regularisers and `add_loss` terms are in L - part, so they count once and unperturbed, and do
-not bend the ascent as they do in `SAM`. BatchNorm statistics, seeds, metrics and the loss reported,
-that of the whole compiled loss, are those of the pass at w. With mixup the class of a sample is
-that of its first label, and l_i is the mixed loss.
+Both gradients at w are pulled back from one forward pass: two forward and three backward passes
+per step. Regularisers and `add_loss` terms are in L - part, so they count once and unperturbed, and
+do not bend the ascent as they do in `SAM`. BatchNorm statistics, seeds, metrics and the loss
+reported, that of the whole compiled loss, are those of the pass at w. With mixup the class
+of a sample is that of its first label, and l_i is the mixed loss.
 """
 
 from keras import ops

@@ -3,7 +3,7 @@
 Every pass runs in one `keras.StatelessScope`: the weights it reads are the values it was given,
 what it writes (BatchNorm statistics, seeds) stays in the scope, and no variable is ever mutated.
 The loss, the regularisers and the loss scale are computed inside it, so that they see the same
-weights. A loss that draws noise (GCL) draws once a pass, and all passes of a step draw the same.
+weights. A loss that draws noise (GCL) draws once per pass, and all passes of a step draw the same.
 """
 
 from collections.abc import Callable, Sequence
@@ -69,7 +69,7 @@ class BatchObjective:
         self.variables: list[keras.Variable] = model.trainable_variables
         self.head = model.head
         self.num_classes = model.num_classes
-        # Listed once a step: Keras goes through all layers at each request.
+        # Listed once per step: Keras goes through all layers at each request.
         self.metrics = model.metrics
         of_metrics = (variable for metric in self.metrics for variable in metric.variables)
         self.side_variables = [*model.non_trainable_variables, *of_metrics]

@@ -116,7 +116,7 @@ class BatchSamples:
 
 
 def _dense_layers(model: Trainee) -> list[keras.layers.Dense]:
-    """Dense layers called once a pass, on one row a sample, in the type of their weights."""
+    """Dense layers called once per pass, on one row per sample, in the type of their weights."""
     found = []
     for part in (model.backbone, model.head):
         for layer in [plain_dense(part)] if part is model.head else getattr(part, "layers", []):

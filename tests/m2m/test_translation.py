@@ -449,7 +449,7 @@ def test_bad_batches():
     x, y = images(4)
     mixed = {"labels": y, "second_labels": y, "mix": np.ones(4, "float32")}
     for labels in (mixed, None):
-        with pytest.raises(ValueError, match="M2m takes one class a sample, and no mixup"):
+        with pytest.raises(ValueError, match="M2m takes one class per sample, and no mixup"):
             bound(model).inputs(model, x, labels)
     with pytest.raises(ValueError, match="one input"):
         bound(model).inputs(model, {"images": x}, y)

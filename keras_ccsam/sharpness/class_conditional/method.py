@@ -10,7 +10,7 @@ Four routes to the same L, chosen by what is perturbed:
 * the head, where it has none: one pass of the *head* per class, on features computed once;
 * any other weights, where no layer couples samples: two passes, each sample going its own class's
   way (class_routes.py), whatever the number of classes;
-* any other weights elsewhere: one gradient and one full pass a class present (class_loop.py).
+* any other weights elsewhere: one gradient and one full pass per class present (class_loop.py).
 
 BatchNorm in training couples samples, and L then has two readings (`batch_norm`):
 
