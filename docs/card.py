@@ -138,9 +138,10 @@ def cost(card: Card) -> str:
 def options_table(card: Card) -> str:
     """Name, what is right, default and explanation of each option."""
     rows = []
-    for entry in card.parts if "tables" not in card.said else ():
+    at = card.said.get("at")
+    for entry in card.parts if at or "tables" not in card.said else ():
         rows += [
-            (entry.key, option.name, option.expected, as_toml(option), option.description)
+            (at or entry.key, option.name, option.expected, as_toml(option), option.description)
             for option in entry.options
         ]
     for name in card.said.get("tables", ()):

@@ -7,7 +7,8 @@ An installed package gives a part a name by an entry point:
 
 Importing a module runs it. A name of the form "module:Class" is therefore imported by
 `import_part` alone, which is called for what a user has named: a recipe's file, or an override.
-Reading a recipe imports nothing; it finds what has been imported before.
+Reading a recipe imports nothing but an installed package's entry point that it names; of the rest
+it finds what has been imported before.
 """
 
 import dataclasses

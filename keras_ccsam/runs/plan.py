@@ -107,7 +107,8 @@ class RunPlan:
 def plan(recipe: Recipe) -> RunPlan:
     """Say what a run would do.
 
-    Nothing is written, downloaded or read but the recipe. The network is built without values for
+    Nothing is written, downloaded or read but the recipe (and a dataset from outside the package,
+    whose counts nothing else tells). The network is built without values for
     its weights.
 
     Raises:
