@@ -5,6 +5,9 @@ for each. The user's own Keras folder is neither read nor written.
 """
 
 import atexit
+import contextlib
+import ctypes
+import gc
 import importlib.util
 import os
 import shutil
@@ -88,6 +91,33 @@ def global_keras_state() -> Iterator[None]:
     yield
     keras.config.set_floatx(floatx)
     keras.config.set_dtype_policy(policy)
+
+
+def _resident() -> int:
+    """Bytes of memory that this process holds, where the system says so."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+_GROWTH = 400 * 2**20
+_kept = 0
+
+
+@pytest.fixture(autouse=True)
+def bounded_memory() -> Iterator[None]:
+    """Now and then let go of what has been compiled: all of it together is gigabytes."""
+    yield
+    global _kept
+    if _resident() > _kept + _GROWTH:
+        if os.environ["KERAS_BACKEND"] == "jax":
+            jax.clear_caches()
+        gc.collect()
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).malloc_trim(0)  # glibc keeps what is freed in pieces
+        _kept = _resident()
 
 
 @pytest.fixture
