@@ -37,7 +37,7 @@ def test_every_field_is_described():
         ('stage1.augment=["rotate"]', "stage1.augment must be 'default' or one of 'crop', 'cut"),
         ('stage2.augment=["flop"]', "did you mean 'flip'? Received: stage2.augment="),
         ("stage1.augment=crop", "stage1.augment must be 'default' or a tuple"),
-        ('stage1.augment=[{name="cutout", size=0}]', "stage1.augment must be 'default' or at least 1"),
+        ('stage1.augment=[{name="cutout", size=0}]', "must be 'default' or at least 1"),
         ("stage1.boundaries=[3, 0.5]", "stage1.boundaries must be all whole epochs"),
         ("stage1.boundaries=[3, 2]", "stage1.boundaries must increase"),
         ("stage1.boundaries=[0.5, 1.5]", "stage1.boundaries must be whole epochs from 1 to"),
