@@ -71,21 +71,28 @@ def _on_arrays(run: str, file: str, trust_code: bool) -> Report:
     """Evaluate a run's model on other images; the groups stay those of its training set."""
     import keras_ccsam as cc
     from keras_ccsam import runs
+    from keras_ccsam.data.sources.array_checks import check_counts_match, check_images
+    from keras_ccsam.labels import check_labels
     from keras_ccsam.runs import parts
 
     directory = runs.RunDirectory(run)
     results, recipe = directory.results(), directory.recipe(trust_code=trust_code)
-    images = cc.data.from_arrays(**arrays.read(file), class_names=results["class_names"])
+    read = arrays.read(file)
+    # New images need not have all classes, as training images must.
+    x = check_images(read["x"], "x")
+    y = check_labels(read["y"], "y", len(x), len(results["class_names"]))
+    if "class_counts" in read:
+        check_counts_match(y, read["class_counts"], len(results["class_names"]))
     model = directory.model()
     expected = model.input_shape[1:]
-    if images.image_shape != expected:
+    if x.shape[1:] != expected:
         raise ValueError(
             f"The run's model takes images of the shape {expected}. "
-            f"Received: {file} with images of the shape {images.image_shape}"
+            f"Received: {file} with images of the shape {x.shape[1:]}"
         )
     return cc.evaluate(
         model,
-        images.batches("train", sampler="sequential", augment=()),
+        (x, y),
         class_counts=results["class_counts"],
         **parts.group_options(recipe.groups),
     )

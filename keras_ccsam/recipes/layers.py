@@ -104,7 +104,9 @@ def overridden(values: dict[str, Any], chosen: dict[str, Any]) -> dict[str, Any]
     for *above, key in _OPTIONAL:
         table = values
         for name in above:
-            table = table.get(name) or {}
+            # What is no table is refused, in words, when the recipe is validated.
+            below = table.get(name)
+            table = below if isinstance(below, dict) else {}
         if key in table and is_none(table[key]):
             table.pop(key)
     return values

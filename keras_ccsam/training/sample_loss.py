@@ -67,9 +67,12 @@ def _check(loss: keras.losses.Loss, outputs_logits: bool) -> None:
     from_logits = loss.get_config().get("from_logits", getattr(loss, "from_logits", None))
     if from_logits is not None and bool(from_logits) != outputs_logits:
         have, want = ("logits", True) if outputs_logits else ("probabilities", False)
+        way_out = f"so the loss must have from_logits={want}"
+        if not outputs_logits and "from_logits" not in inspect.signature(type(loss)).parameters:
+            way_out = "and this loss takes logits: leave the softmax out of the head"
         raise ValueError(
-            f"The model's outputs are {have}, so the loss must have from_logits={want}. "
-            f"Received: loss={loss!r} with from_logits={from_logits}"
+            f"The model's outputs are {have}, {way_out}. "
+            f"Received: loss={type(loss).__name__} with from_logits={from_logits}"
         )
     if loss.reduction not in _REDUCTIONS:
         raise ValueError(

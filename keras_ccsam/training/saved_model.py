@@ -33,6 +33,11 @@ class SavedModel(keras.Model):
     def logit_scale(self, scale: float) -> None:
         self._logit_scale = float(scale)
 
+    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """`keras.Model.train_on_batch`, without `fit`'s checks of the data."""
+        self.step_parts.warn_of_missing()
+        return super().train_on_batch(*args, **kwargs)
+
     def export_plain(self) -> keras.Model:
         """A functional Keras model of stock layers that loads where this package is not installed.
 

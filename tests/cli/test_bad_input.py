@@ -109,6 +109,8 @@ CASES: dict[str, tuple[tuple[str, ...], str, str]] = {
         "the first: conv1/kernel",
     ),
     "setting without a value": (("train", "--set", "stage1.epochs"), "stage1.epochs", "key=value"),
+    "a number in place of a table": (("train", "--set", "stage1=3"), "stage1=3", "a table"),
+    "a number in place of the model": (("train", "--set", "model=3"), "model=3", "a table"),
     "negative ratio": (("train", "--imbalance-ratio", "-3"), "-3", "at least 1"),
     "ratio that is no number": (("train", "--imbalance-ratio", "ten"), "'ten'", "float"),
     "ratio that empties a class": (("train", "--imbalance-ratio", "100000"), "100000", "128"),

@@ -78,6 +78,13 @@ def test_evaluate_on_arrays_of_ones_own(run: Path, tmp_path: Path) -> None:
     assert report["class_counts"] == results["class_counts"]  # the groups are the training set's
 
 
+def test_arrays_of_ones_own_may_lack_a_class(run: Path, tmp_path: Path) -> None:
+    x, y = np.zeros((30, 8, 8, 1), "uint8"), np.arange(30) % 9
+    np.savez(tmp_path / "own.npz", x=x, y=y)
+    report = json.loads(ccsam("evaluate", run, "--arrays", tmp_path / "own.npz", "--json").stdout)
+    assert report["per_class"][9] is None
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -339,10 +339,10 @@ def test_training_on_from_a_file_says_what_is_missing(tmp_path):
     model.save(tmp_path / "model.keras")
     x, y = toy_batches(12)
 
-    def said(loaded):
+    def said(loaded, step_by_step=False):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
-            loaded.fit(x, y, verbose=0)
+            loaded.train_on_batch(x, y) if step_by_step else loaded.fit(x, y, verbose=0)
         return [str(each.message) for each in caught if "MajorToMinor" in str(each.message)]
 
     loaded = keras.models.load_model(tmp_path / "model.keras")
@@ -350,6 +350,7 @@ def test_training_on_from_a_file_says_what_is_missing(tmp_path):
     loaded.save(tmp_path / "again.keras")  # not forgotten by a second file
     (words,) = said(loaded)
     assert "trained with MajorToMinor, which its file does not hold" in words
+    assert said(keras.models.load_model(tmp_path / "again.keras"), step_by_step=True)
     given = keras.models.load_model(tmp_path / "again.keras")
     given.add_step_part(MajorToMinor(toy_helper(), TOY, pixel_range=(-5.0, 7.0)))
     assert not said(given)

@@ -256,3 +256,12 @@ def test_fit_tells_a_sequence_its_epochs_in_order():
     # Keras and the label check look at a batch or two of epoch 0 first.
     assert [pair for pair in batches.asked if pair[0] >= 3] == expected
     assert set(batches.asked) <= {*expected, (0, 0), (0, 1)}
+
+
+def test_a_loss_on_logits_over_a_softmax_says_what_to_change():
+    built = cc.SharpnessAwareModel(
+        keras.Sequential([keras.Input((3,)), keras.layers.Dense(4)]),
+        keras.layers.Dense(2, activation="softmax"),
+    )
+    with pytest.raises(ValueError, match="leave the softmax out of the head"):
+        built.compile("sgd", cc.losses.LogitAdjustment([5, 2]))
