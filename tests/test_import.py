@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent
 # Recipes are checked by pydantic, the rest of what it needs.
 ALLOWED = {"pydantic", "pydantic_core", "annotated_types", "typing_inspection", "typing_extensions"}
@@ -22,6 +24,7 @@ print(json.dumps({"before": sorted(before), "new": sorted(new), "registered": re
 """
 
 
+@pytest.mark.slow
 def test_nothing_heavy_is_imported_and_everything_is_registered():
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT],

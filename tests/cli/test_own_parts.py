@@ -109,6 +109,7 @@ OWN = """
 """
 
 
+@pytest.mark.slow
 def test_a_dataset_of_ones_own_on_the_command_line(tmp_path: Path) -> None:
     """In a process of its own: what is checked before Keras is imported lets the name pass."""
     (tmp_path / "lab_own.py").write_text(textwrap.dedent(OWN))

@@ -190,6 +190,7 @@ def test_it_runs_in_mixed_precision(name, policy):
     assert np.linalg.norm(mixed - full) < 0.2 * moved
 
 
+@pytest.mark.slow
 def test_models_saved_here_load_on_the_other_backends(tmp_path):
     """Saved under this backend, loaded under another: equal outputs, the method intact."""
     others = [

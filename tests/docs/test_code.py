@@ -35,6 +35,7 @@ def run(page, folder):
     return variables, printed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", WITH_CODE, ids=pages.name_of)
 def test_the_python_code_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -46,7 +46,7 @@ def parse(arguments):
     command, words = cli, list(arguments)
     context = None
     while isinstance(command, click.Group):
-        context = click.Context(command, parent=context)
+        context = click.Context(command, parent=context, **command.context_settings)
         if not words or words[0].startswith("-"):
             break
         name = words.pop(0)

@@ -194,6 +194,7 @@ def test_grey_images_of_another_size():
     assert value == pytest.approx((128 / 255 - 1.4201 / 3) / (0.6027 / 3), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_copy_in_stock_layers_loads_without_this_package(tmp_path):
     model = models.plain_backbone(models.ResNet8((9, 9, 3)))
     x = np.random.default_rng(0).integers(0, 256, (2, 9, 9, 3)).astype("float32")
