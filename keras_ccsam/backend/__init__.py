@@ -24,6 +24,9 @@ stated once:
 `replay_rng() -> rewind`
     Remembers the state of any random generator that Keras variables do not hold; calling
     `rewind()` before a later pass makes that pass draw what the pass after `replay_rng()` drew.
+`compiled(fn) -> fn`
+    `fn` as a compiled program, made anew for other shapes: a function of structures of tensors
+    that writes no variable. On PyTorch it is `fn` itself.
 `no_grad()`
     A context in which assignments to variables are not recorded.
 `all_reduce(tensors) -> tensors`
@@ -56,6 +59,7 @@ if keras.backend.backend() == "jax":
     from keras_ccsam.backend.jax import STATELESS as STATELESS
     from keras_ccsam.backend.jax import add_rows as add_rows
     from keras_ccsam.backend.jax import all_reduce as all_reduce
+    from keras_ccsam.backend.jax import compiled as compiled
     from keras_ccsam.backend.jax import no_grad as no_grad
     from keras_ccsam.backend.jax import replay_rng as replay_rng
     from keras_ccsam.backend.jax import replica_count as replica_count
@@ -77,6 +81,7 @@ elif keras.backend.backend() == "torch":
     from keras_ccsam.backend.torch import STATELESS as STATELESS
     from keras_ccsam.backend.torch import add_rows as add_rows
     from keras_ccsam.backend.torch import all_reduce as all_reduce
+    from keras_ccsam.backend.torch import compiled as compiled
     from keras_ccsam.backend.torch import no_grad as no_grad
     from keras_ccsam.backend.torch import replay_rng as replay_rng
     from keras_ccsam.backend.torch import replica_count as replica_count
@@ -99,6 +104,7 @@ elif keras.backend.backend() == "tensorflow":
     from keras_ccsam.backend.tensorflow import STATELESS as STATELESS
     from keras_ccsam.backend.tensorflow import add_rows as add_rows
     from keras_ccsam.backend.tensorflow import all_reduce as all_reduce
+    from keras_ccsam.backend.tensorflow import compiled as compiled
     from keras_ccsam.backend.tensorflow import no_grad as no_grad
     from keras_ccsam.backend.tensorflow import replay_rng as replay_rng
     from keras_ccsam.backend.tensorflow import replica_count as replica_count

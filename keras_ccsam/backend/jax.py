@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -73,6 +73,11 @@ def add_rows(total: Tensor, index: Tensor, rows: Tensor) -> Tensor:
 def replay_rng() -> Callable[[], None]:
     """Nothing to remember: every seed is a Keras variable."""
     return lambda: None
+
+
+def compiled(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """`fn` as one program of XLA's."""
+    return cast(Callable[..., Any], jax.jit(fn))
 
 
 def no_grad() -> contextlib.AbstractContextManager[None]:

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import tensorflow as tf
 
@@ -77,6 +77,11 @@ def add_rows(total: Tensor, index: Tensor, rows: Tensor) -> Tensor:
 def replay_rng() -> Callable[[], None]:
     """Nothing to remember: every seed is a Keras variable."""
     return lambda: None
+
+
+def compiled(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """`fn` as a graph."""
+    return cast(Callable[..., Any], tf.function(fn, reduce_retracing=True))
 
 
 def no_grad() -> contextlib.AbstractContextManager[None]:

@@ -128,6 +128,11 @@ def _on_cuda() -> bool:
     return bool(torch.cuda.is_available() and torch.cuda.is_initialized())
 
 
+def compiled(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """`fn` itself: PyTorch runs operations as they come."""
+    return fn
+
+
 def no_grad() -> contextlib.AbstractContextManager[None]:
     """Assignments inside are not recorded."""
     context: contextlib.AbstractContextManager[None] = torch.no_grad()

@@ -6,3 +6,5 @@ from keras_ccsam.runs.experiment import run as run
 from keras_ccsam.runs.plan import RunPlan as RunPlan
 from keras_ccsam.runs.plan import plan as plan
 from keras_ccsam.runs.run_directory import RunDirectory as RunDirectory
+from keras_ccsam.runs.trained_run import TrainedRun as TrainedRun
+from keras_ccsam.runs.trained_run import open_run as open_run

@@ -13,10 +13,9 @@ import keras
 from keras_ccsam import atomic
 from keras_ccsam.callbacks import metrics_log
 from keras_ccsam.callbacks.metrics_log import MetricsLog
-from keras_ccsam.data import BatchSequence, LongTailedData, load_indices
+from keras_ccsam.data import BatchSequence, LongTailedData
 from keras_ccsam.data.batches.sequence import Split
 from keras_ccsam.metrics import Report
-from keras_ccsam.metrics.evaluation import evaluate
 from keras_ccsam.recipes import Recipe
 from keras_ccsam.recipes.schema_stages import Stage2
 from keras_ccsam.runs import environment, own_code, parts
@@ -26,6 +25,7 @@ from keras_ccsam.runs.m2m_helper import check_helper, trained_helper
 from keras_ccsam.runs.progress import Progress
 from keras_ccsam.runs.run_directory import RunDirectory
 from keras_ccsam.runs.stage_callbacks import apply_posthoc, stage1_callbacks, stage2_callbacks
+from keras_ccsam.runs.trained_run import judged, open_run
 from keras_ccsam.training import SharpnessAwareModel
 
 
@@ -105,7 +105,7 @@ def run(
             stage = f"stage 1/{_stages(recipe)}"
             shown.say(f"{stage}  shared with {source.path}: taken over, not trained again")
             _copy_stage1(source, model, directory)
-        reports = {"stage1": _evaluate(recipe, images, model, "test")}
+        reports = {"stage1": judged(recipe, images, model, "test")}
         tau = None
         if recipe.stage2 is not None:
             # Stage 2 finds the same random state whether stage 1 was trained here or taken over.
@@ -113,14 +113,14 @@ def run(
             for variable, state in seeds:
                 variable.assign(state)
             _fit_stage2(recipe, recipe.stage2, batches, model, directory, shown)
-            reports["test"] = _evaluate(recipe, images, model, "test")
+            reports["test"] = judged(recipe, images, model, "test")
         elif recipe.posthoc is not None:
             tau = apply_posthoc(recipe, images, model)
-            reports["test"] = _evaluate(recipe, images, model, "test")
+            reports["test"] = judged(recipe, images, model, "test")
         else:
             reports["test"] = reports["stage1"]
         if images.x_validation is not None:
-            reports["validation"] = _evaluate(recipe, images, model, "validation")
+            reports["validation"] = judged(recipe, images, model, "validation")
         with atomic.replacing(directory.model_file) as temporary:
             model.export_plain().save(temporary)
         results = _results(recipe, images, model, directory, reports, source)
@@ -146,16 +146,8 @@ def evaluate_run(run_dir: PathLike, split: Split = "test", *, trust_code: bool =
         ValueError: the folder is no finished run, the data is no longer what it was trained on, or
             code from outside is needed and not trusted.
     """
-    directory = RunDirectory(run_dir)
-    directory.results()
-    recipe = directory.recipe(trust_code=trust_code)
-    images = parts.load_data(recipe.data)
-    if images.index_sha256 != load_indices(directory.indices_file).index_sha256:
-        raise ValueError(
-            "the data gives other training images than the run was trained on: its source has "
-            f"changed. Received: index_sha256={images.index_sha256!r}"
-        )
-    return _evaluate(recipe, images, directory.model(), split)
+    found = open_run(run_dir, trust_code=trust_code)
+    return found.evaluate(found.model(), split)
 
 
 def _fit_stage1(
@@ -215,16 +207,6 @@ def _fit_stage2(
 
 def _stages(recipe: Recipe) -> int:
     return 1 if recipe.stage2 is None else 2
-
-
-def _evaluate(recipe: Recipe, images: LongTailedData, model: Any, split: Split) -> Report:
-    return evaluate(
-        model,
-        images.split_arrays(split),
-        images.class_counts,
-        from_logits=True,
-        **parts.group_options(recipe.groups),
-    )
 
 
 def _same_stage1(source: RunDirectory, recipe: Recipe) -> RunDirectory:

@@ -8,6 +8,7 @@ checkpoints/       stage1.weights.h5, the weights stage 2 started from
 model.keras        the trained network as a plain Keras model
 results.json       what the last epoch scores
 plots/             PNG
+analysis/          landscapes, sharpness, bound and what else was looked at afterwards
 state.json         "running", "complete" or "failed"
 """
 
@@ -50,6 +51,7 @@ class RunDirectory:
         self.model_file = self.path / "model.keras"
         self.results_file = self.path / "results.json"
         self.plots = self.path / "plots"
+        self.analysis = self.path / "analysis"
         self.state_file = self.path / "state.json"
 
     def check_free(self) -> None:

@@ -1,0 +1,190 @@
+"""A model's loss and accuracy of every class over a whole set, at weights that are passed in.
+
+What looks at a trained model from outside (landscapes, the bound, sharpness) asks here: what would
+it score at other weights? Nothing is written: not the weights, nor BatchNorm's statistics, nor a
+seed. One pass over the set gives every class, so any group of classes is a sum.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_ccsam import backend
+from keras_ccsam.checks import at_least_float32
+from keras_ccsam.labels import check_labels
+from keras_ccsam.metrics.predictions import two_columns
+from keras_ccsam.typing import Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassTotals:
+    """What a pass over a set found, per class.
+
+    Attributes:
+        loss: (K,) float64, the sum of the samples' cross-entropies.
+        correct: (K,) int64, how many samples are classified rightly.
+        count: (K,) int64, how many there are.
+    """
+
+    loss: np.ndarray
+    correct: np.ndarray
+    count: np.ndarray
+
+    def mean_loss(self, classes: Sequence[int] | None = None) -> float:
+        """The mean cross-entropy over the samples of these classes, of all without any; or NaN."""
+        chosen = slice(None) if classes is None else list(classes)
+        count = self.count[chosen].sum()
+        return float(self.loss[chosen].sum() / count) if count else float("nan")
+
+    def accuracy(self, classes: Sequence[int] | None = None) -> float:
+        """The share of samples of these classes that is classified rightly; or NaN."""
+        chosen = slice(None) if classes is None else list(classes)
+        count = self.count[chosen].sum()
+        return float(self.correct[chosen].sum() / count) if count else float("nan")
+
+
+class Batch(NamedTuple):
+    """Some samples of the set: all batches are of one size, the last one filled up.
+
+    Attributes:
+        x: (B, ...) inputs, `y` (B,) int32 labels.
+        weight: (B,) 1 for a sample, 0 for what fills up.
+    """
+
+    x: Any
+    y: Tensor
+    weight: Tensor
+
+
+class ModelAt:
+    """A classifier as a pure function of its trainable weights, over one labelled set.
+
+    The network runs as in inference, with BatchNorm's statistics as they are. The loss is
+    cross-entropy, whatever the model was trained with: models of different losses can be compared.
+
+    Args:
+        model: a built Keras classifier with outputs (B, K), or (B, 1) for class 1 of two. It is
+            left as it is.
+        x: inputs of the set (N, ...), an array or a structure of arrays.
+        y: labels (N,).
+        num_classes: K.
+        from_logits: whether the outputs are logits.
+        batch_size: samples per pass.
+
+    Raises:
+        ValueError: labels that do not fit, an empty set, or a model without trainable weights.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        x: Any,
+        y: Any,
+        num_classes: int,
+        *,
+        from_logits: bool = True,
+        batch_size: int = 500,
+    ) -> None:
+        self.model = model
+        self.num_classes = num_classes
+        self.from_logits = from_logits
+        self.variables: list[keras.Variable] = model.trainable_variables
+        if not self.variables:
+            raise ValueError(
+                "The model must be built and have trainable weights. "
+                f"Received: model={model.name!r} without any"
+            )
+        size = len(keras.tree.flatten(x)[0])
+        self.labels: np.ndarray = check_labels(y, "y", size, num_classes).astype("int32")
+        if not size:
+            raise ValueError("The set must have at least one sample. Received: x without any")
+        self._x = x
+        self.count = np.bincount(self.labels, minlength=num_classes)
+        self.batch_size = min(batch_size, size)
+        # A model trained on cosines (LDAM, GCL) says what makes logits of them.
+        self._logit_scale = float(getattr(model, "logit_scale", 1.0))
+        self._totals = backend.compiled(self._class_sums)
+
+    @property
+    def weights(self) -> list[np.ndarray]:
+        """The values of the trainable weights now, copied."""
+        return [np.array(ops.convert_to_numpy(variable)) for variable in self.variables]
+
+    def state(self) -> list[Tensor]:
+        """The values of all other variables now (BatchNorm's statistics, seeds)."""
+        return [variable.value for variable in self.model.non_trainable_variables]
+
+    def batches(self) -> Iterator[Batch]:
+        """The whole set, in order."""
+        size = len(self.labels)
+        for start in range(0, size, self.batch_size):
+            index = np.arange(start, min(start + self.batch_size, size))
+            filled = np.resize(index, self.batch_size)
+            weight = (np.arange(self.batch_size) < len(index)).astype(keras.config.floatx())
+            yield Batch(
+                keras.tree.map_structure(
+                    lambda values, rows=filled: ops.convert_to_tensor(np.asarray(values[rows])),
+                    self._x,
+                ),
+                ops.convert_to_tensor(self.labels[filled]),
+                ops.convert_to_tensor(weight),
+            )
+
+    def log_probabilities(
+        self, values: Sequence[Tensor], state: Sequence[Tensor], x: Any
+    ) -> Tensor:
+        """(B, K) log-probabilities of inputs, at these weights; differentiable in `values`."""
+        others = self.model.non_trainable_variables
+        mapping = [*zip(self.variables, values, strict=True), *zip(others, state, strict=True)]
+        with keras.StatelessScope(state_mapping=mapping):
+            outputs = at_least_float32(self.model(x, training=False)) * self._logit_scale
+        outputs = two_columns(outputs, self.from_logits)
+        if self.from_logits:
+            return ops.log_softmax(outputs, axis=-1)
+        return ops.log(ops.maximum(outputs, 1e-12))
+
+    def sample_losses(
+        self, values: Sequence[Tensor], state: Sequence[Tensor], x: Any, y: Tensor
+    ) -> Tensor:
+        """(B,) cross-entropies at these weights; differentiable in `values`."""
+        log_p = self.log_probabilities(values, state, x)
+        return -ops.take_along_axis(log_p, y[:, None], axis=1)[:, 0]
+
+    def totals(self, values: Sequence[Any]) -> ClassTotals:
+        """Loss and accuracy of every class at these weights, in one pass over the set.
+
+        Args:
+            values: one array per trainable variable, in the order of `variables`.
+        """
+        tensors = [
+            ops.convert_to_tensor(v, w.dtype) for v, w in zip(values, self.variables, strict=True)
+        ]
+        state = self.state()
+        loss = np.zeros(self.num_classes)
+        correct = np.zeros(self.num_classes)
+        with backend.no_grad():
+            for batch in self.batches():
+                sums = self._totals(tensors, state, *batch)
+                loss += ops.convert_to_numpy(sums[0])
+                correct += ops.convert_to_numpy(sums[1])
+        return ClassTotals(loss, np.rint(correct).astype("int64"), self.count)
+
+    def _class_sums(
+        self, values: list[Tensor], state: list[Tensor], x: Any, y: Tensor, weight: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """(K,) sums of the losses and of the right answers of one batch."""
+        log_p = self.log_probabilities(values, state, x)
+        losses = -ops.take_along_axis(log_p, y[:, None], axis=1)[:, 0]
+        right = ops.cast(ops.argmax(log_p, axis=-1), y.dtype) == y
+        of_class = ops.cast(ops.one_hot(y, self.num_classes), losses.dtype)
+        weight = ops.cast(weight, losses.dtype)
+        # Not a product with 0 for what fills up: a network far from its weights may be infinite.
+        losses = ops.where(weight > 0, losses, 0.0)
+        return (
+            ops.sum(of_class * losses[:, None], axis=0),
+            ops.matmul(ops.cast(right, losses.dtype) * weight, of_class),
+        )

@@ -1,0 +1,79 @@
+"""A finished run, opened again: its recipe, its data and its network."""
+
+import dataclasses
+from typing import Any
+
+import keras
+
+from keras_ccsam.data import LongTailedData, load_indices
+from keras_ccsam.data.batches.sequence import Split
+from keras_ccsam.metrics import Report
+from keras_ccsam.metrics.evaluation import evaluate
+from keras_ccsam.recipes import Recipe
+from keras_ccsam.runs import parts
+from keras_ccsam.runs.folders import PathLike
+from keras_ccsam.runs.run_directory import RunDirectory
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedRun:
+    """What looks at a finished run needs of it.
+
+    Attributes:
+        directory: the run's folder.
+        recipe: what was trained.
+        images: the data it was trained and tested on.
+        results: the content of results.json.
+    """
+
+    directory: RunDirectory
+    recipe: Recipe
+    images: LongTailedData
+    results: dict[str, Any]
+
+    def model(self) -> keras.Model:
+        """Return the network after the last epoch, in stock Keras layers; its outputs are logits.
+
+        Raises:
+            ValueError: the network has layers from outside that have not been imported.
+        """
+        return self.directory.model()
+
+    def evaluate(self, model: Any, split: Split) -> Report:
+        """Evaluate a model on a part of the run's data."""
+        return judged(self.recipe, self.images, model, split)
+
+
+def judged(recipe: Recipe, images: LongTailedData, model: Any, split: Split) -> Report:
+    """Evaluate a model whose outputs are logits, with the recipe's groups."""
+    return evaluate(
+        model,
+        images.split_arrays(split),
+        images.class_counts,
+        from_logits=True,
+        **parts.group_options(recipe.groups),
+    )
+
+
+def open_run(run_dir: PathLike, *, trust_code: bool = False) -> TrainedRun:
+    """Open a finished run.
+
+    Args:
+        run_dir: a run directory.
+        trust_code: import what the run's recipe names from outside the package, and so run it.
+            Only a dataset or a layer from outside needs it, no method and no loss.
+
+    Raises:
+        ValueError: the folder is no finished run, the data is no longer what it was trained on, or
+            code from outside is needed and not trusted.
+    """
+    directory = RunDirectory(run_dir)
+    results = directory.results()
+    recipe = directory.recipe(trust_code=trust_code)
+    images = parts.load_data(recipe.data)
+    if images.index_sha256 != load_indices(directory.indices_file).index_sha256:
+        raise ValueError(
+            "the data gives other training images than the run was trained on: its source has "
+            f"changed. Received: index_sha256={images.index_sha256!r}"
+        )
+    return TrainedRun(directory, recipe, images, results)
