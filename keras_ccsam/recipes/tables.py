@@ -37,7 +37,7 @@ class Row(_Closed):
 
 
 class Claim(_Closed):
-    """What the source says in words of one row beside another, as something that can be measured."""
+    """What the source says in words of one row beside another, as a measure of both."""
 
     text: str = Field(min_length=1, description="the sentence, shortened")
     row: str = Field(description="label of the row it speaks of")

@@ -34,8 +34,11 @@ class Verdict:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The mean difference's 95 % interval, by Student's t over seeds; endless for one seed."""
-        if len(self.differences) < 2:
+        """The mean difference's 95 % interval, by Student's t over seeds.
+
+        Endless for one seed, and where a difference is not finite.
+        """
+        if len(self.differences) < 2 or not all(map(math.isfinite, self.differences)):
             return -math.inf, math.inf
         from scipy import stats  # takes a second to import
 
@@ -47,7 +50,7 @@ class Verdict:
     def word(self) -> str:
         """Whether the claim holds: its interval lies on one side of 0, or it stays undecided."""
         low, high = self.interval
-        if low <= 0.0 <= high:
+        if not (low > 0.0 or high < 0.0):  # nor where a landscape is infinite
             return OPEN
         return HOLDS if (low > 0.0) == (self.claim.expected == "higher") else FAILS
 
@@ -100,7 +103,7 @@ def cells(verdicts: Sequence[Verdict]) -> tuple[list[str], list[list[str]]]:
                 verdict.group,
                 verdict.claim.measure,
                 f"{verdict.mean:+.3g}",
-                f"{low:+.3g} … {high:+.3g}" if known else "one seed",
+                f"{low:+.3g} … {high:+.3g}" if known else "-",
                 verdict.word,
             ]
         )

@@ -60,7 +60,7 @@ def test_a_claim_about_no_row_is_refused():
             }
         ],
     }
-    with pytest.raises(ValueError, match="a claim must speak of the labels of rows.*'B'"):
+    with pytest.raises(ValueError, match=r"a claim must speak of the labels of rows.*'B'"):
         tables.Table.from_values(values)
 
 
