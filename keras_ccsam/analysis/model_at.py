@@ -78,8 +78,8 @@ class ModelAt:
         y: labels (N,).
         num_classes: K.
         from_logits: whether the outputs are logits.
-        batch_size: samples per pass, at most: all passes are of one size, with as little as possible
-            to fill up the last one.
+        batch_size: samples per pass, at most: all passes are of one size, and the last one is
+            filled up by less than one sample per pass.
 
     The set lies on the device from the first pass on, if it has at most 1 GiB.
 

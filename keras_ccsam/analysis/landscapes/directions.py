@@ -19,7 +19,7 @@ References:
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -45,6 +45,7 @@ class Directions:
         draws_sha256: of what was drawn, before scaling: the same for all models of one shape.
         sha256: of the directions themselves.
         path: (E, D) where training came along, in units of ||w||; None where nothing was recorded.
+        explained_variance: of the path's, the share that lies along each direction.
     """
 
     kind: str
@@ -55,6 +56,7 @@ class Directions:
     draws_sha256: str
     sha256: str
     path: np.ndarray | None = None
+    explained_variance: tuple[float, ...] | None = None
 
     @classmethod
     def of(
@@ -65,6 +67,7 @@ class Directions:
         norm: float,
         draws_sha256: str,
         path: np.ndarray | None = None,
+        explained_variance: tuple[float, ...] | None = None,
     ) -> "Directions":
         """Directions with their inner products and hash."""
         flat = [[np.asarray(part, "float64") for part in parts] for parts in values]
@@ -83,6 +86,7 @@ class Directions:
             draws_sha256,
             digest(part for parts in values for part in parts),
             path,
+            explained_variance,
         )
 
 
@@ -141,6 +145,31 @@ def draw_directions(
             scaled = [scale * part for part in scaled]
         values.append([s.astype(w.dtype) for s, w in zip(scaled, weights, strict=True)])
     return Directions.of(kind, seed, values, norm, hashed)
+
+
+def check_shared(found: Mapping[str, Directions]) -> None:
+    """Refuses directions that are not drawn alike: their landscapes could not be compared.
+
+    Args:
+        found: of each model, by name.
+
+    Raises:
+        ValueError: the weights that move have other shapes in one of the models.
+    """
+    (first, own), *others = found.items()
+    for name, other in others:
+        if other.draws_sha256 != own.draws_sha256:
+            raise ValueError(
+                "Models share directions only if the weights that move have the same shapes; draw "
+                f"these one by one. Received: {first!r} with {_shapes(own)}, "
+                f"{name!r} with {_shapes(other)}"
+            )
+
+
+def _shapes(found: Directions) -> str:
+    shapes = [tuple(part.shape) for part in found.values[0] if part.any()]
+    shown = ", ".join(map(str, shapes[:6])) + (", ..." if len(shapes) > 6 else "")
+    return f"{len(shapes)} weights {shown}"
 
 
 def _draw(moving: Weights, kind: str, seed: int, number: int) -> list[np.ndarray]:

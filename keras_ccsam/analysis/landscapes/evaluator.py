@@ -32,8 +32,7 @@ class Points:
         self._directions = [at.tensors(values) for values in directions.values]
         # A parameter that no direction moves need not be added to.
         self._moves = [
-            any(np.any(values[i]) for values in directions.values)
-            for i in range(len(self._origin))
+            any(np.any(values[i]) for values in directions.values) for i in range(len(self._origin))
         ]
         self._moved = backend.compiled(self._move)
         self._statistics = statistics if statistics and batch_norms(at.model) else None
@@ -69,15 +68,12 @@ class Points:
         rewind = backend.replay_rng()
         try:
             found = [
-                self._estimated(values, self.state, batch.x)
-                for batch in self._statistics.batches()
+                self._estimated(values, self.state, batch.x) for batch in self._statistics.batches()
             ]
         finally:
             rewind()
         means = [sum(batch[1:], start=batch[0]) / len(found) for batch in zip(*found, strict=True)]
-        new = {
-            id(variable): mean for variable, mean in zip(self._moving(), means, strict=True)
-        }
+        new = {id(variable): mean for variable, mean in zip(self._moving(), means, strict=True)}
         others = self.at.model.non_trainable_variables
         return [new.get(id(v), old) for v, old in zip(others, self.state, strict=True)]
 

@@ -191,7 +191,7 @@ class LandscapePlan:
     def compute(self, path: PathLike | None = None, progress: Progress | None = None) -> Landscape:
         """Evaluates all points; see `landscape`."""
         tell = progress or (lambda standing: None)
-        if path is not None and (known := self._finished(Path(path))) is not None:
+        if path is not None and (known := self.finished(path)) is not None:
             tell(Standing(self.size, self.size, 0.0, len(self.subject.at.labels)))
             return known
         at = self.subject.at
@@ -211,9 +211,9 @@ class LandscapePlan:
         middle = centre(self.shape)
         if not partial.done[middle]:
             totals = self._points.totals(self._coordinates[middle][None])[0]
-            columns = [middle] if len(self.steps) == 2 else [(d, middle[1]) for d in range(self.shape[0])]
-            for index in columns:  # lines meet in the model
-                partial.set(index, totals)
+            lines = [middle[0]] if len(self.steps) == 2 else range(self.shape[0])
+            for line in lines:  # they all meet in the model
+                partial.set((line, middle[1]), totals)
         missing = partial.missing()
         if not missing:
             return
@@ -240,23 +240,32 @@ class LandscapePlan:
         most = min(_AT_ONCE_POINTS, _AT_ONCE_BYTES // max(size, 1))
         return int(np.clip(_AT_ONCE_SECONDS / max(pace, 1e-9), 1, max(most, 1)))
 
-    def _finished(self, path: Path) -> Landscape | None:
-        """The landscape that is there already.
+    def differs(self, path: PathLike) -> list[str]:
+        """In what a file's landscape is another one; nothing where there is no file.
+
+        Raises:
+            ValueError: the file is no landscape.
+        """
+        if not Path(path).exists():
+            return []
+        about = Landscape.load(path).about
+        found = [name for name, value in self.key.items() if about.get(name) != value]
+        return [name.removesuffix("_sha256") for name in found]
+
+    def finished(self, path: PathLike) -> Landscape | None:
+        """The landscape that is there already; None where there is none.
 
         Raises:
             ValueError: another one is.
         """
-        if not path.exists():
-            return None
-        known = Landscape.load(path)
-        differs = [name for name, value in self.key.items() if known.about.get(name) != value]
+        differs = self.differs(path)
         if differs:
             raise ValueError(
                 "the file holds a landscape of something else, and is not written over: it differs "
-                f"in {', '.join(name.removesuffix('_sha256') for name in differs)}; name another "
-                f"file or remove it. Received: path={str(path)!r}"
+                f"in {', '.join(differs)}; name another place or remove it. "
+                f"Received: path={str(path)!r}"
             )
-        return known
+        return Landscape.load(path) if Path(path).exists() else None
 
     def _landscape(self, partial: Partial, seconds: float) -> Landscape:
         of = self.subject
@@ -264,6 +273,7 @@ class LandscapePlan:
             **self.key,
             "directions": self.directions.kind,
             "seed": self.directions.seed,
+            "explained_variance": self.directions.explained_variance,
             "draws_sha256": self.directions.draws_sha256,
             "weights_norm": self.directions.norm,
             "samples": len(of.at.labels),

@@ -132,7 +132,7 @@ class Landscape:
         return valley.asymmetry(self._lines(group))
 
     def shown_groups(self) -> dict[str, str]:
-        """The groups that have samples, each with what it is: overall, head, tail, then the rest."""
+        """The groups that have samples, each with what it is."""
         found = {
             "overall": "all classes",
             "head": self._named(self.head),
@@ -221,7 +221,7 @@ def write(
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(about, allow_nan=False, ensure_ascii=False)
     with atomic.replacing(path) as temporary, open(temporary, "wb") as file:
-        np.savez_compressed(file, about=np.array(text), **arrays)
+        np.savez(file, allow_pickle=False, about=np.array(text), **arrays)
 
 
 def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
