@@ -82,6 +82,7 @@ def plan_landscape(
     class_counts: Sequence[int] | None = None,
     class_names: Sequence[str] | None = None,
     groups: Groups = "thresholds",
+    num_classes: int | None = None,
     from_logits: bool | None = None,
     batch_size: int = 500,
     about: Mapping[str, Any] | None = None,
@@ -109,6 +110,8 @@ def plan_landscape(
             of `data` by default.
         class_names: of the classes; their numbers by default.
         groups: see `metrics.group_classes`.
+        num_classes: K; that of the model's output by default, which a model of your own class may
+            not tell.
         from_logits: whether the outputs are logits; found out by default.
         batch_size: samples per pass, at most.
         about: what else the file should say, as JSON types.
@@ -128,6 +131,7 @@ def plan_landscape(
         batch_norm_samples=batch_norm_samples,
         limit=limit,
         seed=seed,
+        num_classes=num_classes,
         from_logits=from_logits,
         batch_size=batch_size,
     )
