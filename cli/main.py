@@ -20,6 +20,7 @@ COMMANDS = {
     "evaluate": "Evaluate a trained run on its test set, or on arrays of your own.",
     "compare": "Train several recipes over several seeds and print one table.",
     "reproduce": "Train the rows of a published table and print both numbers.",
+    "sharpness": "Measure how sharp the loss of trained runs is, and compare them.",
     "data": "List the datasets, or show the class counts of one.",
     "recipes": "List the recipes, or show one with every value filled in.",
     "doctor": "Show what is installed, and which backend and device would be used.",

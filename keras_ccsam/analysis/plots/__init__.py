@@ -8,3 +8,4 @@ from keras_ccsam.analysis.plots.comparison import comparison as comparison
 from keras_ccsam.analysis.plots.confusion import confusion as confusion
 from keras_ccsam.analysis.plots.curves import curves as curves
 from keras_ccsam.analysis.plots.per_class import per_class as per_class
+from keras_ccsam.analysis.plots.sharpness import sharpness as sharpness

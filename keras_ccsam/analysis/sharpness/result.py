@@ -141,7 +141,7 @@ def _hessian_cells(found: Spectrum | None) -> list[str]:
         return ["-", "-", "-", "-"]
     spread = "" if not found.trace_error > 0 else f" ± {found.trace_error:.2g}"
     ends = [values[0] if len(values) else math.nan for values in (found.largest, found.smallest)]
-    shape = "saddle: it falls in a direction" if found.negative_curvature else "none negative"
+    shape = "saddle" if found.negative_curvature else "none negative"
     return [
         *map(_number, ends),
         _number(found.trace) + spread,
