@@ -106,9 +106,7 @@ def command(
         early.check_run(run)
     if len(set(run_dirs)) < len(run_dirs):
         raise ValueError(f"each run must be named once. Received: RUN={list(run_dirs)}")
-    if plot is not None and not (
-        Path(plot).suffix == ".png" and Path(plot).absolute().parent.is_dir()
-    ):
+    if plot is not None and not _drawable(Path(plot)):
         raise ValueError(f"--plot must be a .png in a folder that exists. Received: --plot={plot}")
     prepare(backend, device)
     with output.working():
@@ -147,6 +145,10 @@ def command(
         ),
         lambda: finite({"runs": {run: m.to_dict() for run, m in measured.items()}}),
     )
+
+
+def _drawable(path: Path) -> bool:
+    return path.suffix == ".png" and path.absolute().parent.is_dir()
 
 
 def _progress(run: str) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_ccsam.heads import puts_out_logits
 from keras_ccsam.metrics.evaluation import are_probabilities
-from keras_ccsam.sharpness.perturbed_weights import positions
+from keras_ccsam.sharpness.perturbed_weights import check_pattern, positions
 from keras_ccsam.training.model import SharpnessAwareModel
 from keras_ccsam.training.split import split_classifier
 
@@ -41,7 +41,7 @@ def chosen_positions(
     """
     head = head_of(model) if weights == "head" else None
     try:
-        return positions(variables, weights, head)
+        return positions(variables, check_pattern(weights), head)
     except ValueError as error:  # the words are those of the option that a method has
         raise ValueError(
             str(error)

@@ -118,9 +118,9 @@ def _eigenvalues(axes: Any, found: Mapping[str, Any]) -> None:
         for place, each in enumerate(chosen):
             x = place + (index - (len(found) - 1) / 2) * width
             colour = COLOURS[index % len(COLOURS)]
-            ends = (("^", each["hessian"]["largest_eigenvalues"]),)
-            ends += (("v", each["hessian"]["smallest_eigenvalues"]),)
-            for marker, values in ends:
+            ends = {"^": "largest_eigenvalues", "v": "smallest_eigenvalues"}
+            for marker, key in ends.items():
+                values = each["hessian"][key]
                 # A saddle's negative end stands out: filled, and in one colour for all models.
                 saddle = marker == "v" and each["hessian"]["negative_curvature"]
                 axes.plot(
