@@ -73,10 +73,10 @@ def step_of(surface: LossSurface, batches: Sequence[WeightedBatch], images: int)
 
 
 def class_batches(
-    x: Any, labels: np.ndarray, classes: Sequence[int]
+    x: Any, labels: np.ndarray, classes: Sequence[int], batch_size: int
 ) -> Iterator[tuple[int, list[WeightedBatch]]]:
     """Each class that has samples, with its batches; the weights are those of its mean."""
     for label in classes:
         own = labels == label
         if own.any():
-            yield label, list(weighted_batches(x, labels, own / own.sum()))
+            yield label, list(weighted_batches(x, labels, own / own.sum(), batch_size))
