@@ -11,7 +11,9 @@ from ..errors import debug_option
 from ..options import (
     Choices,
     compile_cache_option,
+    parse_record,
     recipe_options,
+    record_option,
     runtime_options,
 )
 from ..output import Output, json_option, quiet_option
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 @click.option("--out", metavar="DIR", help="Run directory. [runs/RECIPE-DATA-TIME]")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @compile_cache_option
+@record_option
 @quiet_option
 @json_option
 @debug_option
@@ -38,6 +41,7 @@ def command(
     device: str | None,
     out: str | None,
     compile_cache: str,
+    record: str,
     dry_run: bool,
     quiet: bool,
     as_json: bool,
@@ -54,7 +58,9 @@ def command(
     prepare(backend, device, dry=dry_run)
     with output.working():
         from keras_ccsam import recipes, runs
+        from keras_ccsam.runs.recorders import check_record
 
+        recorded = check_record(parse_record(record))
         resolved = recipes.load(recipe, data=chosen.dataset, overrides=chosen.overrides())
         if dry_run:
             if out is not None:
@@ -62,7 +68,13 @@ def command(
             planned = runs.plan(resolved)
         else:
             notes.tell(output, [resolved])
-            result = runs.run(resolved, out, progress=output.progress, compile_cache=compile_cache)
+            result = runs.run(
+                resolved,
+                out,
+                progress=output.progress,
+                compile_cache=compile_cache,
+                record=recorded,
+            )
     if dry_run:
         output.result(planned.text, planned.to_dict)
     else:
