@@ -41,6 +41,11 @@ def scales(_: click.Context, __: click.Parameter, incomplete: str) -> Items:
     return _starting(light.library("reproduction.scales").SCALES, incomplete)
 
 
+def records(_: click.Context, __: click.Parameter, incomplete: str) -> Items:
+    """What `--record` can name."""
+    return _starting(("bound", "radius", "trajectory"), incomplete)
+
+
 def profiles(_: click.Context, __: click.Parameter, incomplete: str) -> Items:
     """The shapes of a tail."""
     return _starting(("exponential", "step"), incomplete)

@@ -21,6 +21,8 @@ COMMANDS = {
     "landscape": "Draw the loss around trained networks, over all, head and tail classes.",
     "compare": "Train several recipes over several seeds and print one table.",
     "reproduce": "Train the rows of a published table and print both numbers.",
+    "sharpness": "Measure how sharp the loss of trained runs is, and compare them.",
+    "bound": "Draw Theorem 1's bound beside a run's losses.",
     "data": "List the datasets, or show the class counts of one.",
     "recipes": "List the recipes, or show one with every value filled in.",
     "doctor": "Show what is installed, and which backend and device would be used.",

@@ -108,6 +108,23 @@ def compile_cache_option(function: F) -> F:
     )(function)
 
 
+def record_option(function: F) -> F:
+    """Add `--record`, for `parse_record` to read."""
+    return click.option(
+        "--record",
+        default="",
+        metavar="NAME,...",
+        shell_complete=complete.records,
+        help="Record after each epoch of stage 1, into the run's folder analysis: bound, radius. "
+        "It changes no number.",
+    )(function)
+
+
+def parse_record(text: str) -> tuple[str, ...]:
+    """Read `--record`: names separated by commas; the library knows which there are."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
 def seeds_option(function: F) -> F:
     """Add `--seeds`, for `parse_seeds` to read."""
     return click.option(

@@ -11,8 +11,10 @@ from ..errors import debug_option
 from ..options import (
     Choices,
     compile_cache_option,
+    parse_record,
     parse_seeds,
     recipe_options,
+    record_option,
     runtime_options,
     seeds_option,
 )
@@ -34,6 +36,7 @@ from ..runtime import prepare
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be trained, and do nothing.")
 @compile_cache_option
+@record_option
 @quiet_option
 @json_option
 @debug_option
@@ -44,6 +47,7 @@ def command(
     device: str | None,
     out: str | None,
     compile_cache: str,
+    record: str,
     dry_run: bool,
     quiet: bool,
     as_json: bool,
@@ -64,7 +68,9 @@ def command(
     with output.working():
         from keras_ccsam import comparison, recipes
         from keras_ccsam.callbacks.metrics_log import finite
+        from keras_ccsam.runs.recorders import check_record
 
+        recorded = check_record(parse_record(record))
         resolved, without = recipes.load_several(
             recipe_names, data=chosen.dataset, overrides=chosen.overrides()
         )
@@ -73,7 +79,12 @@ def command(
         notes.tell(output, resolved, without)
         if not dry_run:
             result = comparison.compare(
-                resolved, numbers, out, progress=output.progress, compile_cache=compile_cache
+                resolved,
+                numbers,
+                out,
+                progress=output.progress,
+                compile_cache=compile_cache,
+                record=recorded,
             )
     if dry_run:
         output.result(planned.text, planned.to_dict)

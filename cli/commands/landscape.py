@@ -67,7 +67,7 @@ if TYPE_CHECKING:
 @click.option(
     "--trajectory",
     is_flag=True,
-    help="The plane of the path of stage 1, of a run trained with --keep-trajectory.",
+    help="The plane of the path of stage 1, of a run trained with --record trajectory.",
 )
 @click.option("--limit", type=int, metavar="N", help="About so many samples, some of each class.")
 @click.option(

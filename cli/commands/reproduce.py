@@ -12,7 +12,9 @@ from ..options import (
     Choices,
     change_options,
     compile_cache_option,
+    parse_record,
     parse_seeds,
+    record_option,
     runtime_options,
     seeds_option,
 )
@@ -40,6 +42,7 @@ from ..runtime import prepare
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be trained, and do nothing.")
 @compile_cache_option
+@record_option
 @quiet_option
 @json_option
 @debug_option
@@ -51,6 +54,7 @@ def command(
     device: str | None,
     out: str | None,
     compile_cache: str,
+    record: str,
     dry_run: bool,
     quiet: bool,
     as_json: bool,
@@ -70,7 +74,9 @@ def command(
     prepare(backend, device, dry=dry_run or name is None)
     with output.working():
         from keras_ccsam import reproduction
+        from keras_ccsam.runs.recorders import check_record
 
+        recorded = check_record(parse_record(record))
         if name is not None:
             overrides = changed.overrides()
             plan = reproduction.plan_reproduction(
@@ -88,6 +94,7 @@ def command(
                     overrides=overrides,
                     progress=output.progress,
                     compile_cache=compile_cache,
+                    record=recorded,
                 )
     if name is None:
         output.result(_listed, _tables)

@@ -11,7 +11,9 @@ from ..errors import debug_option
 from ..options import (
     Choices,
     compile_cache_option,
+    parse_record,
     recipe_options,
+    record_option,
     runtime_options,
 )
 from ..output import Output, json_option, quiet_option
@@ -27,13 +29,9 @@ if TYPE_CHECKING:
 @click.option("--seed", type=int, metavar="N", help="Of weights, batches and augmentation. [0]")
 @runtime_options
 @click.option("--out", metavar="DIR", help="Run directory. [runs/RECIPE-DATA-TIME]")
-@click.option(
-    "--keep-trajectory",
-    is_flag=True,
-    help="Keep every epoch's weights of stage 1, for ccsam landscape --trajectory.",
-)
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @compile_cache_option
+@record_option
 @quiet_option
 @json_option
 @debug_option
@@ -43,7 +41,7 @@ def command(
     device: str | None,
     out: str | None,
     compile_cache: str,
-    keep_trajectory: bool,
+    record: str,
     dry_run: bool,
     quiet: bool,
     as_json: bool,
@@ -60,7 +58,9 @@ def command(
     prepare(backend, device, dry=dry_run)
     with output.working():
         from keras_ccsam import recipes, runs
+        from keras_ccsam.runs.recorders import check_record
 
+        recorded = check_record(parse_record(record))
         resolved = recipes.load(recipe, data=chosen.dataset, overrides=chosen.overrides())
         if dry_run:
             if out is not None:
@@ -73,7 +73,7 @@ def command(
                 out,
                 progress=output.progress,
                 compile_cache=compile_cache,
-                keep_trajectory=keep_trajectory,
+                record=recorded,
             )
     if dry_run:
         output.result(planned.text, planned.to_dict)

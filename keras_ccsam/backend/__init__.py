@@ -18,6 +18,9 @@ stated once:
     included. Vectorised over the samples on JAX and PyTorch; one sample after the other on
     TensorFlow and, where `convolutions` says that `fn` convolves, on JAX for CPUs. On PyTorch
     `fn` may draw nothing at random.
+`hessian_vector_product(fn, values, vectors) -> products`
+    `fn` maps a list of tensors to a scalar loss, twice differentiable; `products` is the list of
+    its Hessian at `values` times `vectors`, zeros where the gradient does not depend on a value.
 `add_rows(total, index, rows) -> total`
     `total` with `rows[i]` added to its row `index[i]`, repeated rows included. The argument may be
     overwritten; nothing is differentiated.
@@ -60,6 +63,7 @@ if keras.backend.backend() == "jax":
     from keras_ccsam.backend.jax import add_rows as add_rows
     from keras_ccsam.backend.jax import all_reduce as all_reduce
     from keras_ccsam.backend.jax import compiled as compiled
+    from keras_ccsam.backend.jax import hessian_vector_product as hessian_vector_product
     from keras_ccsam.backend.jax import no_grad as no_grad
     from keras_ccsam.backend.jax import replay_rng as replay_rng
     from keras_ccsam.backend.jax import replica_count as replica_count
@@ -82,6 +86,7 @@ elif keras.backend.backend() == "torch":
     from keras_ccsam.backend.torch import add_rows as add_rows
     from keras_ccsam.backend.torch import all_reduce as all_reduce
     from keras_ccsam.backend.torch import compiled as compiled
+    from keras_ccsam.backend.torch import hessian_vector_product as hessian_vector_product
     from keras_ccsam.backend.torch import no_grad as no_grad
     from keras_ccsam.backend.torch import replay_rng as replay_rng
     from keras_ccsam.backend.torch import replica_count as replica_count
@@ -105,6 +110,7 @@ elif keras.backend.backend() == "tensorflow":
     from keras_ccsam.backend.tensorflow import add_rows as add_rows
     from keras_ccsam.backend.tensorflow import all_reduce as all_reduce
     from keras_ccsam.backend.tensorflow import compiled as compiled
+    from keras_ccsam.backend.tensorflow import hessian_vector_product as hessian_vector_product
     from keras_ccsam.backend.tensorflow import no_grad as no_grad
     from keras_ccsam.backend.tensorflow import replay_rng as replay_rng
     from keras_ccsam.backend.tensorflow import replica_count as replica_count

@@ -65,6 +65,14 @@ def sample_gradients(
     return mapped
 
 
+def hessian_vector_product(
+    fn: Callable[[list[Tensor]], Tensor], values: Sequence[Tensor], vectors: Sequence[Tensor]
+) -> list[Tensor]:
+    """The Hessian of `fn` at `values` times `vectors`: forward over reverse."""
+    _, products = jax.jvp(jax.grad(fn), (list(values),), (list(vectors),))
+    return list(products)
+
+
 def add_rows(total: Tensor, index: Tensor, rows: Tensor) -> Tensor:
     """`total` with `rows` added to the rows that `index` names."""
     return total.at[index].add(rows)

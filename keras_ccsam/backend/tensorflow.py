@@ -69,6 +69,26 @@ def sample_gradients(
     return (losses, aux), list(grads)
 
 
+def hessian_vector_product(
+    fn: Callable[[list[Tensor]], Tensor], values: Sequence[Tensor], vectors: Sequence[Tensor]
+) -> list[Tensor]:
+    """The Hessian of `fn` at `values` times `vectors`: the gradient of grad . v.
+
+    Reverse over reverse: `ForwardAccumulator` lacks kernels, and traces loops anew in each call.
+    """
+    watched = [tf.convert_to_tensor(value) for value in values]
+    with tf.GradientTape(watch_accessed_variables=False) as outer:
+        outer.watch(watched)
+        with tf.GradientTape(watch_accessed_variables=False) as inner:
+            inner.watch(watched)
+            loss = fn(watched)
+        grads = _gradients(inner, loss, watched)
+        product = tf.add_n(
+            [tf.reduce_sum(g * tf.stop_gradient(v)) for g, v in zip(grads, vectors, strict=True)]
+        )
+    return _gradients(outer, product, watched)
+
+
 def add_rows(total: Tensor, index: Tensor, rows: Tensor) -> Tensor:
     """`total` with `rows` added to the rows that `index` names."""
     return tf.tensor_scatter_nd_add(total, index[:, None], rows)

@@ -106,6 +106,39 @@ def sample_gradients(
     return (losses, aux), list(grads)
 
 
+def hessian_vector_product(
+    fn: Callable[[list[Tensor]], Tensor], values: Sequence[Tensor], vectors: Sequence[Tensor]
+) -> list[Tensor]:
+    """The Hessian of `fn` at `values` times `vectors`: the gradient of grad . v.
+
+    Reverse over reverse: the kernels of convolution and pooling have no forward mode throughout.
+    """
+    with torch.enable_grad():
+        leaves = [value.detach().requires_grad_(True) for value in values]
+        loss = fn(leaves)
+        none: tuple[Tensor | None, ...] = (None,) * len(leaves)
+        grads = (
+            torch.autograd.grad(loss, leaves, create_graph=True, allow_unused=True)
+            if loss.requires_grad
+            else none
+        )
+        # A gradient that depends on no value has no graph of its own.
+        products = [
+            torch.sum(grad * vector.detach())
+            for grad, vector in zip(grads, vectors, strict=True)
+            if grad is not None and grad.requires_grad
+        ]
+        second = (
+            torch.autograd.grad(torch.stack(products).sum(), leaves, allow_unused=True)
+            if products
+            else none
+        )
+    return [
+        torch.zeros_like(leaf) if each is None else each
+        for each, leaf in zip(second, leaves, strict=True)
+    ]
+
+
 def add_rows(total: Tensor, index: Tensor, rows: Tensor) -> Tensor:
     """`total`, in place, with `rows` added to the rows that `index` names."""
     return total.index_add_(0, index, rows)

@@ -1,5 +1,6 @@
 """Callbacks for `fit`."""
 
+from keras_ccsam.callbacks.bound_tracker import BoundTracker as BoundTracker
 from keras_ccsam.callbacks.classifier_retraining import (
     ClassifierRetraining as ClassifierRetraining,
 )
@@ -9,6 +10,7 @@ from keras_ccsam.callbacks.deferred_reweighting import (
     DeferredReweighting as DeferredReweighting,
 )
 from keras_ccsam.callbacks.metrics_log import MetricsLog as MetricsLog
+from keras_ccsam.callbacks.radius_log import RadiusLog as RadiusLog
 from keras_ccsam.callbacks.weight_averaging import WeightAveraging as WeightAveraging
 from keras_ccsam.callbacks.weight_trajectory import WeightTrajectory as WeightTrajectory
 from keras_ccsam.m2m.start_translation import StartTranslation as StartTranslation

@@ -13,6 +13,7 @@ from keras_ccsam.runs import experiment, parts
 from keras_ccsam.runs.compiled_programs import kept_programs
 from keras_ccsam.runs.folders import PathLike
 from keras_ccsam.runs.progress import Progress, duration
+from keras_ccsam.runs.recorders import check_record
 from keras_ccsam.runs.run_directory import RunDirectory, write_json
 
 _STATE = "state.json"
@@ -25,6 +26,7 @@ def compare(
     *,
     progress: str = "auto",
     compile_cache: PathLike = "auto",
+    record: Sequence[str] = (),
 ) -> Comparison:
     """Train every recipe with every seed and put the results into one table.
 
@@ -42,6 +44,7 @@ def compare(
         progress: as in `experiment.run`.
         compile_cache: as in `experiment.run`; `"auto"` is beside `out`, so that comparisons in one
             folder share it.
+        record: what each run records, as in `experiment.run`; finished runs stay as they are.
 
     Raises:
         ValueError: recipes that do not go together, data that cannot be had, a model that cannot
@@ -49,13 +52,18 @@ def compare(
             has been written then.
     """
     shown = Progress(progress)
+    record = check_record(record)
     chosen = plan_comparison(recipes, seeds, out)
     check_models(recipes)
-    return train(chosen, shown, TimeLeft(chosen.runs), compile_cache)
+    return train(chosen, shown, TimeLeft(chosen.runs), compile_cache, record)
 
 
 def train(
-    chosen: ComparisonPlan, shown: Progress, clock: TimeLeft, compile_cache: PathLike
+    chosen: ComparisonPlan,
+    shown: Progress,
+    clock: TimeLeft,
+    compile_cache: PathLike,
+    record: Sequence[str] = (),
 ) -> Comparison:
     """Train what is missing of a comparison that was planned; see `compare`.
 
@@ -64,6 +72,7 @@ def train(
         shown: how.
         clock: of all runs, which may be more than this comparison's.
         compile_cache: as in `compare`.
+        record: as in `compare`.
     """
     folder = chosen.path
     folder.mkdir(parents=True, exist_ok=True)
@@ -79,6 +88,7 @@ def train(
                 progress=shown.timed(clock.after_epoch),
                 stage1_from=run.lender,
                 compile_cache="off",  # the comparison's is on
+                record=record,
             )
             clock.finish()
     comparison = _collect(folder, chosen.recipes, chosen.seeds)

@@ -18,6 +18,7 @@ from keras_ccsam.runs import parts
 from keras_ccsam.runs.compiled_programs import kept_programs
 from keras_ccsam.runs.folders import PathLike
 from keras_ccsam.runs.progress import Progress
+from keras_ccsam.runs.recorders import check_record
 from keras_ccsam.runs.run_directory import RunDirectory, write_json
 
 
@@ -31,6 +32,7 @@ def reproduce(
     overrides: Sequence[str] = (),
     progress: str = "auto",
     compile_cache: PathLike = "auto",
+    record: Sequence[str] = (),
 ) -> Reproduction:
     """Train the rows of a published table and set the results beside the published numbers.
 
@@ -51,6 +53,7 @@ def reproduce(
             to the recipes that have a second stage.
         progress: as in `run`.
         compile_cache: as in `run`; `"auto"` is beside `out`.
+        record: as in `compare`.
 
     Returns:
         The table. A row whose data cannot be had, or whose training failed, is in `missing` with
@@ -61,6 +64,7 @@ def reproduce(
             cannot be built, or no row's data can be had. Nothing has been trained then.
     """
     shown = Progress(progress)
+    record = check_record(record)
     chosen = plan_reproduction(name, scale, seeds, out, data_path=data_path, overrides=overrides)
     comparisons = chosen.comparisons()
     failed = _check_groups(chosen)
@@ -76,7 +80,7 @@ def reproduce(
                 continue
             shown.say(f"{name} {number}/{len(comparisons)}: {folder.name}")
             try:
-                train(plan, shown, clock, compile_cache="off")
+                train(plan, shown, clock, "off", record)
             except Exception as error:  # the other data sets' rows must not be lost with this one's
                 reason = " ".join(str(error).split())
                 failed[folder] = f"training failed: {type(error).__name__}: {reason}"

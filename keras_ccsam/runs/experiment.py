@@ -4,6 +4,7 @@ import dataclasses
 import os
 import statistics
 import warnings
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,6 @@ import keras
 from keras_ccsam import atomic
 from keras_ccsam.callbacks import metrics_log
 from keras_ccsam.callbacks.metrics_log import MetricsLog
-from keras_ccsam.callbacks.weight_trajectory import WeightTrajectory
 from keras_ccsam.data import BatchSequence, LongTailedData
 from keras_ccsam.data.batches.sequence import Split
 from keras_ccsam.metrics import Report
@@ -24,6 +24,7 @@ from keras_ccsam.runs.compiled_programs import kept_programs
 from keras_ccsam.runs.folders import PathLike, fresh
 from keras_ccsam.runs.m2m_helper import check_helper, trained_helper
 from keras_ccsam.runs.progress import Progress
+from keras_ccsam.runs.recorders import check_record, copy_records, recorders
 from keras_ccsam.runs.run_directory import RunDirectory
 from keras_ccsam.runs.stage_callbacks import apply_posthoc, stage1_callbacks, stage2_callbacks
 from keras_ccsam.runs.trained_run import judged, open_run
@@ -58,7 +59,7 @@ def run(
     progress: str | Progress = "auto",
     stage1_from: PathLike | None = None,
     compile_cache: PathLike = "auto",
-    keep_trajectory: bool = False,
+    record: Sequence[str] = (),
 ) -> RunResult:
     """Train a recipe, evaluate its last epoch and write a run directory.
 
@@ -71,14 +72,15 @@ def run(
         compile_cache: a folder in which JAX keeps compiled programs for the next run; `"off"`
             leaves JAX as it is; `"auto"` is the folder that JAX has been given already, else
             `.jax-cache` beside the run directory.
-        keep_trajectory: keep the weights of every epoch of stage 1 in analysis/trajectory.npz, for
-            a landscape of the plane that they lie in. Not of a first stage that is taken over.
+        record: names of `recorders.RECORDERS`: what is recorded after each epoch of stage 1, in the
+            run's folder `analysis`. It changes no number of the run.
 
     Raises:
-        ValueError: `out` is not free, the data cannot be had, or `stage1_from` differs. Nothing
-            has been written then.
+        ValueError: `out` is not free, the data cannot be had, `stage1_from` differs, or `record`
+            names something unknown. Nothing has been written then.
     """
     shown = Progress.of(progress)
+    record = check_record(record)
     directory = RunDirectory(fresh(f"{recipe.name}-{recipe.setting}") if out is None else out)
     directory.check_free()
     source = None if stage1_from is None else _same_stage1(RunDirectory(stage1_from), recipe)
@@ -104,11 +106,14 @@ def run(
             model = parts.build_model(recipe, images, len(batches), helper)
         seeds = _seed_states(model)
         if source is None:
-            _fit_stage1(recipe, images, batches, model, directory, shown, keep_trajectory)
+            recording = recorders(record, recipe, images, directory)
+            _fit_stage1(recipe, images, batches, model, directory, shown, recording)
         else:
             stage = f"stage 1/{_stages(recipe)}"
             shown.say(f"{stage}  shared with {source.path}: taken over, not trained again")
             _copy_stage1(source, model, directory)
+            if missing := copy_records(record, source, directory):
+                shown.say(f"{stage}  {', '.join(missing)}: not recorded there, so not here")
         reports = {"stage1": judged(recipe, images, model, "test")}
         tau = None
         if recipe.stage2 is not None:
@@ -161,7 +166,7 @@ def _fit_stage1(
     model: SharpnessAwareModel,
     directory: RunDirectory,
     shown: Progress,
-    keep_trajectory: bool,
+    recording: Sequence[keras.callbacks.Callback],
 ) -> None:
     validation = None
     if images.x_validation is not None:
@@ -172,9 +177,9 @@ def _fit_stage1(
         validation_data=validation,
         callbacks=[
             *stage1_callbacks(recipe, images, batches),
-            *([WeightTrajectory(directory.trajectory_file)] if keep_trajectory else []),
             MetricsLog(directory.path, stage=1),
             *shown.callbacks(1, _stages(recipe)),
+            *recording,  # last: the time that it takes is not the epoch's
         ],
         verbose=0,
     )

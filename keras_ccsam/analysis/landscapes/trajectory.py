@@ -46,7 +46,7 @@ def read_trajectory(path: str | os.PathLike[str]) -> tuple[np.ndarray, list[tupl
     if not Path(path).is_file():
         raise ValueError(
             "there is no trajectory: train with callbacks.WeightTrajectory, or with "
-            f"ccsam train --keep-trajectory. Received: path={str(path)!r}"
+            f"ccsam train --record trajectory. Received: path={str(path)!r}"
         )
     about, arrays = read(path, FORMAT)
     return arrays["weights"], [tuple(shape) for shape in about["shapes"]]

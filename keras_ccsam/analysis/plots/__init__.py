@@ -4,8 +4,11 @@ Each function takes plain numbers or what this package makes of them, writes one
 at all, and returns its path. Accuracies are fractions in 0..1 and are drawn in percent.
 """
 
+from keras_ccsam.analysis.plots.bound import bound as bound
 from keras_ccsam.analysis.plots.comparison import comparison as comparison
 from keras_ccsam.analysis.plots.confusion import confusion as confusion
 from keras_ccsam.analysis.plots.curves import curves as curves
 from keras_ccsam.analysis.plots.landscape import landscape as landscape
 from keras_ccsam.analysis.plots.per_class import per_class as per_class
+from keras_ccsam.analysis.plots.radius import radius as radius
+from keras_ccsam.analysis.plots.sharpness import sharpness as sharpness
