@@ -115,8 +115,8 @@ def record_option(function: F) -> F:
         default="",
         metavar="NAME,...",
         shell_complete=complete.records,
-        help="Record after each epoch of stage 1, into the run's folder analysis: bound, radius. "
-        "It changes no number.",
+        help="Record after each epoch of stage 1, into the run's folder analysis: bound, "
+        "radius, trajectory. It changes no number.",
     )(function)
 
 

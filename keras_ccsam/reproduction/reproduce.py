@@ -10,6 +10,7 @@ from keras_ccsam.comparison.compare import check_models, row, train
 from keras_ccsam.comparison.comparison import Row
 from keras_ccsam.comparison.plan import run_path
 from keras_ccsam.comparison.time_left import TimeLeft
+from keras_ccsam.reproduction.bound_figure import RECORD, bound_figure
 from keras_ccsam.reproduction.figure import Figure
 from keras_ccsam.reproduction.landscape_figure import landscape_figure
 from keras_ccsam.reproduction.plan import PlannedRow, ReproductionPlan, plan_reproduction
@@ -67,6 +68,8 @@ def reproduce(
     record = check_record(record)
     chosen = plan_reproduction(name, scale, seeds, out, data_path=data_path, overrides=overrides)
     comparisons = chosen.comparisons()
+    if chosen.table.measure == "bound":
+        record = tuple(dict.fromkeys((*record, RECORD)))
     failed = _check_groups(chosen)
     chosen.path.mkdir(parents=True, exist_ok=True)
     state = {"kind": "reproduction", "scale": scale}
@@ -129,9 +132,13 @@ def _figure(
         for row in rows
         if row.result is not None
     }
-    if chosen.table.measure != "landscape" or not runs:
+    if not runs:
         return None
-    return landscape_figure(chosen.table, runs, chosen.scale, chosen.name, chosen.path, shown)
+    if chosen.table.measure == "landscape":
+        return landscape_figure(chosen.table, runs, chosen.scale, chosen.name, chosen.path, shown)
+    if chosen.table.measure == "bound":
+        return bound_figure(runs, chosen.name, chosen.path)
+    return None
 
 
 def _reproduced(
