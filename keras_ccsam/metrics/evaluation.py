@@ -52,11 +52,17 @@ def evaluate(
         logit_adjustment,
         "a number of at least 0",
     )
+    require(hasattr(model, "predict"), "model", model, "a Keras classifier")
     if hasattr(data, "arrays"):
         x, y = data.arrays()
         class_counts = data.class_counts if class_counts is None else class_counts
-    else:
+    elif isinstance(data, list | tuple) and len(data) == 2:
         x, y = data
+    else:
+        raise ValueError(
+            "`data` must be a data.BatchSequence, or a pair (x, y) of arrays. "
+            f"Received: data={type(data).__name__}"
+        )
     if class_counts is None:
         raise ValueError(
             "`class_counts` must be the number of training images of each class where `data` is a "

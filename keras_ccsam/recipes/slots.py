@@ -122,6 +122,11 @@ Augmentations: TypeAlias = (
 )
 
 
+def name_of(choice: Table) -> str:
+    """The name of the part that a recipe's table names."""
+    return str(getattr(choice, "name", None))
+
+
 def part_of(choice: Table) -> Part:
     """The part that a recipe's table names.
 

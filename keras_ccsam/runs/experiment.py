@@ -217,7 +217,7 @@ def _stages(recipe: Recipe) -> int:
     return 1 if recipe.stage2 is None else 2
 
 
-def _evaluate(recipe: Recipe, images: LongTailedData, model: Any, split: Split) -> Report:
+def _evaluate(recipe: Recipe, images: LongTailedData, model: keras.Model, split: Split) -> Report:
     return evaluate(
         model,
         images.split_arrays(split),
