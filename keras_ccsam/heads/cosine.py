@@ -45,7 +45,7 @@ class Cosine(keras.layers.Layer):
 
     Args:
         units: number of classes, at least 2.
-        scale: s, what the cosines are multiplied with to give logits. 16 by default.
+        scale: s, what the cosines are multiplied with to give logits.
         kernel_initializer: of the (D, units) kernel. Uniform in (-1, 1) by default, as the
             LDAM-DRW code has it; only the columns' directions matter.
         kernel_regularizer: optional.

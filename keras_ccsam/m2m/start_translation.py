@@ -7,7 +7,7 @@ from pydantic import Field
 
 from keras_ccsam.m2m.translation import MajorToMinor
 from keras_ccsam.options import checked
-from keras_ccsam.schedules.start import Start, first_epoch
+from keras_ccsam.schedules.start import FIRST_DROP, Start, first_epoch
 
 
 class StartTranslation(keras.callbacks.Callback):
@@ -19,7 +19,7 @@ class StartTranslation(keras.callbacks.Callback):
 
     Args:
         start: the first epoch that translates: a whole number counted from 0, or a share of all
-            epochs in (0, 1), rounded down. 0.8 by default: epoch 160 of 200, the paper's.
+            epochs in (0, 1), rounded down.
 
     Raises:
         ValueError: for another `start`; when `fit` begins, for a model without a translation, or a
@@ -35,7 +35,7 @@ class StartTranslation(keras.callbacks.Callback):
         self,
         start: Annotated[
             Start, Field(description="share of the epochs, or an epoch (paper: 160 of 200)")
-        ] = 0.8,
+        ] = FIRST_DROP,
     ) -> None:
         super().__init__()
         checked(StartTranslation, {"start": start})

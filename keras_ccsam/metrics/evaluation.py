@@ -36,7 +36,7 @@ def evaluate(
         logit_adjustment: tau of post-hoc logit adjustment, at least 0: the report is made of
             z - tau log pi, pi_c the class's share of the training images (Menon et al.,
             arXiv:2007.07314, eq. 9). Meant for models trained with plain cross-entropy. The log
-            of probabilities is taken where the model puts those out. 0, the default, is none.
+            of probabilities is taken where the model puts those out. 0 is none.
         **options: of `Report.from_predictions`: groups, many, few, inclusive, bins, from_logits.
 
     Raises:

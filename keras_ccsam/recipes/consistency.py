@@ -48,8 +48,8 @@ def check(
     part = chosen(posthoc)
     if part is not None and "linear" in part.needs and not linear:
         raise ValueError(
-            f"posthoc {name_of(posthoc)!r} needs model.head='dense', a linear classifier with a bias. "
-            f"Received: model.head={name_of(head)!r}"
+            f"posthoc {name_of(posthoc)!r} needs model.head='dense', a linear classifier with a "
+            f"bias. Received: model.head={name_of(head)!r}"
         )
     if getattr(posthoc, "tau", None) == "validation" and not validation:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""How a long tail is asked for: the options that `load`, `outline`, `from_arrays` and recipes share."""
+"""How a long tail is asked for: options that `load`, `outline`, `from_arrays` and recipes share."""
 
 import dataclasses
 import math
