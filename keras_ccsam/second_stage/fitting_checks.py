@@ -42,6 +42,11 @@ def check_plain_dense(model: object, reason: str) -> keras.layers.Dense:
     return dense
 
 
+def is_frozen(head: keras.Layer) -> bool:
+    """Whether no weight of a head is trained; of one that is not built, whether none will be."""
+    return not head.trainable or (head.built and not head.trainable_variables)
+
+
 def check_split(data: object, *allowed: str, reason: str) -> None:
     """Refuses another part of a data set than the allowed ones; arrays belong to none.
 
