@@ -61,7 +61,9 @@ def check(
 def _check_losses(first: Stage1, second: Stage2 | None, head: Table) -> None:
     losses = {"stage1.loss": first.loss, "stage2.loss": second.loss if second else None}
     for key, loss in losses.items():
-        part = chosen(loss) if loss else None
+        if loss is None:
+            continue
+        part = chosen(loss)
         if part is None or not getattr(part.make, "takes_cosines", False):
             continue
         scale = getattr(head, "scale", 1.0)

@@ -37,12 +37,7 @@ _Data: Any = create_model(
     },
     path=(str, Field("", description="local file or folder; empty: the dataset's own source")),
 )
-_Thresholds: Any = create_model(
-    "_Thresholds",
-    __base__=Table,
-    rule=(Literal["thresholds"], "thresholds"),
-    **columns(metrics.Thresholds),
-)
+_Thresholds: Any = create_model("_Thresholds", __base__=Table, **columns(metrics.Thresholds))
 
 
 class Data(_Data):
@@ -75,6 +70,8 @@ Source: TypeAlias = Annotated[Data, Slot("data", Data)]
 
 class Thresholds(_Thresholds):
     """Many/medium/few by class count."""
+
+    rule: Literal["thresholds"] = "thresholds"
 
 
 class Thirds(Table):

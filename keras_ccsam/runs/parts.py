@@ -50,9 +50,10 @@ def outline_data(choice: Data) -> data.Outline:
 
 
 def _tail(choice: Data) -> Tail:
-    chosen = {name: getattr(choice, name) for name in declared(Tail)}
-    # TOML has no null.
-    return Tail(**{key: None if value == "none" else value for key, value in chosen.items()})
+    chosen: dict[str, Any] = {name: getattr(choice, name) for name in declared(Tail)}
+    if choice.imbalance_ratio == "none":  # TOML has no null
+        chosen["imbalance_ratio"] = None
+    return Tail(**chosen)
 
 
 def train_batches(recipe: Recipe, images: data.LongTailedData) -> data.BatchSequence:

@@ -42,9 +42,14 @@ def check_plain_dense(model: object, reason: str) -> keras.layers.Dense:
     return dense
 
 
-def is_frozen(head: keras.Layer) -> bool:
-    """Whether no weight of a head is trained; of one that is not built, whether none will be."""
-    return not head.trainable or (head.built and not head.trainable_variables)
+def check_trainable(head: keras.Layer) -> None:
+    """Refuses a head of which no weight is trained, with a `ValueError`; built or not."""
+    if not head.trainable or (head.built and not head.trainable_variables):
+        raise ValueError(
+            "The head is frozen, so that a second stage would train nothing: set "
+            f"model.head.trainable = True. Received: head={head.name!r} with trainable="
+            f"{head.trainable}"
+        )
 
 
 def check_split(data: object, *allowed: str, reason: str) -> None:

@@ -72,3 +72,13 @@ def row_batches(train: object) -> BatchSequence:
     rows = _Rows(classes)
     check_all_present(classes, rows.class_names)
     return BatchSequence(rows)
+
+
+def refuse_passes(**options: object) -> None:
+    """Refuses, with a `ValueError`, options for which arrays would pass the network each epoch."""
+    given = ", ".join(f"{name}={value!r}" for name, value in options.items())
+    raise ValueError(
+        "On arrays the features are computed once, so they are neither augmented nor mixed, and "
+        "the network is frozen: leave out `augment`, `mixup` and `batch_norm`, or give images as "
+        f"data.from_arrays(x, y).train. Received: {given}"
+    )

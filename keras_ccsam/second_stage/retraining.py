@@ -29,10 +29,10 @@ from keras_ccsam.second_stage.fitting_checks import (
     check_plain_dense,
     check_sharpness_aware,
     check_split,
-    is_frozen,
+    check_trainable,
 )
 from keras_ccsam.second_stage.fresh import reinitialize, unused
-from keras_ccsam.second_stage.labelled_arrays import inputs_and_labels, row_batches
+from keras_ccsam.second_stage.labelled_arrays import inputs_and_labels, refuse_passes, row_batches
 from keras_ccsam.second_stage.retraining_model import RetrainingModel
 from keras_ccsam.second_stage.retraining_rates import (
     BatchNorm,
@@ -182,12 +182,8 @@ class Retraining:
                 "The model must be compiled before its head is retrained. "
                 f"Received: model={model!r}"
             )
-        if self.learn != "scales" and is_frozen(known.head):
-            raise ValueError(
-                "The head is frozen, so that a second stage would train nothing: set "
-                "model.head.trainable = True. "
-                f"Received: head={known.head.name!r} with trainable={known.head.trainable}"
-            )
+        if self.learn != "scales":
+            check_trainable(known.head)
         if self.learn != "classifier":
             check_plain_dense(
                 known,
@@ -215,14 +211,8 @@ class Retraining:
         """
         check_split(train, "train", reason="`train` must be the training part of the data.")
         rows = row_batches(train)
-        if not isinstance(train, BatchSequence) and not self._features_once:
-            raise ValueError(
-                "On arrays the features are computed once, so they are neither augmented nor "
-                "mixed, and the network is frozen: leave out `augment`, `mixup` and `batch_norm`, "
-                "or give images as data.from_arrays(x, y).train. "
-                f"Received: augment={self.augment!r}, mixup={self.mixup}, "
-                f"batch_norm={self.batch_norm!r}"
-            )
+        if rows is not train and not self._features_once:
+            refuse_passes(augment=self.augment, mixup=self.mixup, batch_norm=self.batch_norm)
         return rows.with_options(
             sampler=self.sampler,
             images_per_class=self.images_per_class,
