@@ -17,6 +17,7 @@ import numpy as np
 from pydantic import Field
 
 from keras_ccsam.checks import check_class_counts, require
+from keras_ccsam.declare import part
 from keras_ccsam.losses import class_weights
 from keras_ccsam.losses.class_weights import ClassWeights
 from keras_ccsam.losses.effective_number import BETA, EffectiveBeta
@@ -25,6 +26,7 @@ from keras_ccsam.schedules.start import FIRST_DROP, Start, first_epoch
 from keras_ccsam.training import ClassWeighting, SharpnessAwareModel
 
 
+@part("callback", "deferred_reweighting")
 class DeferredReweighting(keras.callbacks.Callback):
     """Weights the classes from an epoch on. Works with any loss and sharpness method.
 

@@ -21,11 +21,13 @@ import numpy as np
 from keras import ops
 from pydantic import Field
 
+from keras_ccsam.declare import part
 from keras_ccsam.options import checked
 from keras_ccsam.schedules.start import Start, first_epoch
 from keras_ccsam.training.batch_statistics import batch_norms, recompute_batch_statistics
 
 
+@part("callback", "weight_averaging")
 class WeightAveraging(keras.callbacks.Callback):
     """Averages the trainable weights over the last epochs of `fit`.
 

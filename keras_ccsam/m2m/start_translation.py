@@ -5,11 +5,13 @@ from typing import Annotated, Any
 import keras
 from pydantic import Field
 
+from keras_ccsam.declare import part
 from keras_ccsam.m2m.translation import MajorToMinor
 from keras_ccsam.options import checked
 from keras_ccsam.schedules.start import FIRST_DROP, Start, first_epoch
 
 
+@part("callback", "start_translation")
 class StartTranslation(keras.callbacks.Callback):
     """Switches the model's translation on at an epoch, and off before it.
 

@@ -13,7 +13,7 @@ from keras_ccsam.m2m import MajorToMinor
 from keras_ccsam.models import spectrally_normalize
 from keras_ccsam.options import options
 from keras_ccsam.recipes.schema_base import Epochs, Positive
-from keras_ccsam.recipes.slots import Augmentations, Loss, Method, augmentations
+from keras_ccsam.recipes.slots import Augmentations, Callbacks, Loss, Method, augmentations
 from keras_ccsam.schedules.start import FIRST_DROP, Start
 from keras_ccsam.second_stage import Retraining
 from keras_ccsam.second_stage.retraining_rates import stage2_sgd
@@ -116,6 +116,9 @@ class Stage1(Table):
     resample: Resample | None = Field(None, description="absent: one sampler throughout")
     average: Average | None = Field(None, description="absent: the last weights count")
     translate: Translate | None = Field(None, description="absent: images stay of their class")
+    callbacks: Callbacks | None = Field(
+        None, description="absent: none but those above; a list of tables with a name and options"
+    )
 
     _sampler = field_validator("sampler")(_check_sampler)
 
@@ -160,6 +163,7 @@ class Stage2(_Retraining):
         "constant", description="what the rate does (paper: constant; decoupling, MiSLAS: cosine)"
     )
     average: Average | None = Field(None, description="absent: the last weights count")
+    callbacks: Callbacks | None = Field(None, description="absent: none; as in stage 1")
 
     def retraining(self, **given: Any) -> Retraining:
         """The stage without what only a recipe has.

@@ -25,7 +25,7 @@ from keras_ccsam.runs.folders import PathLike, fresh
 from keras_ccsam.runs.m2m_helper import check_helper, trained_helper
 from keras_ccsam.runs.progress import Progress
 from keras_ccsam.runs.run_directory import RunDirectory
-from keras_ccsam.runs.stage_callbacks import apply_posthoc, stage1_callbacks, stage2_callbacks
+from keras_ccsam.runs.stage_callbacks import apply_posthoc, stage_callbacks
 from keras_ccsam.training import SharpnessAwareModel
 
 
@@ -81,6 +81,7 @@ def run(
     images = parts.load_data(recipe.data)
     check_helper(recipe, images.index_sha256)
     batches = parts.train_batches(recipe, images)
+    callbacks = stage_callbacks(recipe, images, batches)
     keras.utils.set_random_seed(recipe.seed)
     model = parts.build_model(recipe, images, len(batches))
     if recipe.stage2 is not None:
@@ -100,7 +101,7 @@ def run(
             model = parts.build_model(recipe, images, len(batches), helper)
         seeds = _seed_states(model)
         if source is None:
-            _fit_stage1(recipe, images, batches, model, directory, shown)
+            _fit_stage1(recipe, images, batches, model, directory, shown, callbacks[0])
         else:
             stage = f"stage 1/{_stages(recipe)}"
             shown.say(f"{stage}  shared with {source.path}: taken over, not trained again")
@@ -112,7 +113,7 @@ def run(
             keras.utils.set_random_seed(recipe.seed)
             for variable, state in seeds:
                 variable.assign(state)
-            _fit_stage2(recipe, recipe.stage2, batches, model, directory, shown)
+            _fit_stage2(recipe, recipe.stage2, batches, model, directory, shown, callbacks[1])
             reports["test"] = _evaluate(recipe, images, model, "test")
         elif recipe.posthoc is not None:
             tau = apply_posthoc(recipe, images, model)
@@ -165,6 +166,7 @@ def _fit_stage1(
     model: SharpnessAwareModel,
     directory: RunDirectory,
     shown: Progress,
+    callbacks: list[keras.callbacks.Callback],
 ) -> None:
     validation = None
     if images.x_validation is not None:
@@ -174,7 +176,7 @@ def _fit_stage1(
         epochs=recipe.stage1.epochs,
         validation_data=validation,
         callbacks=[
-            *stage1_callbacks(recipe, images, batches),
+            *callbacks,
             MetricsLog(directory.path, stage=1),
             *shown.callbacks(1, _stages(recipe)),
         ],
@@ -200,12 +202,13 @@ def _fit_stage2(
     model: SharpnessAwareModel,
     directory: RunDirectory,
     shown: Progress,
+    callbacks: list[keras.callbacks.Callback],
 ) -> None:
     parts.retraining(recipe, stage, batches).run(
         model,
         batches,
         callbacks=[
-            *stage2_callbacks(stage, batches),
+            *callbacks,
             MetricsLog(directory.path, stage=2),
             *shown.callbacks(2, _stages(recipe)),
         ],
