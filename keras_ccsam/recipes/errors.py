@@ -166,9 +166,8 @@ def _path(location: tuple[int | str, ...], values: Any) -> tuple[str, ...]:
 def _holds(path: tuple[str, ...], other: tuple[str, ...]) -> bool:
     """Whether a list stands at `path`, and `other` is in one of its entries."""
     last = len(path) - 1
-    return (
-        len(other) > last and other[:last] == path[:-1] and other[last].startswith(f"{path[-1]}[")
-    )
+    beside = other[:last] == path[:-1] and len(other) > last
+    return beside and other[last].startswith(f"{path[-1]}[")
 
 
 def _show(received: Any) -> str:

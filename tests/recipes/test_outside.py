@@ -333,9 +333,8 @@ def test_a_callback_of_ones_own_hangs_on_each_stage(lab, tmp_path):
     # Whoever reads the folder runs no code.
     outside._imported.clear()
     del sys.modules["lab_callbacks"]
-    assert isinstance(
-        Recipe.from_toml((result.path / "recipe.toml").read_text()).stage1.callbacks[0], Unread
-    )
+    read = Recipe.from_toml((result.path / "recipe.toml").read_text())
+    assert isinstance(read.stage1.callbacks[0], Unread)
     assert runs.evaluate_run(result.path).overall == result.report.overall
     assert "lab_callbacks" not in sys.modules
 
@@ -345,7 +344,7 @@ def test_a_callback_of_ones_own_hangs_on_each_stage(lab, tmp_path):
     [
         (
             '[{name="lab_callbacks:Watch", patience=0}]',
-            r"callbacks\[0\].patience must be at least 1",
+            r"\[0\].patience must be at least 1",
         ),
         ('[{name="lab_callbacks:Watch", patienc=2}]', r"did you mean .*callbacks\[0\].patience"),
         ('[{name="lab_callbacks:keras"}]', "a callback .* from outside must be a class"),
