@@ -112,13 +112,7 @@ def load(
     Raises:
         ValueError: if an argument is not valid, or the images cannot be read or downloaded.
     """
-    tail = Tail(
-        imbalance_ratio=imbalance_ratio,
-        profile=profile,
-        protocol=protocol,
-        seed=seed,
-        validation_fraction=validation_fraction,
-    )
+    tail = Tail(imbalance_ratio, profile, protocol, seed, validation_fraction)
     # Bad arguments are named before anything is downloaded.
     info = _checked(name, tail, path)
     return cut(find("data", name).build({}, path=path), tail, fit_head=info.roughly_balanced)

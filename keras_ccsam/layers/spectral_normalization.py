@@ -64,7 +64,9 @@ class SpectralNormalization(keras.layers.Wrapper):
         >>> layer = SpectralNormalization(keras.layers.Conv2D(16, 3, use_bias=False))
     """
 
-    def __init__(self, layer: Any, power_iterations: PowerIterations = 5, **kwargs: Any) -> None:
+    def __init__(
+        self, layer: keras.Layer, power_iterations: PowerIterations = 5, **kwargs: Any
+    ) -> None:
         if isinstance(layer, keras.layers.Layer):
             # Sigma is taken of the full-precision kernel. (A layer without autocast still casts
             # its variables where it is called outside any other and its own policy is mixed.)

@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -15,7 +16,7 @@ from keras_ccsam.training.model import SharpnessAwareModel
 
 
 def evaluate(
-    model: Any,
+    model: keras.Model,
     data: Any,
     class_counts: Any = None,
     *,

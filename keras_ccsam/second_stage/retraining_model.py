@@ -48,8 +48,8 @@ class RetrainingModel(SharpnessAwareModel):
 
     def __init__(
         self,
-        backbone: Any,
-        head: Any,
+        backbone: keras.Layer,
+        head: keras.Layer,
         sharpness: SharpnessMethod | None = None,
         *,
         batch_norm: BatchNorm = "frozen",

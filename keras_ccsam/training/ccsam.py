@@ -45,11 +45,11 @@ class CCSAM(SharpnessAwareModel):
 
     def __init__(
         self,
-        backbone: Any,
+        backbone: keras.Layer,
         num_classes: int | None = None,
         class_counts: Sequence[int] | None = None,
         *,
-        head: Any = None,
+        head: keras.Layer | None = None,
         radius_scale: float = _DECLARED["radius_scale"].default,
         flat_ratio: float = _DECLARED["flat_ratio"].default,
         perturb: str = _DECLARED["perturb"].default,

@@ -64,8 +64,8 @@ class SharpnessAwareModel(SavedModel):
 
     def __init__(
         self,
-        backbone: Any,
-        head: Any,
+        backbone: keras.Layer,
+        head: keras.Layer,
         sharpness: SharpnessMethod | None = None,
         *,
         weight_decay: float = 0.0,

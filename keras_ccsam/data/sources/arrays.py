@@ -50,13 +50,7 @@ def from_arrays(
     Raises:
         ValueError: if shapes, types, ranges, names or counts do not fit together.
     """
-    tail = Tail(
-        imbalance_ratio=imbalance_ratio,
-        profile=profile,
-        protocol=protocol,
-        seed=seed,
-        validation_fraction=validation_fraction,
-    )
+    tail = Tail(imbalance_ratio, profile, protocol, seed, validation_fraction)
     return cut(source(x, y, *of_source, seed=seed, **options_of_source), tail, fit_head=True)
 
 

@@ -14,7 +14,7 @@ Profile: TypeAlias = Literal["exponential", "step"]
 Protocol: TypeAlias = Literal["ldam", "seeded", "first_n"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Tail:
     """Which images of a set are kept, and which of those validate.
 
