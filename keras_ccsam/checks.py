@@ -50,11 +50,20 @@ def check_class_counts(
     Raises:
         ValueError: if there are not as many, one is too small, or one is no whole number.
     """
-    counts = np.asarray(class_counts)
-    if counts.ndim != 1 or len(counts) < 2 or counts.dtype.kind not in "iuf":
+    try:
+        counts = np.asarray(class_counts)
+    except (TypeError, ValueError):  # rows of different lengths, a tensor that is no number yet
+        counts = np.asarray(None)
+    if counts.dtype.kind not in "iuf":
+        raise ValueError(
+            "`class_counts` must be a list of whole numbers, the training images of each class in "
+            "the order of the labels, for example numpy.bincount(y_train). "
+            f"Received: class_counts={class_counts!r} of type {type(class_counts).__name__}"
+        )
+    if counts.ndim != 1 or len(counts) < 2:
         raise ValueError(
             "`class_counts` must have one count for each of at least two classes. "
-            f"Received: class_counts={class_counts}"
+            f"Received: class_counts={class_counts!r}"
         )
     # Written so that NaN, of which every comparison is false, is refused, too.
     sound = (counts >= at_least) & (counts < np.inf) & (counts == np.floor(counts))

@@ -1,8 +1,8 @@
 """How a part declares itself: its options stand once, on its constructor.
 
 A part is whatever a recipe can name: a sharpness method, a loss, a head, a backbone, a source of
-data, an augmentation, what follows training. Its options are the constructor's arguments that carry
-a pydantic `Field`:
+data, an augmentation, a callback, what follows training. Its options are the constructor's
+arguments that carry a pydantic `Field`:
 
     @part("sharpness", "gsam", limit=Limit("sam", alpha=0.0))
     class GSAM(SharpnessMethod):
@@ -41,6 +41,7 @@ KINDS = {
     "backbone": "the network from images to features",
     "data": "which images",
     "augmentation": "what is done to an image before each use",
+    "callback": "what hangs on a stage while it trains",
     "posthoc": "what is done to a trained model without training",
 }
 

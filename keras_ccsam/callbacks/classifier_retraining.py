@@ -5,8 +5,8 @@ from typing import Any
 
 import keras
 
-from keras_ccsam.data import BatchSequence
 from keras_ccsam.second_stage import Retraining
+from keras_ccsam.second_stage.features import LabelledImages
 
 
 class ClassifierRetraining(keras.callbacks.Callback):
@@ -16,7 +16,8 @@ class ClassifierRetraining(keras.callbacks.Callback):
     changed (with `batch_norm="frozen"`), its head is.
 
     Args:
-        train: the training data.
+        train: the training data, a `data.BatchSequence`; or a tuple of inputs and labels, as
+            `Retraining.run` takes it.
         retraining: the stage; or leave it out and give its options.
         verbose: of the stage, as in `fit`; that of `fit` by default.
         callbacks: of the stage, as in `fit`.
@@ -39,7 +40,7 @@ class ClassifierRetraining(keras.callbacks.Callback):
 
     def __init__(
         self,
-        train: BatchSequence,
+        train: LabelledImages,
         retraining: Retraining | None = None,
         *,
         verbose: int | str | None = None,

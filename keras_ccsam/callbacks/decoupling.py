@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from keras_ccsam.options import options
 from keras_ccsam.second_stage.features import LabelledImages
 from keras_ccsam.second_stage.nearest_class_mean import (
     Metric,
@@ -20,6 +21,9 @@ from keras_ccsam.second_stage.tau_normalization import (
     choose_tau,
     tau_normalize,
 )
+
+# The defaults stand once, on the function.
+_MEANS = options(nearest_class_mean)
 
 
 class TauNormalization(keras.callbacks.Callback):
@@ -72,8 +76,8 @@ class NearestClassMean(keras.callbacks.Callback):
 
     Args:
         train: the training data, a `data.BatchSequence` or a tuple of images and labels.
-        metric: `"cosine"` by default, or `"euclidean"`.
-        centred: subtract the mean of all training features first. False by default.
+        metric: `"cosine"` or `"euclidean"`.
+        centred: subtract the mean of all training features first.
 
     Raises:
         ValueError: at construction, for another `metric` or data that is not for training; when
@@ -81,7 +85,10 @@ class NearestClassMean(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, train: LabelledImages, metric: Metric = "cosine", centred: bool = False
+        self,
+        train: LabelledImages,
+        metric: Metric = _MEANS["metric"].default,
+        centred: bool = _MEANS["centred"].default,
     ) -> None:
         super().__init__()
         check_metric(metric)

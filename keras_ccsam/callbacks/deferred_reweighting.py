@@ -17,24 +17,24 @@ import numpy as np
 from pydantic import Field
 
 from keras_ccsam.checks import check_class_counts, require
+from keras_ccsam.declare import part
 from keras_ccsam.losses import class_weights
 from keras_ccsam.losses.class_weights import ClassWeights
-from keras_ccsam.losses.effective_number import EffectiveBeta
+from keras_ccsam.losses.effective_number import BETA, EffectiveBeta
 from keras_ccsam.options import checked
-from keras_ccsam.schedules.start import Start, first_epoch
+from keras_ccsam.schedules.start import FIRST_DROP, Start, first_epoch
 from keras_ccsam.training import ClassWeighting, SharpnessAwareModel
 
 
+@part("callback", "deferred_reweighting")
 class DeferredReweighting(keras.callbacks.Callback):
     """Weights the classes from an epoch on. Works with any loss and sharpness method.
 
     Args:
         class_counts: the number of training images of each class.
-        start: a share of `fit`'s epochs in (0, 1), or an epoch number counted from 0. 0.8 by
-            default: epoch 160 of 200, where the learning rate drops first.
-        beta: of the effective number of samples, 0.9999 by default; 0 weights all classes alike.
-        weights: a name of `losses.CLASS_WEIGHTS`, `"effective_number"` by default; or u_c
-            themselves, K positive numbers.
+        start: a share of `fit`'s epochs in (0, 1), or an epoch number counted from 0.
+        beta: of the effective number of samples; 0 weights all classes alike.
+        weights: a name of `losses.CLASS_WEIGHTS`, or u_c themselves, K positive numbers.
 
     Raises:
         ValueError: at construction, for a `start`, `beta`, count or weight outside its range; when
@@ -52,8 +52,8 @@ class DeferredReweighting(keras.callbacks.Callback):
         class_counts: Sequence[int],
         start: Annotated[
             Start, Field(description="share of the epochs, or an epoch (code: 160 of 200)")
-        ] = 0.8,
-        beta: EffectiveBeta = 0.9999,
+        ] = FIRST_DROP,
+        beta: EffectiveBeta = BETA,
         weights: Annotated[
             ClassWeights | Annotated[tuple[float, ...], Field(strict=False)],
             Field(description="of the classes: a name, or numbers (code: effective_number)"),

@@ -21,11 +21,13 @@ import numpy as np
 from keras import ops
 from pydantic import Field
 
+from keras_ccsam.declare import part
 from keras_ccsam.options import checked
 from keras_ccsam.schedules.start import Start, first_epoch
 from keras_ccsam.training.batch_statistics import batch_norms, recompute_batch_statistics
 
 
+@part("callback", "weight_averaging")
 class WeightAveraging(keras.callbacks.Callback):
     """Averages the trainable weights over the last epochs of `fit`.
 
@@ -39,9 +41,8 @@ class WeightAveraging(keras.callbacks.Callback):
         train: the training data, a `data.BatchSequence`, for BatchNorm's pass: the batches of the
             last epoch, augmented and mixed as in training. May be None where no pass is wanted.
         start: the first averaged epoch: a share of `fit`'s epochs, in (0, 1), or an epoch counted
-            from 0. 0.75 by default.
+            from 0.
         recompute_batch_norm: compute BatchNorm's statistics anew, in one pass of training mode.
-            True by default.
 
     Raises:
         ValueError: for a `start` outside its range or a `train` that is no data set; when `fit`

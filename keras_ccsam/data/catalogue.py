@@ -4,26 +4,16 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 from keras_ccsam.checks import did_you_mean
 from keras_ccsam.data.long_tailed import LongTailedData
 from keras_ccsam.data.outline import Outline
 from keras_ccsam.data.sources import cifar, digits
 from keras_ccsam.data.tails.cut import cut
-from keras_ccsam.data.tails.profiles import (
-    Profile,
-    check_profile,
-    check_ratio,
-    fitting_maximum,
-    profile_counts,
-)
-from keras_ccsam.data.tails.subset import (
-    Protocol,
-    check_fraction,
-    check_protocol,
-    check_seed,
-    held_out,
-)
+from keras_ccsam.data.tails.profiles import fitting_maximum, profile_counts
+from keras_ccsam.data.tails.subset import held_out
+from keras_ccsam.data.tails.tail import Profile, Protocol, Tail
 from keras_ccsam.declare import find
 
 
@@ -95,12 +85,12 @@ DATASETS: Mapping[str, DatasetInfo] = MappingProxyType(
 def load(
     name: str,
     *,
-    imbalance_ratio: float | None = 100.0,
-    profile: Profile = "exponential",
-    protocol: Protocol = "ldam",
-    seed: int = 0,
+    imbalance_ratio: float | None = Tail.imbalance_ratio,
+    profile: Profile = Tail.profile,
+    protocol: Protocol = Tail.protocol,
+    seed: int = Tail.seed,
     path: str | os.PathLike[str] | None = None,
-    validation_fraction: float = 0.0,
+    validation_fraction: float = Tail.validation_fraction,
 ) -> LongTailedData:
     """Loads a data set by name and makes its training part long-tailed.
 
@@ -122,46 +112,34 @@ def load(
     Raises:
         ValueError: if an argument is not valid, or the images cannot be read or downloaded.
     """
+    tail = Tail(imbalance_ratio, profile, protocol, seed, validation_fraction)
     # Bad arguments are named before anything is downloaded.
-    info = _checked(name, imbalance_ratio, profile, protocol, seed, path, validation_fraction)
-    return cut(
-        find("data", name).build({}, path=path),
-        imbalance_ratio=imbalance_ratio,
-        profile=profile,
-        protocol=protocol,
-        seed=seed,
-        validation_fraction=validation_fraction,
-        fit_head=info.roughly_balanced,
-    )
+    info = _checked(name, tail, path)
+    return cut(find("data", name).build({}, path=path), tail, fit_head=info.roughly_balanced)
 
 
-def outline(
-    name: str,
-    *,
-    imbalance_ratio: float | None = 100.0,
-    profile: Profile = "exponential",
-    protocol: Protocol = "ldam",
-    seed: int = 0,
-    path: str | os.PathLike[str] | None = None,
-    validation_fraction: float = 0.0,
-) -> Outline:
+def outline(name: str, *, path: str | os.PathLike[str] | None = None, **options: Any) -> Outline:
     """What `load` would give, as far as it is known before an image is read or downloaded.
 
     Args:
-        name: as in `load`, and so the others. What a `path` holds is taken for the whole set.
+        name: a key of `DATASETS`.
+        path: as in `load`. What it holds is taken for the whole set.
+        **options: the other arguments of `load`: imbalance_ratio, profile, protocol, seed,
+            validation_fraction.
 
     Raises:
         ValueError: as `load`, where it can be known.
     """
-    info = _checked(name, imbalance_ratio, profile, protocol, seed, path, validation_fraction)
+    tail = Tail(**options)
+    info = _checked(name, tail, path)
     if path is not None:
         cifar.check_path(name, path)
     counts = info.available
-    if imbalance_ratio is not None:
+    if (ratio := tail.imbalance_ratio) is not None:
         fits = info.roughly_balanced
-        largest = fitting_maximum(counts, imbalance_ratio, profile) if fits else max(counts)
-        counts = profile_counts(largest, len(counts), imbalance_ratio, profile)
-    held = tuple(held_out(count, validation_fraction) for count in counts)
+        largest = fitting_maximum(counts, ratio, tail.profile) if fits else max(counts)
+        counts = profile_counts(largest, len(counts), ratio, tail.profile)
+    held = tuple(held_out(count, tail.validation_fraction) for count in counts)
     return Outline(
         name=name,
         class_names=tuple(map(str, range(10))) if name == "digits-lt" else cifar.class_names(name),
@@ -171,36 +149,17 @@ def outline(
         image_shape=info.image_shape,
         source=info.description,
         licence=info.licence,
-        settings={
-            "imbalance_ratio": imbalance_ratio,
-            "profile": profile,
-            "protocol": protocol,
-            "seed": seed,
-            "validation_fraction": validation_fraction,
-        },
+        settings=tail.settings,
     )
 
 
-def _checked(
-    name: str,
-    imbalance_ratio: float | None,
-    profile: str,
-    protocol: str,
-    seed: int,
-    path: str | os.PathLike[str] | None,
-    validation_fraction: float,
-) -> DatasetInfo:
+def _checked(name: str, tail: Tail, path: str | os.PathLike[str] | None) -> DatasetInfo:
     """The set's entry; a `ValueError` for an argument of `load` that is not valid."""
     info = DATASETS.get(name)
     if info is None:
         hint = did_you_mean(name, DATASETS)
         raise ValueError(f"The data sets are {', '.join(DATASETS)}{hint}. Received: name={name!r}")
-    if imbalance_ratio is not None:
-        check_ratio(imbalance_ratio, info.largest_class)
-    check_profile(profile)
-    check_protocol(protocol)
-    check_seed(seed)
-    check_fraction("validation_fraction", validation_fraction)
+    tail.check(info.largest_class)
     if path is not None and not info.download:
         raise ValueError(
             f"{name} comes with scikit-learn and takes no path. Received: path={str(path)!r}"

@@ -1,8 +1,8 @@
 """`LongTailedData`: a long-tailed training set with its validation and test parts."""
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
@@ -12,47 +12,33 @@ from numpy.typing import NDArray
 from keras_ccsam.data.batches.augment import Augmentation
 from keras_ccsam.data.batches.samplers import Sampler
 from keras_ccsam.data.batches.sequence import BatchOptions, BatchSequence, Split
-from keras_ccsam.data.outline import Outline
+from keras_ccsam.data.outline import About, Outline
 from keras_ccsam.data.sources.source import Images, Labels
 from keras_ccsam.data.tails.indices import SavedIndices, index_digest, save
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class LongTailedData:
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class LongTailedData(About):
     """Images and labels of a long-tailed data set.
 
     Attributes:
-        name: name of the data set, such as `"cifar10-lt"`.
+        name, class_names, source, licence, settings: see `outline.About`.
         x_train: training images (N, H, W, C), uint8 0..255 (or the user's float32).
         y_train: training classes (N,), int32.
         x_validation, y_validation: the part cut from train, or `None`.
         x_test, y_test: the test set, or `None`.
-        class_names: one name per class.
         train_indices: position of each training image in the source's own order (N,), int64.
         validation_indices: the same for the validation images; empty without any.
-        source: where the images come from.
-        licence: terms of the images, and whom to cite.
-        settings: imbalance ratio, profile, protocol, seed and validation share that made it.
     """
 
-    name: str
     x_train: Images
     y_train: Labels
     x_validation: Images | None
     y_validation: Labels | None
     x_test: Images | None
     y_test: Labels | None
-    class_names: tuple[str, ...]
     train_indices: NDArray[np.int64]
     validation_indices: NDArray[np.int64]
-    source: str
-    licence: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def num_classes(self) -> int:
-        """Number of classes C."""
-        return len(self.class_names)
 
     @property
     def image_shape(self) -> tuple[int, ...]:

@@ -7,28 +7,20 @@ from typing import Any
 from keras_ccsam.data.tails.profiles import ratio_note
 
 
-@dataclass(frozen=True)
-class Outline:
-    """Long-tailed data without its images.
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """What long-tailed data says of itself, with its images and without.
 
     Attributes:
         name: of the data set, such as `"cifar10-lt"`.
         class_names: one per class.
-        class_counts: training images of each class, without those of the validation part.
-        validation_counts: images of each class cut from train; zeros where none are.
-        test_counts: images of each class of the test set; zeros without one.
-        image_shape: height, width and channels.
         source: where the images come from.
         licence: terms of the images, and whom to cite.
-        settings: imbalance ratio, profile, protocol, seed and validation share.
+        settings: imbalance ratio, profile, protocol, seed and validation share that made it.
     """
 
     name: str
     class_names: tuple[str, ...]
-    class_counts: tuple[int, ...]
-    validation_counts: tuple[int, ...]
-    test_counts: tuple[int, ...]
-    image_shape: tuple[int, ...]
     source: str
     licence: str
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -37,6 +29,24 @@ class Outline:
     def num_classes(self) -> int:
         """Number of classes C."""
         return len(self.class_names)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outline(About):
+    """Long-tailed data without its images.
+
+    Attributes:
+        name, class_names, source, licence, settings: see `About`.
+        class_counts: training images of each class, without those of the validation part.
+        validation_counts: images of each class cut from train; zeros where none are.
+        test_counts: images of each class of the test set; zeros without one.
+        image_shape: height, width and channels.
+    """
+
+    class_counts: tuple[int, ...]
+    validation_counts: tuple[int, ...]
+    test_counts: tuple[int, ...]
+    image_shape: tuple[int, ...]
 
     @property
     def ratio_note(self) -> str | None:

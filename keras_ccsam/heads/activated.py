@@ -25,7 +25,7 @@ class Activated(keras.layers.Layer):
         ValueError: for other layers.
     """
 
-    def __init__(self, dense: Any, activation_layer: Any, **kwargs: Any) -> None:
+    def __init__(self, dense: keras.Layer, activation_layer: keras.Layer, **kwargs: Any) -> None:
         if not is_plain_dense(dense) or dense.activation is not keras.activations.linear:
             raise ValueError(
                 "`dense` must be a plain keras.layers.Dense without an activation of its own. "
@@ -85,7 +85,7 @@ class Activated(keras.layers.Layer):
         return cls(**{**config, **parts})
 
 
-def plain_dense(head: Any) -> keras.layers.Dense | None:
+def plain_dense(head: keras.Layer) -> keras.layers.Dense | None:
     """The plain Dense that a head is, or that it puts an activation on; None for another head."""
     dense = head.dense if isinstance(head, Activated) else head
     return dense if is_plain_dense(dense) else None

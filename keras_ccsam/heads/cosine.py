@@ -5,10 +5,11 @@ M the class averages and P = M (d o cos), the gradient of class c with respect t
 g_{c,k} = mean over the class of d_ik (u_i - cos_ik w^_k), so that
 
     ||g_{c,k}||^2 = ( M (d o ((G o M) d)) )_ik - P_ik^2                 summed over k: ||g_c||^2
-    a_i           = length_i / ||g_{y_i}||
-    u_i (w_k+eps) = (U W)_ik + a_i [ (((U U^T) o M) d)_ik - (U W^)_ik P_ik ]
-    w_k eps       = a_i [ (M (d o (U W)))_ik - P_ik (w^_k w_k) ]         0 in value, not in gradient
-    ||w_k+eps||^2 = ||w_k||^2 + 2 w_k eps + a_i^2 ||g_{c,k}||^2
+    a_i           = 1 / ||g_{y_i}||
+    u_i e         = a_i [ (((U U^T) o M) d)_ik - (U W^)_ik P_ik ]        e: the step of length 1
+    w_k e         = a_i [ (M (d o (U W)))_ik - P_ik (w^_k w_k) ]         0 in value, not in gradient
+    u_i (w_k+eps) = (U W)_ik + length_i u_i e
+    ||w_k+eps||^2 = ||w_k||^2 + 2 length_i w_k e + (length_i a_i ||g_{c,k}||)^2
     z'_ik         = s u_i (w_k+eps) / ||w_k+eps||
 
 Everything that belongs to the step (d, P, M, and the second U and W of each product) is a constant
@@ -44,7 +45,7 @@ class Cosine(keras.layers.Layer):
 
     Args:
         units: number of classes, at least 2.
-        scale: s, what the cosines are multiplied with to give logits. 16 by default.
+        scale: s, what the cosines are multiplied with to give logits.
         kernel_initializer: of the (D, units) kernel. Uniform in (-1, 1) by default, as the
             LDAM-DRW code has it; only the columns' directions matter.
         kernel_regularizer: optional.
@@ -118,16 +119,20 @@ class Cosine(keras.layers.Layer):
         p = by_class.mean(d * ops.matmul(u0, w_hat0))
         norm_k2 = ops.maximum(by_class.mean(d * fixed(along)) - p * p, 0.0)
         norm = safe_sqrt(ops.sum(norm_k2, axis=1))
-        from_features = along - ops.matmul(u, w_hat0) * p
         # Only the norm of w + eps sees this: its value is 0, its gradient is not.
         from_kernel = by_class.mean(d * ops.matmul(u0, kernel)) - p * ops.sum(
             w_hat0 * kernel, axis=0
         )
+        # Divided before the length comes in: the square of length / norm overflows for a tiny norm.
+        per_norm = safe_divide(ops.ones_like(norm), norm)[:, None]
+        unit_features = (along - ops.matmul(u, w_hat0) * p) * per_norm
+        unit_kernel = from_kernel * per_norm
+        share = (norm_k2 * per_norm) * per_norm
 
         def logits_after(length: Tensor) -> Tensor:
-            a = safe_divide(length, norm)[:, None]
-            inner = uw + a * from_features
-            square = ops.square(w_norm) + 2.0 * a * from_kernel + ops.square(a) * norm_k2
+            length = length[:, None]
+            inner = uw + length * unit_features
+            square = ops.square(w_norm) + 2.0 * length * unit_kernel + ops.square(length) * share
             return self.scale * inner / ops.sqrt(ops.maximum(square, _TINY**2))
 
         return ClassGradients(norm, logits_after)

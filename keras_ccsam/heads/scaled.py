@@ -35,7 +35,7 @@ class Scaled(keras.layers.Layer):
         scales: f (K,), ones at first.
     """
 
-    def __init__(self, dense: Any, **kwargs: Any) -> None:
+    def __init__(self, dense: keras.Layer, **kwargs: Any) -> None:
         if plain_dense(dense) is None:
             raise ValueError(
                 "Only a plain keras.layers.Dense, neither quantised nor with LoRA, can be scaled "

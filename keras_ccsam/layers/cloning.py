@@ -63,7 +63,7 @@ def plain_backbone(backbone: keras.Model) -> keras.Model:
     return switch(copy, STOCK)
 
 
-def has_own_layers(model: Any) -> bool:
+def has_own_layers(model: keras.Layer) -> bool:
     """Whether a layer of the model, or of one nested in it, is one of this package."""
     return any(
         isinstance(layer, SpectralNormalization) or type(layer) in STOCK

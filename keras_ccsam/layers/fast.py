@@ -1,6 +1,6 @@
 """Which of Keras' layers have a faster twin here, and the way from one to the other."""
 
-from typing import Any
+from typing import TypeVar
 
 import keras
 
@@ -14,6 +14,8 @@ from keras_ccsam.layers.convolution import (
 )
 from keras_ccsam.layers.walk import all_layers
 
+L = TypeVar("L", bound=keras.Layer)
+
 FAST: dict[type, type] = {
     keras.layers.AveragePooling2D: AveragePooling2D,
     keras.layers.BatchNormalization: BatchNormalization,
@@ -25,7 +27,7 @@ FAST: dict[type, type] = {
 STOCK = {fast: stock for stock, fast in FAST.items()}
 
 
-def switch(model: Any, twins: dict[type, type]) -> Any:
+def switch(model: L, twins: dict[type, type]) -> L:
     """Gives each layer inside a model its twin's class, in place; returns the model.
 
     Twins have the same state and the same arguments, so no object need be built anew.
@@ -37,7 +39,7 @@ def switch(model: Any, twins: dict[type, type]) -> Any:
     return model
 
 
-def stock_type(layer: Any) -> Any:
+def stock_type(layer: keras.Layer) -> type:
     """The layer's type; of a fast layer, that of the Keras layer that it computes."""
     kind = type(layer)
     return STOCK.get(kind, kind)

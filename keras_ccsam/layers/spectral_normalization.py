@@ -16,13 +16,16 @@ References:
     CVPR 2023 (appendix C.2: 5 iterations).
 """
 
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
 import keras
 from keras import ops
+from pydantic import Field
 
+from keras_ccsam.options import checked
 from keras_ccsam.typing import Tensor
 
+PowerIterations: TypeAlias = Annotated[int, Field(ge=1, description="per step (paper C.2: 5)")]
 _TINY = 1e-12
 _DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
 _TRANSPOSED = (
@@ -49,7 +52,7 @@ class SpectralNormalization(keras.layers.Wrapper):
 
     Args:
         layer: a layer with one `kernel`: Dense, EinsumDense, a convolution, or your own.
-        power_iterations: rounds a pass, at least 1. 5 by default, as CC-SAM's appendix has it.
+        power_iterations: rounds a pass, at least 1.
         **kwargs: of `keras.layers.Layer`; the precision is always that of `layer`.
 
     Raises:
@@ -61,29 +64,22 @@ class SpectralNormalization(keras.layers.Wrapper):
         >>> layer = SpectralNormalization(keras.layers.Conv2D(16, 3, use_bias=False))
     """
 
-    def __init__(self, layer: Any, power_iterations: int = 5, **kwargs: Any) -> None:
+    def __init__(
+        self, layer: keras.Layer, power_iterations: PowerIterations = 5, **kwargs: Any
+    ) -> None:
         if isinstance(layer, keras.layers.Layer):
             # Sigma is taken of the full-precision kernel. (A layer without autocast still casts
             # its variables where it is called outside any other and its own policy is mixed.)
             kwargs["dtype"] = layer.variable_dtype
         super().__init__(layer, autocast=False, **kwargs)
-        if isinstance(power_iterations, bool) or int(power_iterations) != power_iterations:
-            raise ValueError(
-                "`power_iterations` must be a whole number. "
-                f"Received: power_iterations={power_iterations!r}"
-            )
-        if power_iterations < 1:
-            raise ValueError(
-                "`power_iterations` must be at least 1. "
-                f"Received: power_iterations={power_iterations}"
-            )
         if layer.activity_regularizer is not None:
             raise ValueError(
                 "An activity regulariser belongs on the wrapper: "
                 "SpectralNormalization(layer, activity_regularizer=...). "
                 f"Received: layer={layer.name!r} with {type(layer.activity_regularizer).__name__}"
             )
-        self.power_iterations = int(power_iterations)
+        declared = {"power_iterations": power_iterations}
+        self.power_iterations: int = checked(SpectralNormalization, declared)["power_iterations"]
         self.supports_masking = layer.supports_masking
 
     def build(self, input_shape: Any = None) -> None:

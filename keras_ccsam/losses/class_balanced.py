@@ -15,7 +15,7 @@ from keras import ops
 from pydantic import Field
 
 from keras_ccsam.declare import Limit, part
-from keras_ccsam.losses.effective_number import EffectiveBeta, effective_number_weights
+from keras_ccsam.losses.effective_number import BETA, EffectiveBeta, effective_number_weights
 from keras_ccsam.losses.focal import focal_of_each_class
 from keras_ccsam.losses.loss import ClassCountLoss, constant, of_label
 from keras_ccsam.typing import Tensor
@@ -36,8 +36,8 @@ class ClassBalanced(ClassCountLoss):
 
     Args:
         class_counts: n_c, the number of training images of each class.
-        beta: in [0, 1). 0.9999 by default; 0 weighs all classes alike.
-        gamma: of the focal loss, at least 0. 0, the default, is cross-entropy.
+        beta: in [0, 1); 0 weighs all classes alike.
+        gamma: of the focal loss, at least 0; 0 is cross-entropy.
         reduction, name, dtype: of `keras.losses.Loss`.
 
     Raises:
@@ -51,7 +51,7 @@ class ClassBalanced(ClassCountLoss):
     def __init__(
         self,
         class_counts: Sequence[int],
-        beta: EffectiveBeta = 0.9999,
+        beta: EffectiveBeta = BETA,
         gamma: Annotated[
             float, Field(ge=0, description="above 0: on the focal loss (CB-focal)")
         ] = 0.0,

@@ -11,21 +11,23 @@ from typing import Literal, get_args
 import numpy as np
 
 from keras_ccsam.checks import check_class_counts, did_you_mean
-from keras_ccsam.losses.effective_number import effective_number_weights
+from keras_ccsam.losses.effective_number import BETA, EffectiveBeta, effective_number_weights
 
 ClassWeights = Literal["effective_number", "inverse", "inverse_square_root"]
 CLASS_WEIGHTS: tuple[str, ...] = get_args(ClassWeights)
 
 
 def class_weights(
-    class_counts: Sequence[int], name: str = "effective_number", beta: float = 0.9999
+    class_counts: Sequence[int],
+    name: ClassWeights = "effective_number",
+    beta: EffectiveBeta = BETA,
 ) -> tuple[float, ...]:
     """u_c of each class; their sum is the number of classes.
 
     Args:
         class_counts: n_c, the number of training images of each class.
         name: one of `CLASS_WEIGHTS`.
-        beta: of the effective number, in [0, 1). 0.9999 by default.
+        beta: of the effective number, in [0, 1).
 
     Raises:
         ValueError: for an unknown name, a `beta` outside [0, 1), or a count below 1.

@@ -20,16 +20,17 @@ from keras_ccsam.options import checked
 EffectiveBeta: TypeAlias = Annotated[
     float, Field(ge=0, lt=1, description="of (1 - beta) / (1 - beta^n) (paper and field: 0.9999)")
 ]
+BETA = 0.9999  # the paper's and LDAM-DRW's
 
 
 def effective_number_weights(
-    class_counts: Sequence[int], beta: EffectiveBeta = 0.9999
+    class_counts: Sequence[int], beta: EffectiveBeta = BETA
 ) -> tuple[float, ...]:
     """u_c of each class; their sum is the number of classes.
 
     Args:
         class_counts: n_c, the number of training images of each class.
-        beta: in [0, 1). 0.9999 by default, as in the paper and in LDAM-DRW.
+        beta: in [0, 1).
 
     Raises:
         ValueError: if `beta` is outside [0, 1), or a class count is not a whole number of at

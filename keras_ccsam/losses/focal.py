@@ -28,7 +28,7 @@ class Focal(LogitLoss):
     """Cross-entropy times (1 - p_y)^gamma.
 
     Args:
-        gamma: at least 0. 2 by default, as in the paper; 0 is cross-entropy.
+        gamma: at least 0; 0 is cross-entropy.
         reduction, name, dtype: of `keras.losses.Loss`.
 
     Raises:

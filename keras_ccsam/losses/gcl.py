@@ -44,10 +44,10 @@ class GCL(CosineLoss):
     Args:
         class_counts: n_c, the number of training images of each class. Where all are equal, no
             class gets noise.
-        amplitude: a, at least 0. 0.5 by default.
-        margin: m, the same for every label, in [0, 2). 0 by default (stage 1); 0.1 in stage 2.
-        scale: s, above 0. 30 by default (stage 1); 20 in stage 2 on CIFAR.
-        focal: exponent of the factor 1 - p_y, at least 0. 0 by default (stage 1); 1 in stage 2.
+        amplitude: a, at least 0.
+        margin: m, the same for every label, in [0, 2); 0.1 in stage 2.
+        scale: s, above 0; 20 in stage 2 on CIFAR.
+        focal: exponent of the factor 1 - p_y, at least 0; 1 in stage 2.
         reduction, name, dtype: of `keras.losses.Loss`.
 
     Raises:

@@ -39,12 +39,11 @@ class LabelAwareSmoothing(ClassCountLoss):
     Args:
         class_counts: n_c, the number of training images of each class. Where all are equal, every
             class is as frequent as the most frequent and gets `head`.
-        head: eps of the most frequent class, in [0, 1). 0.3 by default (CIFAR-10-LT at ratio 100).
-        tail: eps of the rarest class, in [0, head]. 0 by default.
-        shape: how eps falls between the two: "concave" (default, the authors' choice), "linear",
+        head: eps of the most frequent class, in [0, 1).
+        tail: eps of the rarest class, in [0, head].
+        shape: how eps falls between the two: "concave" (the authors' choice), "linear",
             "convex" or "exponential".
-        power: exponent of "exponential", above 0, without meaning for the others. 2 by default,
-            our choice: the authors give none.
+        power: exponent of "exponential", above 0, without meaning for the others.
         reduction, name, dtype: of `keras.losses.Loss`.
 
     Raises:

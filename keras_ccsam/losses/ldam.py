@@ -33,8 +33,8 @@ class LDAM(CosineLoss):
 
     Args:
         class_counts: n_c, the number of training images of each class.
-        max_margin: m_max, of the rarest class, in [0, 2): cosines span 2. 0.5 by default.
-        scale: s, above 0. 30 by default.
+        max_margin: m_max, of the rarest class, in [0, 2): cosines span 2.
+        scale: s, above 0.
         reduction, name, dtype: of `keras.losses.Loss`.
 
     Raises:

@@ -23,6 +23,7 @@ from keras_ccsam.options import checked
 from keras_ccsam.typing import Tensor
 
 Adjustment: TypeAlias = Annotated[float, Field(ge=0, description="of tau log pi (paper: 1)")]
+TAU = 1.0  # of the losses and of what is done to a trained model
 
 
 @part(
@@ -36,7 +37,7 @@ class LogitAdjustment(ClassCountLoss):
 
     Args:
         class_counts: n_c, the number of training images of each class.
-        tau: strength, at least 0. 1 by default, as in the paper; 0 is cross-entropy.
+        tau: strength, at least 0; 0 is cross-entropy.
         reduction, name, dtype: of `keras.losses.Loss`.
 
     Raises:
@@ -49,7 +50,7 @@ class LogitAdjustment(ClassCountLoss):
     def __init__(
         self,
         class_counts: Sequence[int],
-        tau: Adjustment = 1.0,
+        tau: Adjustment = TAU,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "logit_adjustment",
         dtype: Any = None,
@@ -86,14 +87,14 @@ class BalancedSoftmax(LogitAdjustment):
         super().__init__(class_counts, 1.0, reduction, name, dtype)
 
 
-def adjust_logits(logits: Tensor, class_counts: Sequence[int], tau: Adjustment = 1.0) -> Tensor:
+def adjust_logits(logits: Tensor, class_counts: Sequence[int], tau: Adjustment = TAU) -> Tensor:
     """Post-hoc logit adjustment, z - tau log pi: no training is needed.
 
     Args:
         logits: (..., K), of a model trained with plain cross-entropy, or its log-probabilities:
             numpy or tensors.
         class_counts: n_c, the number of *training* images of each class.
-        tau: strength, at least 0. 1 by default; 0 changes nothing.
+        tau: strength, at least 0; 0 changes nothing.
 
     Returns:
         (..., K): a numpy array for a numpy array, else a tensor; at least as wide as float32 in

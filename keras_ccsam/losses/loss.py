@@ -30,7 +30,7 @@ class LogitLoss(keras.losses.Loss):
     outside [0, K) makes its sample's loss NaN.
 
     Args:
-        reduction: of `keras.losses.Loss`: "sum_over_batch_size" (default), "sum", None, ...
+        reduction: of `keras.losses.Loss`: "sum_over_batch_size", "sum", None, ...
         name: of the loss.
         dtype: that it computes in, `keras.config.floatx()` by default. A narrower one than
             float32 becomes float32: bfloat16 holds no class number above 256 exactly.

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from keras_ccsam.declare import Limit, part
-from keras_ccsam.losses.logit_adjustment import Adjustment, log_prior
+from keras_ccsam.losses.logit_adjustment import TAU, Adjustment, log_prior
 from keras_ccsam.losses.loss import ClassCountLoss, constant, cross_entropy
 from keras_ccsam.typing import Tensor
 
@@ -29,8 +29,8 @@ class VectorScaling(ClassCountLoss):
 
     Args:
         class_counts: n_c, the number of training images of each class.
-        gamma: exponent of Delta, at least 0. 0.3 by default; 0 is `LogitAdjustment(tau)`.
-        tau: strength of the shift, at least 0. 1 by default.
+        gamma: exponent of Delta, at least 0; 0 is `LogitAdjustment(tau)`.
+        tau: strength of the shift, at least 0.
         reduction, name, dtype: of `keras.losses.Loss`.
 
     Raises:
@@ -48,7 +48,7 @@ class VectorScaling(ClassCountLoss):
         gamma: Annotated[
             float, Field(ge=0, description="of (n_max / n_c)^gamma (paper: 0.3)")
         ] = 0.3,
-        tau: Adjustment = 1.0,
+        tau: Adjustment = TAU,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "vector_scaling",
         dtype: Any = None,

@@ -5,11 +5,13 @@ from typing import Annotated, Any
 import keras
 from pydantic import Field
 
+from keras_ccsam.declare import part
 from keras_ccsam.m2m.translation import MajorToMinor
 from keras_ccsam.options import checked
-from keras_ccsam.schedules.start import Start, first_epoch
+from keras_ccsam.schedules.start import FIRST_DROP, Start, first_epoch
 
 
+@part("callback", "start_translation")
 class StartTranslation(keras.callbacks.Callback):
     """Switches the model's translation on at an epoch, and off before it.
 
@@ -19,7 +21,7 @@ class StartTranslation(keras.callbacks.Callback):
 
     Args:
         start: the first epoch that translates: a whole number counted from 0, or a share of all
-            epochs in (0, 1), rounded down. 0.8 by default: epoch 160 of 200, the paper's.
+            epochs in (0, 1), rounded down.
 
     Raises:
         ValueError: for another `start`; when `fit` begins, for a model without a translation, or a
@@ -35,7 +37,7 @@ class StartTranslation(keras.callbacks.Callback):
         self,
         start: Annotated[
             Start, Field(description="share of the epochs, or an epoch (paper: 160 of 200)")
-        ] = 0.8,
+        ] = FIRST_DROP,
     ) -> None:
         super().__init__()
         checked(StartTranslation, {"start": start})

@@ -33,8 +33,7 @@ from keras_ccsam.labels import class_indices, is_mixed
 from keras_ccsam.m2m.helper import check_helper, check_helper_fits
 from keras_ccsam.options import checked
 from keras_ccsam.sharpness.method import Learner, constants
-from keras_ccsam.training.step_parts import StepPart
-from keras_ccsam.training.trainee import Trainee
+from keras_ccsam.training.step_parts import Network, StepPart
 from keras_ccsam.typing import Tensor
 
 _TINY = 1e-30
@@ -59,17 +58,17 @@ class MajorToMinor(StepPart):
             model neither tracks nor saves it; under JAX its weights are constants of the compiled
             step, so train it before.
         class_counts: the number of images of each class in the *training set*, K integers.
-        beta: how much more frequent a seed's class must be, in [0, 1). 0.999 by default: p is
+        beta: how much more frequent a seed's class must be, in [0, 1). At 0.999 p is
             0.63 at 1000 images more; 0 takes any more frequent class. (Eq. 5.)
         gamma: the helper's confidence in the new class from which on a translation is accepted, in
-            [0, 1]. 0.9 by default, as released for CIFAR-10; 0.99 is the code's own default.
-        strength: lambda, weight of f's logit of the seed's class, at least 0. 0.5 by default.
-        step_size: eta, length of a step, above 0; 0.1 by default.
-        steps: T, a whole number from 0 on; 10 by default.
-        noise: Euclidean length of the noise at the start, at least 0; 0.5 by default. (The
+            [0, 1]. The code's own default is 0.99.
+        strength: lambda, weight of f's logit of the seed's class, at least 0.
+        step_size: eta, length of a step, above 0.
+        steps: T, a whole number from 0 on.
+        noise: Euclidean length of the noise at the start, at least 0. (The
             released code normalises it along the channels and the batch; here it is per image.)
         pixel_range: the lowest and the highest value that a pixel can have. `step_size` and `noise`
-            are multiplied by their difference. (0, 255) by default.
+            are multiplied by their difference.
         seed: of the draws; drawn from Keras' global seed by default.
 
     Raises:
@@ -151,7 +150,7 @@ class MajorToMinor(StepPart):
             )
         check_helper_fits(self.helper, tuple(input_shape), classes)
 
-    def inputs(self, model: Trainee, x: Any, y: Any) -> Tensor:
+    def inputs(self, model: Network, x: Any, y: Any) -> Tensor:
         """The batch's images, some of them replaced, in float32 (or float64 where they are).
 
         Variables are read through the current scope; only the seed's state is assigned, and only
@@ -184,7 +183,7 @@ class MajorToMinor(StepPart):
         seed.assign(after)
         return translated
 
-    def _replaced(self, model: Trainee, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    def _replaced(self, model: Network, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """The translated batch, and the seed's state after its draws."""
         generator = self.draws
         variables = [*_variables(self.helper, model), generator.state]
@@ -218,7 +217,7 @@ class MajorToMinor(StepPart):
         return -ops.expm1(surplus * math.log(max(self.beta, _TINY)))
 
     def _translations(
-        self, model: Trainee, state: Any, x: Tensor, target: Tensor, source: Tensor
+        self, model: Network, state: Any, x: Tensor, target: Tensor, source: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Images from `x` towards class `target` and away from `source`; g's confidence in them."""
         sources = ops.one_hot(source, len(self.class_counts), dtype=x.dtype)
@@ -252,7 +251,7 @@ class MajorToMinor(StepPart):
         return length * (high - low)
 
 
-def _logits(model: Trainee, x: Tensor) -> Tensor:
+def _logits(model: Network, x: Tensor) -> Tensor:
     """f's raw logits in inference mode."""
     outputs, features = model(x, training=False, return_features=True)
     if activation(model.head) is None:

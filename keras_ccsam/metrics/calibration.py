@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_ccsam.labels import class_indices
 from keras_ccsam.metrics.counting import indicator, sample_weights
-from keras_ccsam.metrics.predictions import two_columns
+from keras_ccsam.metrics.predictions import BINS, two_columns
 from keras_ccsam.typing import Tensor
 
 
@@ -22,9 +22,9 @@ class ExpectedCalibrationError(keras.Metric):
     and closed on the right: (0, 1/15], (1/15, 2/15], ...
 
     Args:
-        bins: Number of bins, 15 by default.
-        from_logits: Whether predictions are logits (default) or probabilities.
-        name: Name of the metric, `ece` by default.
+        bins: Number of bins.
+        from_logits: Whether predictions are logits or probabilities.
+        name: Name of the metric.
         dtype: Type of the result.
 
     Raises:
@@ -32,7 +32,7 @@ class ExpectedCalibrationError(keras.Metric):
     """
 
     def __init__(
-        self, bins: int = 15, from_logits: bool = True, name: str = "ece", dtype: Any = None
+        self, bins: int = BINS, from_logits: bool = True, name: str = "ece", dtype: Any = None
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         if bins < 1:

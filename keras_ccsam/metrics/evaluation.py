@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -15,7 +16,7 @@ from keras_ccsam.training.model import SharpnessAwareModel
 
 
 def evaluate(
-    model: Any,
+    model: keras.Model,
     data: Any,
     class_counts: Any = None,
     *,
@@ -36,7 +37,7 @@ def evaluate(
         logit_adjustment: tau of post-hoc logit adjustment, at least 0: the report is made of
             z - tau log pi, pi_c the class's share of the training images (Menon et al.,
             arXiv:2007.07314, eq. 9). Meant for models trained with plain cross-entropy. The log
-            of probabilities is taken where the model puts those out. 0, the default, is none.
+            of probabilities is taken where the model puts those out. 0 is none.
         **options: of `Report.from_predictions`: groups, many, few, inclusive, bins, from_logits.
 
     Raises:
@@ -52,11 +53,17 @@ def evaluate(
         logit_adjustment,
         "a number of at least 0",
     )
+    require(hasattr(model, "predict"), "model", model, "a Keras classifier")
     if hasattr(data, "arrays"):
         x, y = data.arrays()
         class_counts = data.class_counts if class_counts is None else class_counts
-    else:
+    elif isinstance(data, list | tuple) and len(data) == 2:
         x, y = data
+    else:
+        raise ValueError(
+            "`data` must be a data.BatchSequence, or a pair (x, y) of arrays. "
+            f"Received: data={type(data).__name__}"
+        )
     if class_counts is None:
         raise ValueError(
             "`class_counts` must be the number of training images of each class where `data` is a "

@@ -1,11 +1,13 @@
 """Accuracy of the classes with many, a medium number of, and few training images."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeAlias
 
 import keras
 import numpy as np
 from keras import ops
+from pydantic import Field
 
 from keras_ccsam.checks import check_class_counts
 from keras_ccsam.labels import class_indices
@@ -17,27 +19,55 @@ Groups: TypeAlias = Literal["thresholds", "thirds"] | Mapping[str, Sequence[int]
 """How classes are grouped: by count, in thirds, or as listed: `{"head": (0, 1), ...}`."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Thresholds:
+    """Between classes with many, a medium number of, and few training images.
+
+    Attributes:
+        many: Above it a class has many images.
+        few: Below it a class has few.
+        inclusive: Whether a class with exactly `many` (`few`) images has many (few). Most
+            codebases say False; OLTR's and CC-SAM's say True; GLMC's (False, True), i.e. one
+            answer for `many` and one for `few`.
+    """
+
+    many: Annotated[
+        int,
+        Field(ge=1, lt=2**31, description="images; a class with more is a many-shot one (field)"),
+    ] = 100
+    few: Annotated[
+        int,
+        Field(ge=1, lt=2**31, description="images; a class with fewer is a few-shot one (field)"),
+    ] = 20
+    inclusive: Annotated[
+        bool | Annotated[tuple[bool, bool], Field(strict=False)],
+        Field(
+            description=">= and <= in place of > and < (code: yes); or one answer for many and "
+            "one for few"
+        ),
+    ] = False
+
+
+RULE: Groups = "thresholds"
+
+
 def group_classes(
     class_counts: Sequence[int],
-    groups: Groups = "thresholds",
+    groups: Groups = RULE,
     *,
-    many: int = 100,
-    few: int = 20,
-    inclusive: bool | tuple[bool, bool] = False,
+    many: int = Thresholds.many,
+    few: int = Thresholds.few,
+    inclusive: bool | tuple[bool, bool] = Thresholds.inclusive,
 ) -> dict[str, tuple[int, ...]]:
     """Sorts classes into groups by their number of training images n.
 
     Args:
         class_counts: Training images of each class.
-        groups: `"thresholds"` (default): many n > 100, few n < 20, medium the rest. `"thirds"`:
+        groups: `"thresholds"`: many n > `many`, few n < `few`, medium the rest. `"thirds"`:
             classes in descending order of n (ties in class order), the first and the last
             round(C / 3) are many and few: 3 / 4 / 3 of ten. For sets without a rare class, such
             as CIFAR-10-LT. Or a mapping from names to classes, taken as it is.
-        many: Threshold above which a class has many images.
-        few: Threshold below which it has few.
-        inclusive: Whether a class with exactly `many` (`few`) images has many (few). Most
-            codebases say False; OLTR's and CC-SAM's say True; GLMC's (False, True), i.e. one
-            answer for `many` and one for `few`.
+        many, few, inclusive: See `Thresholds`.
 
     Returns:
         Group name to its classes in ascending order. An empty group is absent.
@@ -91,7 +121,7 @@ class GroupAccuracy(keras.Metric):
     Args:
         class_counts: Training images of each class.
         group: A group of `group_classes` (`"many"`, `"medium"`, `"few"`), `"balanced"` (all
-            classes) or `"overall"`. Default `"balanced"`.
+            classes) or `"overall"`.
         groups, many, few, inclusive: See `group_classes`.
         from_logits: Of a model with one output, whether it is the logit of class 1 (predicted above
             0) or its probability (above 0.5). Of more outputs only the largest matters.
@@ -106,10 +136,10 @@ class GroupAccuracy(keras.Metric):
         self,
         class_counts: Sequence[int],
         group: str = "balanced",
-        groups: Groups = "thresholds",
-        many: int = 100,
-        few: int = 20,
-        inclusive: bool | tuple[bool, bool] = False,
+        groups: Groups = RULE,
+        many: int = Thresholds.many,
+        few: int = Thresholds.few,
+        inclusive: bool | tuple[bool, bool] = Thresholds.inclusive,
         from_logits: bool | None = None,
         name: str | None = None,
         dtype: Any = None,
@@ -190,11 +220,11 @@ class GroupAccuracy(keras.Metric):
 
 def group_metrics(
     class_counts: Sequence[int],
-    groups: Groups = "thresholds",
+    groups: Groups = RULE,
     *,
-    many: int = 100,
-    few: int = 20,
-    inclusive: bool | tuple[bool, bool] = False,
+    many: int = Thresholds.many,
+    few: int = Thresholds.few,
+    inclusive: bool | tuple[bool, bool] = Thresholds.inclusive,
     extra: Sequence[str] = ("balanced",),
     from_logits: bool | None = None,
 ) -> list[GroupAccuracy]:
@@ -203,7 +233,7 @@ def group_metrics(
     Args:
         class_counts: Training images of each class.
         groups, many, few, inclusive: See `group_classes`.
-        extra: Any of `"balanced"` and `"overall"` to add; balanced accuracy by default.
+        extra: Any of `"balanced"` and `"overall"` to add.
         from_logits: Of a model with one output; see `GroupAccuracy`.
 
     Returns:

@@ -8,6 +8,8 @@ from keras import ops
 from keras_ccsam.labels import check_labels
 from keras_ccsam.typing import Tensor
 
+BINS = 15  # of the calibration error (Guo et al., arXiv:1706.04599)
+
 
 def two_columns(outputs: Tensor, from_logits: bool) -> Tensor:
     """(B, 2) of one output (B, 1), which speaks of class 1; more outputs as they are.

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from keras_ccsam.checks import check_class_counts
-from keras_ccsam.metrics.groups import Groups, group_classes
-from keras_ccsam.metrics.predictions import calibration_error, checked, log_probabilities
+from keras_ccsam.metrics.groups import RULE, Groups, Thresholds, group_classes
+from keras_ccsam.metrics.predictions import BINS, calibration_error, checked, log_probabilities
 from keras_ccsam.text_table import text_table
 
 PER_CLASS_ROWS = 20
@@ -29,7 +29,7 @@ class Report:
         per_class: Accuracy of each class.
         balanced: Mean of the classes' accuracies.
         worst_class: Class of the lowest accuracy, the first of several.
-        ece: Expected calibration error, 15 right-closed bins by default.
+        ece: Expected calibration error over right-closed bins.
         nll: Mean negative log-likelihood of the label, in nats.
         confusion: (C, C) samples, row = label, column = prediction.
         class_counts: Training images of each class, None where they were not given.
@@ -55,11 +55,11 @@ class Report:
         class_counts: Sequence[int] | None = None,
         *,
         from_logits: bool = True,
-        groups: Groups = "thresholds",
-        many: int = 100,
-        few: int = 20,
-        inclusive: bool | tuple[bool, bool] = False,
-        bins: int = 15,
+        groups: Groups = RULE,
+        many: int = Thresholds.many,
+        few: int = Thresholds.few,
+        inclusive: bool | tuple[bool, bool] = Thresholds.inclusive,
+        bins: int = BINS,
     ) -> "Report":
         """Compares predictions with labels.
 
@@ -69,7 +69,7 @@ class Report:
                 there are two classes.
             class_counts: *Training* images of each class, which the groups are made of. None
                 leaves the groups out.
-            from_logits: Whether `predictions` are logits (default) or probabilities.
+            from_logits: Whether `predictions` are logits or probabilities.
             groups, many, few, inclusive: See `group_classes`.
             bins: Bins of the calibration error.
 

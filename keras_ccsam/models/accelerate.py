@@ -1,11 +1,9 @@
 """A network of the user's own, on the fastest kernels that its backend has."""
 
-from typing import Any
-
-from keras_ccsam.layers.fast import FAST, switch
+from keras_ccsam.layers.fast import FAST, L, switch
 
 
-def accelerate(model: Any) -> Any:
+def accelerate(model: L) -> L:
     """Switches the layers of a model to their twins in `keras_ccsam.layers`, in place.
 
     Convolutions, poolings and BatchNorm then compute the same with kernels that are faster on

@@ -52,11 +52,11 @@ def resnet_cifar(
     Args:
         depth: 6n + 2 for n >= 1: 8, 14, 20, 32, 44, 56, 110, ...
         input_shape: Height, width and channels of the images, channels last.
-        normalization: What the first layer does with pixels in 0..255: `"cifar"` (default),
+        normalization: What the first layer does with pixels in 0..255: `"cifar"`,
             `"unit"`, a pair `(mean, std)` in units of 0..1, or None; see
             `keras_ccsam.models.normalization`.
         name: Name of the model, `resnet<depth>` by default.
-        normalization_layers: `"batch"` (default) or `"group"`: what follows each convolution.
+        normalization_layers: `"batch"` or `"group"`: what follows each convolution.
 
     Returns:
         A functional `keras.Model`; its layers are named `stem_*`, `stage1_block1_*`, ...

@@ -31,8 +31,8 @@ def SmallCNN(
         normalization: What the first layer does with pixels in 0..255; see
             `keras_ccsam.models.normalization`. Default `"unit"` (divide by 255).
         width: Channels of the first convolution; the second, of stride 2, has twice as many.
-        features: Size D of the features, 64 by default.
-        name: Name of the model, `small_cnn` by default.
+        features: Size D of the features.
+        name: Name of the model.
 
     Returns:
         A functional `keras.Model` from images to features (B, D).

@@ -5,15 +5,15 @@ The appendix of CC-SAM (C.2) does not say which layers; these are the ones of Mi
 length, and the normalisation acts on the step size alone.
 """
 
-from typing import Annotated, Any
+from typing import Any
 
 import keras
 from keras import layers
-from pydantic import Field
 
 from keras_ccsam.layers.cloning import clone_network
 from keras_ccsam.layers.cloning import plain_backbone as plain_backbone
-from keras_ccsam.layers.spectral_normalization import SpectralNormalization
+from keras_ccsam.layers.spectral_normalization import PowerIterations, SpectralNormalization
+from keras_ccsam.options import options
 
 _NORMALIZED = (
     layers.Dense,
@@ -27,12 +27,14 @@ _NORMALIZED = (
     layers.DepthwiseConv1D,
     layers.DepthwiseConv2D,
 )
+# The default stands once, on the wrapper.
+_WRAPPER = options(SpectralNormalization)
 _SEPARABLE = (layers.SeparableConv1D, layers.SeparableConv2D)
 
 
 def spectrally_normalize(
     backbone: keras.Model,
-    power_iterations: Annotated[int, Field(ge=1, description="per step (paper C.2: 5)")] = 5,
+    power_iterations: PowerIterations = _WRAPPER["power_iterations"].default,
 ) -> keras.Model:
     """A copy of a network with each convolution and dense layer in `layers.SpectralNormalization`.
 
@@ -40,7 +42,7 @@ def spectrally_normalize(
 
     Args:
         backbone: functional or sequential, built. It is not changed.
-        power_iterations: of the wrapper, 5 by default.
+        power_iterations: of the wrapper.
 
     Returns:
         The copy; `plain_backbone` makes stock layers of it again.

@@ -19,6 +19,13 @@ def explain(error: ValidationError, schema: type[BaseModel], values: dict[str, A
         values: what was validated.
     """
     problems = error.errors(include_url=False)
+    # What is wrong with an entry says more than that the list is none of the other types.
+    inside = tuple(_path(p["loc"], values) for p in problems)
+    problems = [
+        p
+        for p, path in zip(problems, inside, strict=True)
+        if not any(_holds(path, other) for other in inside)
+    ]
     # A misspelt key explains a missing one, so it goes first.
     problem = min(problems, key=lambda p: p["type"] != "extra_forbidden")
     path = _path(problem["loc"], values)
@@ -85,9 +92,12 @@ def _chosen(
     path: tuple[str, ...], schema: type[BaseModel], values: dict[str, Any]
 ) -> type[BaseModel] | None:
     """The table of the part that the values name at `path`; None where no part is named."""
-    slot = dict(slots(schema)).get(path)
+    slot = dict(slots(schema)).get(tuple(key.partition("[")[0] for key in path))
     for key in path:
-        values = values.get(key, {}) if isinstance(values, dict) else {}
+        name, _, place = key.partition("[")
+        values = values.get(name, {}) if isinstance(values, dict) else {}
+        if place and isinstance(values, list):
+            values = values[int(place.rstrip("]"))]
     return slot.table(values.get("name")) if slot and isinstance(values, dict) else None
 
 
@@ -108,6 +118,7 @@ def _requirement(problem: Any) -> str:
     if problem["type"] in ("model_type", "dict_type"):
         return "must be a table of keys and values"
     reason = reason.replace("Input should be", "must be").replace("a valid ", "a ")
+    reason = reason.replace(" a tuple", " a list")
     # The words that a constructor has for the same option (options.py).
     for theirs, ours in (
         (" a integer", " an integer"),
@@ -146,7 +157,17 @@ def _path(location: tuple[int | str, ...], values: Any) -> tuple[str, ...]:
         if isinstance(values, dict) and (part in values or position == len(location) - 1):
             values = values.get(part)
             path.append(str(part))
+        elif isinstance(values, list) and isinstance(part, int) and path:
+            values = values[part]
+            path[-1] += f"[{part}]"
     return tuple(path) or tuple(map(str, location))
+
+
+def _holds(path: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Whether a list stands at `path`, and `other` is in one of its entries."""
+    last = len(path) - 1
+    beside = other[:last] == path[:-1] and len(other) > last
+    return beside and other[last].startswith(f"{path[-1]}[")
 
 
 def _show(received: Any) -> str:

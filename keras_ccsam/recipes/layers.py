@@ -27,8 +27,10 @@ _OPTIONAL = (
     ("stage1", "resample"),
     ("stage1", "average"),
     ("stage1", "translate"),
+    ("stage1", "callbacks"),
     ("stage2", "average"),
     ("stage2", "loss"),
+    ("stage2", "callbacks"),
     ("posthoc",),
 )
 

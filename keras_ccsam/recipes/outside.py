@@ -37,6 +37,7 @@ _BASES: Mapping[str, tuple[type | None, str]] = MappingProxyType(
         "backbone": (keras.Model, "a keras.Model"),
         "data": (None, "a keras_ccsam.data.Source"),
         "augmentation": (None, "a function of images and a numpy generator"),
+        "callback": (keras.callbacks.Callback, "a keras.callbacks.Callback"),
         "posthoc": (None, "nothing, of a trained model"),
     }
 )

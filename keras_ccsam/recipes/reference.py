@@ -18,6 +18,13 @@ from keras_ccsam.recipes import library, toml
 from keras_ccsam.recipes.errors import slots
 from keras_ccsam.recipes.schema import Recipe
 
+# Callbacks with a table of their own in a stage.
+_CALLBACKS = {
+    "reweight": "deferred_reweighting",
+    "average": "weight_averaging",
+    "translate": "start_translation",
+}
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -99,11 +106,13 @@ def _parts_of(recipe: Recipe) -> Iterator[tuple[str, str]]:
         item: object = recipe
         for key in path:
             item = getattr(item, key, None)
-        if item is not None:
-            yield slot.kind, str(getattr(item, "name", ""))
+        # Some places hold a list, whose entries may be names alone.
+        for entry in item if isinstance(item, tuple) else (item,):
+            if entry is not None:
+                yield slot.kind, str(getattr(entry, "name", entry))
     for stage in (recipe.stage1, recipe.stage2):
-        entries = getattr(stage, "augment", ())
-        for entry in entries if entries != "default" else ():
-            yield "augmentation", str(getattr(entry, "name", entry))
+        for key, name in _CALLBACKS.items():
+            if getattr(stage, key, None) is not None:
+                yield "callback", name
     if recipe.stage2 is not None and recipe.stage2.adversarial:
         yield "sharpness", "adversarial_features"

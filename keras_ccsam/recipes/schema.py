@@ -9,40 +9,42 @@ import hashlib
 import json
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, create_model
 
-from keras_ccsam.declare import Table, choose, find, table
+from keras_ccsam import metrics
+from keras_ccsam.data.tails.tail import Ratio, Tail
+from keras_ccsam.declare import Table, choose, columns, find, table
+from keras_ccsam.options import options
 from keras_ccsam.recipes import toml
 from keras_ccsam.recipes.consistency import check
 from keras_ccsam.recipes.errors import explain
-from keras_ccsam.recipes.schema_base import Positive, Seed
+from keras_ccsam.recipes.schema_base import Seed
 from keras_ccsam.recipes.schema_stages import SpectralNorm, Stage1, Stage2
 from keras_ccsam.recipes.slots import Backbone, Head, Posthoc, Slot
 
+# TOML has no null: every image is asked for as "none".
+_RATIO = options(Tail)["imbalance_ratio"]
+_Data: Any = create_model(
+    "_Data",
+    __base__=Table,
+    name=(str, Field("digits-lt", description="dataset, as `ccsam data list` prints them")),
+    **columns(Tail)
+    | {
+        "imbalance_ratio": (
+            Annotated[Ratio | Literal["none"], Field(description=_RATIO.description)],
+            _RATIO.default,
+        )
+    },
+    path=(str, Field("", description="local file or folder; empty: the dataset's own source")),
+)
+_Thresholds: Any = create_model("_Thresholds", __base__=Table, **columns(metrics.Thresholds))
 
-class Data(Table):
+
+class Data(_Data):
     """Which images: a dataset, how long its tail is, and which of its images are kept.
 
     A dataset's own options, where it declares some, are beside these.
     """
-
-    name: str = Field("digits-lt", description="dataset, as `ccsam data list` prints them")
-    imbalance_ratio: Annotated[float, Field(ge=1)] | Literal["none"] = Field(
-        100.0,
-        description="largest class count over smallest, no unit (field: 10 to 200); "
-        '"none": every image, with the tail that the dataset has',
-    )
-    profile: Literal["exponential", "step"] = Field(
-        "exponential", description="shape of the class counts (field: exponential)"
-    )
-    protocol: Literal["ldam", "seeded", "first_n"] = Field(
-        "ldam", description="which images of a class are kept (field: LDAM-DRW's legacy seed)"
-    )
-    seed: Seed = Field(0, description='seed of the images kept, used by protocol "seeded"')
-    path: str = Field("", description="local file or folder; empty: the dataset's own source")
-    validation_fraction: float = Field(
-        0.0, ge=0, lt=1, description="share of each training class cut off for validation"
-    )
 
     @classmethod
     def of_digits(cls) -> Self:
@@ -66,13 +68,10 @@ class Model(Table):
 Source: TypeAlias = Annotated[Data, Slot("data", Data)]
 
 
-class Thresholds(Table):
+class Thresholds(_Thresholds):
     """Many/medium/few by class count."""
 
     rule: Literal["thresholds"] = "thresholds"
-    many: Positive = Field(100, description="images; a class with more is a many-shot one (field)")
-    few: Positive = Field(20, description="images; a class with fewer is a few-shot one (field)")
-    inclusive: bool = Field(False, description=">= and <= in place of > and < (code: yes)")
 
 
 class Thirds(Table):
@@ -113,7 +112,13 @@ class Recipe(Table):
             recipe = cls.model_validate(values)
         except ValidationError as error:
             raise ValueError(explain(error, cls, values)) from None
-        check(recipe)
+        check(
+            recipe.stage1,
+            recipe.stage2,
+            recipe.posthoc,
+            recipe.model.head,
+            recipe.data.validation_fraction,
+        )
         return recipe
 
     @classmethod

@@ -13,9 +13,10 @@ from keras_ccsam.m2m import MajorToMinor
 from keras_ccsam.models import spectrally_normalize
 from keras_ccsam.options import options
 from keras_ccsam.recipes.schema_base import Epochs, Positive
-from keras_ccsam.recipes.slots import Augmentations, Loss, Method, augmentations
-from keras_ccsam.schedules.start import Start
+from keras_ccsam.recipes.slots import Augmentations, Callbacks, Loss, Method, augmentations
+from keras_ccsam.schedules.start import FIRST_DROP, Start
 from keras_ccsam.second_stage import Retraining
+from keras_ccsam.second_stage.retraining_rates import stage2_sgd
 
 TRAINING_SAMPLERS = tuple(name for name in SAMPLERS if name != "sequential")  # of evaluation
 
@@ -46,7 +47,7 @@ class Resample(Table):
     """Deferred re-sampling: another sampler from an epoch on."""
 
     start: Start = Field(
-        0.8, description="share of the epochs, or an epoch from 0 on (code: 160 of 200)"
+        FIRST_DROP, description="share of the epochs, or an epoch from 0 on (code: 160 of 200)"
     )
     sampler: str = Field("inverse_frequency", description="how batches are drawn from then on")
 
@@ -115,6 +116,9 @@ class Stage1(Table):
     resample: Resample | None = Field(None, description="absent: one sampler throughout")
     average: Average | None = Field(None, description="absent: the last weights count")
     translate: Translate | None = Field(None, description="absent: images stay of their class")
+    callbacks: Callbacks | None = Field(
+        None, description="absent: none but those above; a list of tables with a name and options"
+    )
 
     _sampler = field_validator("sampler")(_check_sampler)
 
@@ -147,7 +151,7 @@ class Stage1(Table):
         return tuple(x * self.epochs if isinstance(x, float) else float(x) for x in self.boundaries)
 
 
-_Retraining: Any = _declared("_Retraining", Retraining)
+_Retraining: Any = _declared("_Retraining", Retraining, stage2_sgd)
 
 
 class Stage2(_Retraining):
@@ -155,12 +159,11 @@ class Stage2(_Retraining):
 
     augment: Augmentations = Field((), description=options(Retraining)["augment"].description)
     loss: Loss | None = Field(None, description="of a sample; absent: that of stage 1")
-    lr: float = Field(0.01, gt=0, description="learning rate of SGD (paper: 0.01)")
     decay: Literal["constant", "cosine"] = Field(
         "constant", description="what the rate does (paper: constant; decoupling, MiSLAS: cosine)"
     )
-    momentum: float = Field(0.9, ge=0, lt=1, description="of SGD (paper: 0.9)")
     average: Average | None = Field(None, description="absent: the last weights count")
+    callbacks: Callbacks | None = Field(None, description="absent: none; as in stage 1")
 
     def retraining(self, **given: Any) -> Retraining:
         """The stage without what only a recipe has.

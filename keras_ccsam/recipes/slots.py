@@ -12,14 +12,14 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
 
-from keras_ccsam import heads, losses, models, second_stage, sharpness
+from keras_ccsam import callbacks, heads, losses, models, second_stage, sharpness
 from keras_ccsam.checks import did_you_mean
 from keras_ccsam.data.batches.augment import Augmentation
 from keras_ccsam.declare import Part, Table, chosen, declared_by, parts, table
 from keras_ccsam.recipes import known, outside
 
 # Imported for what they declare.
-_DECLARING = (heads, losses, models, second_stage, sharpness)
+_DECLARING = (callbacks, heads, losses, models, second_stage, sharpness)
 
 
 class _Open(Table):
@@ -116,10 +116,18 @@ Loss: TypeAlias = Annotated[Table, Slot("loss")]
 Head: TypeAlias = Annotated[Table, Slot("head")]
 Backbone: TypeAlias = Annotated[Table, Slot("backbone")]
 Posthoc: TypeAlias = Annotated[Table, Slot("posthoc")]
+Callbacks: TypeAlias = Annotated[
+    tuple[Annotated[Table, Slot("callback")], ...], Field(strict=False)
+]
 Augmentations: TypeAlias = (
     Literal["default"]
     | Annotated[tuple[Annotated[str | Table, Entry("augmentation")], ...], Field(strict=False)]
 )
+
+
+def name_of(choice: Table) -> str:
+    """The name of the part that a recipe's table names."""
+    return str(getattr(choice, "name", None))
 
 
 def part_of(choice: Table) -> Part:

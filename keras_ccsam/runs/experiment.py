@@ -26,7 +26,7 @@ from keras_ccsam.runs.m2m_helper import check_helper, trained_helper
 from keras_ccsam.runs.progress import Progress
 from keras_ccsam.runs.recorders import check_record, copy_records, recorders
 from keras_ccsam.runs.run_directory import RunDirectory
-from keras_ccsam.runs.stage_callbacks import apply_posthoc, stage1_callbacks, stage2_callbacks
+from keras_ccsam.runs.stage_callbacks import apply_posthoc, stage_callbacks
 from keras_ccsam.runs.trained_run import judged, open_run
 from keras_ccsam.training import SharpnessAwareModel
 
@@ -87,6 +87,7 @@ def run(
     images = parts.load_data(recipe.data)
     check_helper(recipe, images.index_sha256)
     batches = parts.train_batches(recipe, images)
+    callbacks = stage_callbacks(recipe, images, batches)
     keras.utils.set_random_seed(recipe.seed)
     model = parts.build_model(recipe, images, len(batches))
     if recipe.stage2 is not None:
@@ -107,7 +108,7 @@ def run(
         seeds = _seed_states(model)
         if source is None:
             recording = recorders(record, recipe, images, directory)
-            _fit_stage1(recipe, images, batches, model, directory, shown, recording)
+            _fit_stage1(recipe, images, batches, model, directory, shown, callbacks[0], recording)
         else:
             stage = f"stage 1/{_stages(recipe)}"
             shown.say(f"{stage}  shared with {source.path}: taken over, not trained again")
@@ -121,7 +122,7 @@ def run(
             keras.utils.set_random_seed(recipe.seed)
             for variable, state in seeds:
                 variable.assign(state)
-            _fit_stage2(recipe, recipe.stage2, batches, model, directory, shown)
+            _fit_stage2(recipe, recipe.stage2, batches, model, directory, shown, callbacks[1])
             reports["test"] = judged(recipe, images, model, "test")
         elif recipe.posthoc is not None:
             tau = apply_posthoc(recipe, images, model)
@@ -166,6 +167,7 @@ def _fit_stage1(
     model: SharpnessAwareModel,
     directory: RunDirectory,
     shown: Progress,
+    callbacks: list[keras.callbacks.Callback],
     recording: Sequence[keras.callbacks.Callback],
 ) -> None:
     validation = None
@@ -176,7 +178,7 @@ def _fit_stage1(
         epochs=recipe.stage1.epochs,
         validation_data=validation,
         callbacks=[
-            *stage1_callbacks(recipe, images, batches),
+            *callbacks,
             MetricsLog(directory.path, stage=1),
             *shown.callbacks(1, _stages(recipe)),
             *recording,  # last: the time that it takes is not the epoch's
@@ -203,12 +205,13 @@ def _fit_stage2(
     model: SharpnessAwareModel,
     directory: RunDirectory,
     shown: Progress,
+    callbacks: list[keras.callbacks.Callback],
 ) -> None:
     parts.retraining(recipe, stage, batches).run(
         model,
         batches,
         callbacks=[
-            *stage2_callbacks(stage, batches),
+            *callbacks,
             MetricsLog(directory.path, stage=2),
             *shown.callbacks(2, _stages(recipe)),
         ],

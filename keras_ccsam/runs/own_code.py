@@ -16,10 +16,11 @@ def describe(recipe: Recipe) -> dict[str, dict[str, str]]:
         item: Any = recipe
         for key in path:
             item = getattr(item, key, None)
-        name = str(getattr(item, "name", ""))
-        file = outside.file_of(name) if known.is_dotted(name) else None
-        if file is not None:
-            found[name] = {"file": str(file.resolve()), "sha256": _digest(file)}
+        for entry in item if isinstance(item, tuple) else (item,):
+            name = str(getattr(entry, "name", ""))
+            file = outside.file_of(name) if known.is_dotted(name) else None
+            if file is not None:
+                found[name] = {"file": str(file.resolve()), "sha256": _digest(file)}
     return found
 
 

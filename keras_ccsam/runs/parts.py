@@ -8,12 +8,14 @@ import keras
 
 from keras_ccsam import data, models
 from keras_ccsam.data.tails.cut import cut
+from keras_ccsam.data.tails.tail import Tail
 from keras_ccsam.declare import Table
 from keras_ccsam.m2m import MajorToMinor
+from keras_ccsam.options import options as declared
 from keras_ccsam.recipes import Recipe
 from keras_ccsam.recipes.schema import Data, Groups
 from keras_ccsam.recipes.schema_stages import Stage2
-from keras_ccsam.recipes.slots import augmentations, build, part_of, values
+from keras_ccsam.recipes.slots import augmentations, build, name_of, part_of, values
 from keras_ccsam.runs.learning_rates import stage1_rate, stage2_rate
 from keras_ccsam.schedules.start import first_epoch
 from keras_ccsam.second_stage import Retraining
@@ -27,14 +29,14 @@ def load_data(choice: Data) -> data.LongTailedData:
         ValueError: as `data.load`; for a dataset from outside, also if it gives no `data.Source`.
     """
     if choice.name in data.DATASETS:
-        return data.load(choice.name, path=choice.path or None, **_cutting(choice))
+        return data.load(choice.name, path=choice.path or None, **_tail(choice).settings)
     source = build(choice, path=choice.path or None)
     if not isinstance(source, data.Source):
         raise ValueError(
             "a dataset from outside must return a keras_ccsam.data.Source, as data.source(x, y) "
             f"makes it. Received: data.name={choice.name!r}, a {type(source).__name__}"
         )
-    return cut(source, **_cutting(choice), fit_head=True)
+    return cut(source, _tail(choice), fit_head=True)
 
 
 def outline_data(choice: Data) -> data.Outline:
@@ -43,18 +45,15 @@ def outline_data(choice: Data) -> data.Outline:
     A dataset from outside does not tell: it is loaded.
     """
     if choice.name in data.DATASETS:
-        return data.outline(choice.name, path=choice.path or None, **_cutting(choice))
+        return data.outline(choice.name, path=choice.path or None, **_tail(choice).settings)
     return load_data(choice).outline
 
 
-def _cutting(choice: Data) -> dict[str, Any]:
-    return {
-        "imbalance_ratio": None if choice.imbalance_ratio == "none" else choice.imbalance_ratio,
-        "profile": choice.profile,
-        "protocol": choice.protocol,
-        "seed": choice.seed,
-        "validation_fraction": choice.validation_fraction,
-    }
+def _tail(choice: Data) -> Tail:
+    chosen: dict[str, Any] = {name: getattr(choice, name) for name in declared(Tail)}
+    if choice.imbalance_ratio == "none":  # TOML has no null
+        chosen["imbalance_ratio"] = None
+    return Tail(**chosen)
 
 
 def train_batches(recipe: Recipe, images: data.LongTailedData) -> data.BatchSequence:
@@ -159,7 +158,7 @@ def group_options(groups: Groups) -> dict[str, Any]:
 
 def _backbone(choice: Table, shape: tuple[int, ...]) -> keras.Model:
     options = {key: _as_list(value) for key, value in values(choice).items()}
-    name = getattr(choice, "name")  # noqa: B009  of every table of a slot
+    name = name_of(choice)
     if ":" not in name:
         return models.build(name, shape, **options)
     return models.build(part_of(choice).build(options, input_shape=shape), shape)

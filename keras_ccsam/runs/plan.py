@@ -10,7 +10,8 @@ from keras_ccsam import text_table as table
 from keras_ccsam.callbacks import first_epoch
 from keras_ccsam.metrics import group_classes
 from keras_ccsam.recipes import Recipe
-from keras_ccsam.recipes.slots import build
+from keras_ccsam.recipes.schema_stages import Stage1, Stage2
+from keras_ccsam.recipes.slots import build, part_of
 from keras_ccsam.runs import parts
 from keras_ccsam.runs.learning_rates import stage1_rate
 from keras_ccsam.runs.run_directory import RunDirectory
@@ -67,6 +68,7 @@ class RunPlan:
             f"{first.batch_size} images, learning rate {_summary(self.rates)}",
             *_late(recipe),
             f"stage 2   {_second(recipe)}",
+            *(_callbacks(recipe.stage2) if recipe.stage2 else []),
             f"backend   {keras.backend.backend()}",
             f"seed      {recipe.seed}",
             f"digest    {recipe.digest()} (stage 1: {recipe.stage1_digest()})",
@@ -156,7 +158,13 @@ def _late(recipe: Recipe) -> list[str]:
             values = choice.model_dump(exclude={"start"})
             options = ", ".join(f"{key} {value}" for key, value in values.items() if value != "")
             lines.append(f"{name:9} from epoch {epoch} on: {options}")
-    return lines
+    return lines + _callbacks(stage)
+
+
+def _callbacks(stage: Stage1 | Stage2) -> list[str]:
+    """The callbacks that a stage lists, if there are any; their code must have been imported."""
+    named = [_shown(choice) for choice in stage.callbacks or () if part_of(choice)]
+    return [f"callbacks {', '.join(named)}"] if named else []
 
 
 def _second(recipe: Recipe) -> str:

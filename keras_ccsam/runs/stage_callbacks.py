@@ -5,35 +5,46 @@ import keras
 from keras_ccsam import callbacks, training
 from keras_ccsam.data import BatchSequence, LongTailedData
 from keras_ccsam.recipes import Recipe
-from keras_ccsam.recipes.schema_stages import Average, Stage2
+from keras_ccsam.recipes.schema_stages import Stage1, Stage2
 from keras_ccsam.recipes.slots import build
 
 
-def stage1_callbacks(
+def stage_callbacks(
     recipe: Recipe, images: LongTailedData, batches: BatchSequence
-) -> list[keras.callbacks.Callback]:
-    """Return the callbacks of stage 1, in the order they must run in."""
-    stage = recipe.stage1
+) -> tuple[list[keras.callbacks.Callback], list[keras.callbacks.Callback]]:
+    """Return the callbacks of stage 1 and of stage 2, in the order they must run in.
+
+    Raises:
+        ValueError: a callback refuses its options, or its code has not been imported.
+    """
+    first, second = recipe.stage1, recipe.stage2
     found: list[keras.callbacks.Callback] = []
-    if stage.reweight is not None:
-        options = stage.reweight.model_dump()
+    if first.reweight is not None:
+        options = first.reweight.model_dump()
         found.append(callbacks.DeferredReweighting(images.class_counts, **options))
-    if stage.translate is not None:
-        found.append(callbacks.StartTranslation(stage.translate.start))
-    return found + _averaging(stage.average, batches)
-
-
-def stage2_callbacks(stage: Stage2, batches: BatchSequence) -> list[keras.callbacks.Callback]:
-    """Return the callbacks of stage 2, of which `batches` are those of stage 1."""
+    if first.translate is not None:
+        found.append(callbacks.StartTranslation(first.translate.start))
+    found += _of_both(first, images, batches)
+    if second is None:
+        return found, []
     plain = batches.with_options(
-        mixup=0.0, epochs=stage.epochs, deferred_sampler=None, deferred_from=0
+        mixup=0.0, epochs=second.epochs, deferred_sampler=None, deferred_from=0
     )
-    return _averaging(stage.average, plain)
+    return found, _of_both(second, images, plain)
 
 
-def _averaging(choice: Average | None, batches: BatchSequence) -> list[keras.callbacks.Callback]:
-    """Return the callback of weight averaging, if there is one."""
-    return [] if choice is None else [callbacks.WeightAveraging(batches, start=choice.start)]
+def _of_both(
+    stage: Stage1 | Stage2, images: LongTailedData, batches: BatchSequence
+) -> list[keras.callbacks.Callback]:
+    """Return weight averaging, if there is any, and the callbacks that a stage lists.
+
+    Each of these is given what it asks for by name.
+    """
+    found: list[keras.callbacks.Callback] = []
+    if stage.average is not None:
+        found.append(callbacks.WeightAveraging(batches, start=stage.average.start))
+    known = {"class_counts": images.class_counts, "train": batches, "validation": images.validation}
+    return found + [build(choice, **known) for choice in stage.callbacks or ()]
 
 
 def apply_posthoc(

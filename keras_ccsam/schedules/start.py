@@ -12,6 +12,8 @@ Start: TypeAlias = Annotated[
     Annotated[int, Field(ge=0)] | Annotated[float, Field(gt=0, lt=1)],
     Field(description="share of the epochs, or an epoch from 0 on"),
 ]
+# Where the learning rate of 200 epochs drops first, at 160: what is deferred begins there.
+FIRST_DROP = 0.8
 
 
 def check_start(start: Start) -> None:

@@ -81,8 +81,8 @@ class WarmupSteps(_Warmup):
         boundaries: Steps from which on the rate is multiplied once more, increasing, none of them
             inside the warm-up.
         factor: What the rate is multiplied with at each boundary.
-        start: Rate that the warm-up departs from. Default 0.0.
-        interval: The warm-up's rate changes every so many steps. Default 1.
+        start: Rate that the warm-up departs from.
+        interval: The warm-up's rate changes every so many steps.
         name: Name of the schedule.
 
     Raises:
@@ -130,9 +130,9 @@ class WarmupSteps(_Warmup):
         Args:
             steps_per_epoch: Updates of an epoch.
             peak: Rate after the warm-up.
-            warmup: Epochs of warm-up, default 5.
+            warmup: Epochs of warm-up.
             boundaries: Epochs from which on the rate is multiplied once more.
-            factor: What it is multiplied with; LDAM-DRW's 0.01 by default.
+            factor: What it is multiplied with; LDAM-DRW's is 0.01.
             start: Rate that the warm-up departs from.
             per_epoch: Change the rate once per epoch, as torch codebases do, or at every step.
         """
@@ -165,9 +165,9 @@ class WarmupCosine(_Warmup):
         peak: Rate after the warm-up.
         warmup_steps: Steps of the warm-up, W above. 0 starts at `peak`.
         total_steps: Step at which `end` is reached, T above (warm-up included).
-        end: Last rate. Default 0.0.
-        start: Rate that the warm-up departs from. Default 0.0.
-        interval: The rate changes every so many steps. Default 1.
+        end: Last rate.
+        start: Rate that the warm-up departs from.
+        interval: The rate changes every so many steps.
         name: Name of the schedule.
 
     Raises:
@@ -214,7 +214,7 @@ class WarmupCosine(_Warmup):
             steps_per_epoch: Updates of an epoch.
             peak: Rate after the warm-up.
             epochs: Epochs in total, warm-up included.
-            warmup: Epochs of warm-up, default 0.
+            warmup: Epochs of warm-up.
             end: Rate after `epochs`.
             start: Rate that the warm-up departs from.
             per_epoch: Change the rate once per epoch, as torch codebases do, or at every step.

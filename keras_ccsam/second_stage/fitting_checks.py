@@ -42,6 +42,16 @@ def check_plain_dense(model: object, reason: str) -> keras.layers.Dense:
     return dense
 
 
+def check_trainable(head: keras.Layer) -> None:
+    """Refuses a head of which no weight is trained, with a `ValueError`; built or not."""
+    if not head.trainable or (head.built and not head.trainable_variables):
+        raise ValueError(
+            "The head is frozen, so that a second stage would train nothing: set "
+            f"model.head.trainable = True. Received: head={head.name!r} with trainable="
+            f"{head.trainable}"
+        )
+
+
 def check_split(data: object, *allowed: str, reason: str) -> None:
     """Refuses another part of a data set than the allowed ones; arrays belong to none.
 

@@ -50,8 +50,8 @@ def nearest_class_mean(
             with a `heads.Cosine` for plain cosines, whose kernel becomes the means.
         train: the training images, a `data.BatchSequence` or a tuple of images and labels. They
             are not augmented, in order, and pass the backbone in inference mode.
-        metric: `"cosine"` by default, or `"euclidean"`.
-        centred: subtract the mean of all training features first. False by default. It makes no
+        metric: `"cosine"` or `"euclidean"`.
+        centred: subtract the mean of all training features first. It makes no
             difference to Euclidean distances.
 
     Raises:

@@ -10,15 +10,14 @@ References:
 """
 
 from collections.abc import Sequence
-from typing import Annotated
 
 import numpy as np
 from keras import ops
-from pydantic import Field
 
 from keras_ccsam.checks import check_class_counts
 from keras_ccsam.declare import part
 from keras_ccsam.heads import plain_dense
+from keras_ccsam.losses.logit_adjustment import TAU, Adjustment
 from keras_ccsam.options import checked
 from keras_ccsam.training.model import SharpnessAwareModel
 
@@ -27,7 +26,7 @@ from keras_ccsam.training.model import SharpnessAwareModel
 def adjust_bias(
     model: SharpnessAwareModel,
     class_counts: Sequence[int],
-    tau: Annotated[float, Field(ge=0, description="of tau log pi (paper: 1)")] = 1.0,
+    tau: Adjustment = TAU,
 ) -> float:
     """Subtracts tau log pi_c from the head's bias, in place.
 
@@ -37,7 +36,7 @@ def adjust_bias(
         model: a trained model with a Dense head that has a bias. With one output, the logit of
             class 1 loses tau (log pi_1 - log pi_0).
         class_counts: the number of training images of each class (K,).
-        tau: at least 0; 1 by default. Applying it twice subtracts twice.
+        tau: at least 0. Applying it twice subtracts twice.
 
     Returns:
         tau.

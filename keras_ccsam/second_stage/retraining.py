@@ -22,21 +22,24 @@ from keras_ccsam.data import BatchSequence
 from keras_ccsam.data.batches.augment import Augmentation
 from keras_ccsam.data.batches.samplers import TrainingSampler
 from keras_ccsam.heads import Scaled, puts_out_logits
-from keras_ccsam.options import checked
+from keras_ccsam.options import checked, options
 from keras_ccsam.second_stage.alpha_ramp import AlphaRamp
-from keras_ccsam.second_stage.features import FeatureBatches, extract_features
+from keras_ccsam.second_stage.features import FeatureBatches, LabelledImages, extract_features
 from keras_ccsam.second_stage.fitting_checks import (
     check_plain_dense,
     check_sharpness_aware,
     check_split,
+    check_trainable,
 )
 from keras_ccsam.second_stage.fresh import reinitialize, unused
+from keras_ccsam.second_stage.labelled_arrays import inputs_and_labels, refuse_passes, row_batches
 from keras_ccsam.second_stage.retraining_model import RetrainingModel
 from keras_ccsam.second_stage.retraining_rates import (
     BatchNorm,
     Learn,
     RateFactor,
     check_rates,
+    stage2_sgd,
 )
 from keras_ccsam.sharpness.adversarial_features import (
     AdversarialFeatures,
@@ -51,6 +54,9 @@ from keras_ccsam.training.model import SharpnessAwareModel
 from keras_ccsam.training.one_output import check_one_output
 from keras_ccsam.training.sample_loss import resolve_loss
 from keras_ccsam.typing import Tensor
+
+# Defaults that the stage shares stand once, on what it makes.
+_MODEL, _FEATURES = options(RetrainingModel), options(AdversarialFeatures)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,12 +77,13 @@ class Retraining:
             the published setting; it collapses on the frequent classes at its last epochs
             (`sharpness.AdversarialFeatures`). `learn="scales"` and `"both"` need a plain
             `keras.layers.Dense`, and it is one afterwards.
-        loss: a Keras loss or its name; that of `model.compile` by default. The model keeps its own
-            for `evaluate`.
-        optimizer: a Keras optimizer, with a schedule or not; SGD(0.01, momentum=0.9) by default.
+        loss: a Keras loss or its name; that of `model.compile` where there is none. The model keeps
+            its own for `evaluate`.
+        optimizer: a Keras optimizer, with a schedule or not; `stage2_sgd()` where there is none.
             One that has trained before is replaced by a fresh one of its config.
-        class_counts: n_c of the adversarial features; those of the training data by default.
-        metrics: of `keras.Model.compile`; accuracy by default.
+        class_counts: n_c of the adversarial features; those of the training data where there are
+            none.
+        metrics: of `keras.Model.compile`.
 
     Raises:
         ValueError: for an option outside its range, or two that exclude each other.
@@ -90,22 +97,22 @@ class Retraining:
     epochs: Annotated[
         int, Field(ge=1, le=1_000_000, description="passes over the training set (paper: 30)")
     ] = 30
-    learn: Learn = "classifier"
+    learn: Learn = _MODEL["learn"].default
     adversarial: Annotated[
         bool, Field(description="train on CC-SAM's adversarial features as well (paper: yes)")
     ] = True
-    strength: Strength = 1.0
-    radius_weights: RadiusWeights = True
-    loss_weights: LossWeights = False
+    strength: Strength = _FEATURES["strength"].default
+    radius_weights: RadiusWeights = _FEATURES["radius_weights"].default
+    loss_weights: LossWeights = _FEATURES["loss_weights"].default
     alpha_max: Annotated[
         float,
         Field(ge=0, le=1, description="cap of the adversarial share (code: 1 CIFAR-10, 0.3 -100)"),
     ] = 1.0
-    weight_divisor: WeightDivisor = 2.0
+    weight_divisor: WeightDivisor = _FEATURES["weight_divisor"].default
     reinitialize_head: Annotated[
         bool, Field(description="start from a new head (cRT paper: yes; CC-SAM, MiSLAS, GCL: no)")
     ] = False
-    batch_norm: BatchNorm = "frozen"
+    batch_norm: BatchNorm = _MODEL["batch_norm"].default
     sampler: Annotated[
         TrainingSampler, Field(description="how batches are drawn (field: class-balanced)")
     ] = "class_balanced"
@@ -113,7 +120,7 @@ class Retraining:
         int,
         Field(ge=1, description="of a class-balanced visit (CC-SAM: 1; decoupling, MiSLAS: 4)"),
     ] = 1
-    lr_factor: RateFactor = 1.0
+    lr_factor: RateFactor = _MODEL["lr_factor"].default
     weight_decay: Annotated[
         float, Field(ge=0, description="torch's, as in stage 1 (code: 2e-4)")
     ] = 0.0
@@ -165,9 +172,9 @@ class Retraining:
         """Refuses a model whose head cannot be retrained so, trained or not.
 
         Raises:
-            ValueError: for a model that is not a compiled `SharpnessAwareModel`, a head that
-                cannot be scaled or has other classes than `class_counts`, or a loss that does not
-                suit the model's outputs.
+            ValueError: for a model that is not a compiled `SharpnessAwareModel`, a head that is
+                frozen, cannot be scaled or has other classes than `class_counts`, or a loss that
+                does not suit the model's outputs.
         """
         known = check_sharpness_aware(model)
         if known.sample_loss is None:
@@ -175,6 +182,8 @@ class Retraining:
                 "The model must be compiled before its head is retrained. "
                 f"Received: model={model!r}"
             )
+        if self.learn != "scales":
+            check_trainable(known.head)
         if self.learn != "classifier":
             check_plain_dense(
                 known,
@@ -189,8 +198,8 @@ class Retraining:
         """Refuses data that cannot be resampled as the options say.
 
         Raises:
-            ValueError: if `train` is not the training part of a `data.BatchSequence`, or an option
-                does not suit it.
+            ValueError: if `train` is neither the training part of a `data.BatchSequence` nor a
+                tuple of inputs and labels, or an option does not suit it.
         """
         self.batches(train)
 
@@ -200,14 +209,11 @@ class Retraining:
         Raises:
             ValueError: as `check_data`.
         """
-        if not isinstance(train, BatchSequence):
-            raise ValueError(
-                "`train` must be a keras_ccsam.data.BatchSequence, which can be resampled class "
-                "by class; make one of arrays with data.from_arrays(x, y).train. "
-                f"Received: train={type(train).__name__}"
-            )
         check_split(train, "train", reason="`train` must be the training part of the data.")
-        return train.with_options(
+        rows = row_batches(train)
+        if rows is not train and not self._features_once:
+            refuse_passes(augment=self.augment, mixup=self.mixup, batch_norm=self.batch_norm)
+        return rows.with_options(
             sampler=self.sampler,
             images_per_class=self.images_per_class,
             augment=self.augment,
@@ -215,13 +221,13 @@ class Retraining:
             epochs=self.epochs,
             deferred_sampler=None,
             deferred_from=0,
-            batch_size=self.batch_size or train.batch_size,
+            batch_size=self.batch_size or rows.batch_size,
         )
 
     def run(
         self,
         model: SharpnessAwareModel,
-        train: BatchSequence,
+        train: LabelledImages,
         *,
         verbose: int | str = 0,
         callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -230,7 +236,8 @@ class Retraining:
 
         Args:
             model: trained.
-            train: its training data.
+            train: its training data, a `data.BatchSequence`; or a tuple of inputs and labels, of
+                any shape, where the inputs of a network that takes several are a dict or list.
             verbose: of `keras.Model.fit`. Unless it is 0, a line comes first that says that
                 another stage begins: Keras counts its epochs from 1 again.
             callbacks: of `keras.Model.fit`.
@@ -249,13 +256,13 @@ class Retraining:
             reinitialize(model.head)
         backbone: keras.layers.Layer = model.backbone
         batches: keras.utils.PyDataset = drawn
-        if not self.augment and not self.mixup and self.batch_norm == "frozen":
-            images, labels = train.arrays()
+        if self._features_once:
+            images, _ = inputs_and_labels(train)
             features = extract_features(model, images, drawn.batch_size)
-            batches = FeatureBatches(drawn, features, labels)
+            batches = FeatureBatches(drawn, features, drawn.arrays()[1])
             backbone = keras.layers.Identity(name="features")
             backbone.build((None, features.shape[-1]))
-        stage = self._model(model, backbone, train.class_counts)
+        stage = self._model(model, backbone, drawn.class_counts)
         ramp = [AlphaRamp(self.epochs, self.alpha_max)] if self.adversarial else []
         history = stage.fit(
             batches, epochs=self.epochs, verbose=verbose, callbacks=[*ramp, *callbacks]
@@ -266,6 +273,11 @@ class Retraining:
         if stage.logit_scale != model.logit_scale:
             model.logit_scale = stage.logit_scale
         return history
+
+    @property
+    def _features_once(self) -> bool:
+        """Whether every epoch sees the same features of an image."""
+        return not self.augment and not self.mixup and self.batch_norm == "frozen"
 
     def _model(
         self, model: SharpnessAwareModel, backbone: keras.layers.Layer, counts: Sequence[int]
@@ -290,7 +302,7 @@ class Retraining:
             lr_factor=self.lr_factor,
             weight_decay=self.weight_decay,
         )
-        optimizer = self.optimizer or keras.optimizers.SGD(0.01, momentum=0.9)
+        optimizer = self.optimizer or stage2_sgd()
         compiled = model.sample_loss and model.sample_loss.loss
         stage.compile(
             optimizer=unused(optimizer),

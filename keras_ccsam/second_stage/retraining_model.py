@@ -38,7 +38,7 @@ class RetrainingModel(SharpnessAwareModel):
             `"both"`, a `Scaled` with its kernel and bias (MiSLAS).
         lr_factor: with `"both"`, kernel and bias learn at this many times the rate of the scales:
             their gradients, weight decay included, are multiplied by it before the optimizer sees
-            them. That is exact for SGD with or without momentum, and only for it. 1 by default.
+            them. That is exact for SGD with or without momentum, and only for it.
         **kwargs: of `SharpnessAwareModel`.
 
     Raises:
@@ -48,8 +48,8 @@ class RetrainingModel(SharpnessAwareModel):
 
     def __init__(
         self,
-        backbone: Any,
-        head: Any,
+        backbone: keras.Layer,
+        head: keras.Layer,
         sharpness: SharpnessMethod | None = None,
         *,
         batch_norm: BatchNorm = "frozen",

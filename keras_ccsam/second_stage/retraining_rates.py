@@ -23,6 +23,14 @@ BatchNorm: TypeAlias = Annotated[
 ]
 
 
+def stage2_sgd(
+    lr: Annotated[float, Field(gt=0, description="learning rate of SGD (paper: 0.01)")] = 0.01,
+    momentum: Annotated[float, Field(ge=0, lt=1, description="of SGD (paper: 0.9)")] = 0.9,
+) -> keras.optimizers.SGD:
+    """The second stage's optimizer where none is given."""
+    return keras.optimizers.SGD(lr, momentum=momentum)
+
+
 def check_rates(learn: str, lr_factor: float, optimizer: Any = None) -> None:
     """Whether the head's own weights can learn at `lr_factor` times the rate of the scales.
 

@@ -45,7 +45,7 @@ def tau_normalize(
 
     Args:
         model: trained, with a `keras.layers.Dense` head.
-        tau: at least 0; 1 by default. `"validation"` takes that of `choose_tau`.
+        tau: at least 0. `"validation"` takes that of `choose_tau`.
         validation: what `choose_tau` takes; for `"validation"` only.
 
     Returns:

@@ -20,7 +20,8 @@ from keras import ops
 from pydantic import Field
 
 from keras_ccsam import backend
-from keras_ccsam.checks import check_class_counts, require
+from keras_ccsam import options as declared
+from keras_ccsam.checks import check_class_counts
 from keras_ccsam.declare import Limit, part
 from keras_ccsam.heads import class_averages
 from keras_ccsam.heads.closed_form import safe_divide
@@ -46,16 +47,27 @@ WeightDivisor: TypeAlias = Annotated[
 ]
 
 
-def class_weights(class_counts: Sequence[int], divisor: float = 2.0) -> tuple[float, ...]:
-    """omega_c = log(n_max / n_c + 0.01) / divisor.
+def adversarial_class_weights(
+    class_counts: Sequence[int], weight_divisor: WeightDivisor = 2.0
+) -> tuple[float, ...]:
+    """omega_c = log(n_max / n_c + 0.01) / weight_divisor.
 
     Args:
         class_counts: n_c.
-        divisor: 2 by default, the published value for CIFAR.
+        weight_divisor: div.
+
+    Raises:
+        ValueError: if a count is below 1, or `weight_divisor` is not positive.
     """
     counts = check_class_counts(class_counts)
-    require(divisor > 0, "divisor", divisor, "positive")
+    divisor = declared.checked(adversarial_class_weights, {"weight_divisor": weight_divisor})[
+        "weight_divisor"
+    ]
     return tuple(math.log(max(counts) / count + 0.01) / divisor for count in counts)
+
+
+# The divisor's default stands once, on the weights.
+_WEIGHTS = declared.options(adversarial_class_weights)
 
 
 @part(
@@ -87,7 +99,7 @@ class AdversarialFeatures(SharpnessMethod):
         strength: Strength = 1.0,
         radius_weights: RadiusWeights = True,
         loss_weights: LossWeights = False,
-        weight_divisor: WeightDivisor = 2.0,
+        weight_divisor: WeightDivisor = _WEIGHTS["weight_divisor"].default,
         alpha: Annotated[
             float, Field(ge=0, le=1, description="share of the adversarial loss"), VARIABLE
         ] = 1.0,
@@ -104,7 +116,9 @@ class AdversarialFeatures(SharpnessMethod):
     def bind(self, model: Learner) -> Options:
         """As its base, and omega of each class."""
         options = super().bind(model)
-        options.omega = constants(class_weights(self.class_counts, options.weight_divisor))
+        options.omega = constants(
+            adversarial_class_weights(self.class_counts, options.weight_divisor)
+        )
         return options
 
     def gradients(self, objective: Objective, options: Options) -> tuple[list[Tensor], Evaluation]:

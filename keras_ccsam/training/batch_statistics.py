@@ -21,7 +21,7 @@ from keras_ccsam.layers.walk import all_layers
 from keras_ccsam.typing import Tensor
 
 
-def batch_norms(model: Any) -> list[keras.layers.BatchNormalization]:
+def batch_norms(model: keras.Layer) -> list[keras.layers.BatchNormalization]:
     """The BatchNorm layers whose statistics a training step of the model updates.
 
     Frozen layers are left out, and so is what a model runs in inference mode while it trains: one
@@ -49,7 +49,7 @@ def batch_norms(model: Any) -> list[keras.layers.BatchNormalization]:
 
 
 def batch_statistics(
-    model: Any, x: Any, state: Sequence[tuple[keras.Variable, Tensor]] = ()
+    model: keras.Layer, x: Any, state: Sequence[tuple[keras.Variable, Tensor]] = ()
 ) -> list[tuple[keras.Variable, Tensor]]:
     """The mean and variance of one batch at every BatchNorm layer; writes nothing.
 
@@ -80,7 +80,7 @@ def batch_statistics(
 class _Statistics(keras.Model):
     """Puts out a batch's statistics, each as one row, so that `predict` stacks them."""
 
-    def __init__(self, network: Any) -> None:
+    def __init__(self, network: keras.Layer) -> None:
         # The network casts its own inputs and weights.
         super().__init__(name="batch_statistics", dtype=keras.config.floatx(), autocast=False)
         self.network = network
@@ -93,7 +93,7 @@ class _Statistics(keras.Model):
         return [ops.expand_dims(s, 0) for _, s in batch_statistics(network, inputs, state)]
 
 
-def recompute_batch_statistics(model: Any, batches: Any) -> None:
+def recompute_batch_statistics(model: keras.Model, batches: Any) -> None:
     """Sets every BatchNorm's moving statistics to their averages over the batches.
 
     The model runs in training mode (dropout is on) at its current weights. Weights, seeds, the

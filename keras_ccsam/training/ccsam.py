@@ -26,11 +26,11 @@ class CCSAM(SharpnessAwareModel):
         head: the classifier, a `keras.layers.Dense(num_classes)` by default.
         radius_scale: r; see `sharpness.ClassConditional`.
         flat_ratio: lambda, the share of the perturbed loss.
-        perturb: `"head"` (the default; no extra pass), `"all"`, or a regular expression.
-        batch_norm: with all weights, `"literal"` (the default) or `"clean"`; see
+        perturb: `"head"` (no extra pass), `"all"`, or a regular expression.
+        batch_norm: with all weights, `"literal"` or `"clean"`; see
             `sharpness.ClassConditional`.
         chunk: with all weights, samples at a time; see `sharpness.ClassConditional`.
-        weight_decay: torch's; see `SharpnessAwareModel`. 0 by default.
+        weight_decay: torch's; see `SharpnessAwareModel`.
         **kwargs: of `SharpnessAwareModel`: step_parts, and those of `keras.Model`.
 
     Raises:
@@ -45,11 +45,11 @@ class CCSAM(SharpnessAwareModel):
 
     def __init__(
         self,
-        backbone: Any,
+        backbone: keras.Layer,
         num_classes: int | None = None,
         class_counts: Sequence[int] | None = None,
         *,
-        head: Any = None,
+        head: keras.Layer | None = None,
         radius_scale: float = _DECLARED["radius_scale"].default,
         flat_ratio: float = _DECLARED["flat_ratio"].default,
         perturb: str = _DECLARED["perturb"].default,

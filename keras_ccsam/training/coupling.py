@@ -18,13 +18,14 @@ from keras_ccsam.heads import Activated
 from keras_ccsam.layers.fast import stock_type
 from keras_ccsam.sharpness.objective import Coupling
 from keras_ccsam.training.independent import ELEMENTWISE, LAYERS, LOSS_FUNCTIONS, LOSSES
+from keras_ccsam.training.trainee import Trainee
 
 
-def model_coupling(model: Any, base: type, loss: Any) -> Coupling:
+def model_coupling(model: Trainee, base: type, loss: Any) -> Coupling:
     """That of a model of a backbone and a head, unless its class computes something of its own.
 
     Args:
-        model: with `backbone` and `head`.
+        model: the `SharpnessAwareModel`.
         base: the class whose computation is known.
         loss: a `keras.losses.Loss`, a function, or None.
     """
@@ -35,7 +36,7 @@ def model_coupling(model: Any, base: type, loss: Any) -> Coupling:
     return coupling(model.backbone, model.head, loss)
 
 
-def coupling(backbone: Any, head: Any, loss: Any) -> Coupling:
+def coupling(backbone: keras.Layer, head: keras.Layer, loss: Any) -> Coupling:
     """Walks a backbone, a head and a loss.
 
     Args:
@@ -59,7 +60,7 @@ def coupling(backbone: Any, head: Any, loss: Any) -> Coupling:
     return Coupling(found, tuple(dict.fromkeys(norms)), convolutions)
 
 
-def _layers(part: Any) -> Iterator[Any]:
+def _layers(part: keras.Layer) -> Iterator[Any]:
     """The layers that hold the computation: those of a graph, or the part itself."""
     if isinstance(part, Activated):
         yield from (part.dense, part.activation_layer)
@@ -70,7 +71,7 @@ def _layers(part: Any) -> Iterator[Any]:
             yield from _layers(layer)
 
 
-def _graphs(part: Any) -> Iterator[Any]:
+def _graphs(part: keras.Layer) -> Iterator[Any]:
     """The functional models in a part, itself included."""
     if not _is_graph(part):
         return
@@ -80,14 +81,14 @@ def _graphs(part: Any) -> Iterator[Any]:
         yield from _graphs(layer)
 
 
-def _is_graph(part: Any) -> bool:
+def _is_graph(part: keras.Layer) -> bool:
     """Whether the part is its layers and nothing else: a subclass may compute something more."""
     if not isinstance(part, keras.Model) or not type(part).__module__.startswith("keras."):
         return False
     return isinstance(part, keras.Sequential) or hasattr(part, "operations")
 
 
-def _reason(layer: Any) -> str | None:
+def _reason(layer: keras.Layer) -> str | None:
     """What lets a layer mix samples or draw random numbers; None if nothing does."""
     kind = stock_type(layer)
     # Asked of the class itself: what a subclass computes is its own affair.
@@ -106,7 +107,7 @@ def _reason(layer: Any) -> str | None:
     return told and f"{kind.__name__} {layer.name!r} {told}"
 
 
-def _reason_of_options(layer: Any) -> str | None:
+def _reason_of_options(layer: keras.Layer) -> str | None:
     """The options of a stock layer that would mix samples."""
     if isinstance(layer, layers.InputLayer):
         fixed = layer.batch_shape[0] is not None
@@ -136,7 +137,7 @@ def _along_samples(axes: Any) -> bool:
     return all(axis is not None and (axis == -1 or axis >= 1) for axis in keras.tree.flatten(axes))
 
 
-def _reason_of_graph(model: Any, batch_norm: bool) -> str | None:
+def _reason_of_graph(model: keras.Model, batch_norm: bool) -> str | None:
     """What a functional model does between its layers."""
     loose = any(not isinstance(step, layers.Layer) for step in model.operations)
     if not loose and not batch_norm:
@@ -161,7 +162,7 @@ def _reason_of_graph(model: Any, batch_norm: bool) -> str | None:
     return None
 
 
-def _takes_statistics(layer: Any) -> bool:
+def _takes_statistics(layer: keras.Layer) -> bool:
     return stock_type(layer) is layers.BatchNormalization and bool(layer.trainable)
 
 

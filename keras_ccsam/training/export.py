@@ -1,7 +1,5 @@
 """A trained model in stock Keras layers."""
 
-from typing import Any
-
 import keras
 import numpy as np
 from keras import ops
@@ -11,9 +9,8 @@ from keras_ccsam.layers.cloning import has_own_layers, plain_backbone
 from keras_ccsam.training.split import input_structure
 
 
-def plain_model(model: Any) -> keras.Model:
-    """The functional form of a `SharpnessAwareModel`. See its `export_plain`."""
-    backbone = model.backbone
+def plain_model(backbone: keras.Layer, head: keras.Layer, logit_scale: float) -> keras.Model:
+    """The functional form of a `SharpnessAwareModel` of these. See its `export_plain`."""
     if not getattr(backbone, "inputs", None):
         raise ValueError(
             "Only a functional or sequential backbone can be exported as a plain model. "
@@ -26,13 +23,12 @@ def plain_model(model: Any) -> keras.Model:
         input_structure(backbone),
     )
     features = backbone(inputs)
-    head = model.head
     if isinstance(head, Cosine):
         features = keras.layers.UnitNormalization(axis=-1, name="directions")(features)
         dense = keras.layers.Dense(head.units, use_bias=False, name=head.name)
         kernel = ops.convert_to_numpy(head.kernel)
         norms = np.maximum(np.linalg.norm(kernel, axis=0, keepdims=True), 1e-12)
-        weights = [model.logit_scale * head.scale * kernel / norms]
+        weights = [logit_scale * head.scale * kernel / norms]
     else:
         own = head.dense if isinstance(head, Activated) else head
         dense = type(own).from_config(own.get_config())

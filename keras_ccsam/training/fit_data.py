@@ -12,6 +12,11 @@ from keras_ccsam.training.label_check import check_fit_labels
 from keras_ccsam.training.sample_loss import SampleLoss
 
 
+def check_first_labels(head: keras.Layer, loss: SampleLoss | None, labels: Any) -> None:
+    """Refuses the labels of one batch that cannot be, with the ValueError of `check_fit_labels`."""
+    check_fit_labels(None, labels, heads.num_outputs(head), loss)
+
+
 def check_fit_data(
     x: Any, y: Any, head: keras.Layer, sharpness: SharpnessMethod, loss: SampleLoss | None
 ) -> None:

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Sequence
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,7 +18,8 @@ from keras_ccsam.training import step
 from keras_ccsam.training.building import feature_shape
 from keras_ccsam.training.coupling import model_coupling
 from keras_ccsam.training.epoch_clock import with_clock
-from keras_ccsam.training.fit_data import check_fit_data
+from keras_ccsam.training.first_batch import first_batch_checked
+from keras_ccsam.training.fit_data import check_first_labels, check_fit_data
 from keras_ccsam.training.one_output import binary_accuracy, check_one_output
 from keras_ccsam.training.sample_loss import SampleLoss, check_head, mixed_loss, resolve_loss
 from keras_ccsam.training.saved_model import SavedModel
@@ -38,13 +40,12 @@ class SharpnessAwareModel(SavedModel):
         head: a layer from features to (B, K): a `keras.layers.Dense`, a `heads.Cosine`, or any
             other, of one layer or several, that states K as an attribute `units`. Its outputs are
             logits unless it has a softmax or sigmoid activation.
-        sharpness: the method; `sharpness.ERM()`, the plain step, by default.
+        sharpness: the method; `sharpness.ERM()`, the plain step, where there is none.
         weight_decay: times w, added to the gradient of every trainable variable before the
             optimizer sees it: torch's weight decay, inside momentum (Keras' own is outside, about
             ten times weaker at momentum 0.9) and outside the ascent. Gradient clipping in the
-            optimizer sees the sum. 0 by default.
-        step_parts: what a step does around the gradient, such as `m2m.MajorToMinor`; none by
-            default.
+            optimizer sees the sum.
+        step_parts: what a step does around the gradient, such as `m2m.MajorToMinor`.
         **kwargs: of `keras.Model`: name, dtype, trainable.
 
     Attributes:
@@ -63,8 +64,8 @@ class SharpnessAwareModel(SavedModel):
 
     def __init__(
         self,
-        backbone: Any,
-        head: Any,
+        backbone: keras.Layer,
+        head: keras.Layer,
         sharpness: SharpnessMethod | None = None,
         *,
         weight_decay: float = 0.0,
@@ -80,7 +81,7 @@ class SharpnessAwareModel(SavedModel):
         self.sample_loss: SampleLoss | None = None
         self._logit_scale: float | None = None
         # In a holder of no layer's type: Keras would track the layers in it as the model's own.
-        self._found = SimpleNamespace(coupling=None)
+        self._found = SimpleNamespace(coupling=None, labels=False)
         # What losses may need must exist before Keras locks the model's state. Seeded when a loss
         # that draws is compiled, so that the others leave Keras' seeds alone.
         self.loss_seeds = keras.random.SeedGenerator(0)
@@ -169,7 +170,7 @@ class SharpnessAwareModel(SavedModel):
         metrics, weighted = (binary_accuracy(m, self.head) for m in (metrics, weighted_metrics))
         super().compile(optimizer, loss, loss_weights, metrics, weighted, **kwargs)
         self.sample_loss = None if loss is None else SampleLoss(loss, self.loss_seeds)
-        self._found.coupling = None
+        self._found.coupling, self._found.labels = None, False
         if self.built:
             self.sharpness.check(self)
 
@@ -202,16 +203,17 @@ class SharpnessAwareModel(SavedModel):
 
         Raises:
             ValueError: if a label lies outside [0, K), or a sample has several classes. Arrays are
-                checked whole, a `PyDataset` by its first batch. Of generators and other data sets
-                nothing is known before: a label too large gives a NaN loss or the backend's own
-                error, and rows of several classes are not noticed.
+                checked whole, a `PyDataset`, generator, `tf.data` data set or torch `DataLoader`
+                by its first batch.
         """
         check_fit_data(x, y, self.head, self.sharpness, self.sample_loss)
         self.step_parts.warn_of_missing()
         # The compiled loss is in force again, and layers may have been frozen since.
         self._logit_scale = self._found.coupling = None
         if not hasattr(x, "set_epoch"):
-            return super().fit(x, y, *args, **kwargs)
+            check = partial(check_first_labels, self.head, self.sample_loss)
+            with first_batch_checked(x, check) as data:
+                return super().fit(data, y, *args, **kwargs)
         arguments = inspect.signature(super().fit).bind(x, y, *args, **kwargs).arguments
         callbacks = with_clock(arguments.get("callbacks"), self, x.set_epoch)
         return super().fit(**{**arguments, "callbacks": callbacks, "shuffle": False})

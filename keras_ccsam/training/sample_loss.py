@@ -81,7 +81,7 @@ def _check(loss: keras.losses.Loss, outputs_logits: bool) -> None:
         )
 
 
-def check_head(loss: Any, head: Any) -> None:
+def check_head(loss: Any, head: keras.Layer) -> None:
     """Refuses a loss on cosines, which owns their scale, over a head that gives anything else.
 
     With a head that scales as well, or with unbounded logits, a margin of 0.5 is another one (of up

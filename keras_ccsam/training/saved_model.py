@@ -1,11 +1,13 @@
 """How a `SharpnessAwareModel` is saved, made again and exported."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import keras
 
 from keras_ccsam.sharpness.method import SharpnessMethod
 from keras_ccsam.training.export import plain_model
+from keras_ccsam.training.fit_data import check_first_labels
 from keras_ccsam.training.sample_loss import SampleLoss
 from keras_ccsam.training.step_parts import StepParts
 
@@ -20,6 +22,7 @@ class SavedModel(keras.Model):
     weight_decay: float
     sample_loss: SampleLoss | None
     _logit_scale: float | None
+    _found: SimpleNamespace
 
     @property
     def logit_scale(self) -> float:
@@ -33,10 +36,17 @@ class SavedModel(keras.Model):
     def logit_scale(self, scale: float) -> None:
         self._logit_scale = float(scale)
 
-    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
-        """`keras.Model.train_on_batch`, without `fit`'s checks of the data."""
+    def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """`keras.Model.train_on_batch`; the first one after `compile` has its labels checked.
+
+        Raises:
+            ValueError: as `fit`.
+        """
+        if not self._found.labels:
+            check_first_labels(self.head, self.sample_loss, y)
+            self._found.labels = True
         self.step_parts.warn_of_missing()
-        return super().train_on_batch(*args, **kwargs)
+        return super().train_on_batch(x, y, *args, **kwargs)
 
     def export_plain(self) -> keras.Model:
         """A functional Keras model of stock layers that loads where this package is not installed.
@@ -48,7 +58,7 @@ class SavedModel(keras.Model):
         Raises:
             ValueError: if the backbone is not a functional or sequential model.
         """
-        return plain_model(self)
+        return plain_model(self.backbone, self.head, self.logit_scale)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments; of step parts those that can be saved."""

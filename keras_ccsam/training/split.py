@@ -20,6 +20,11 @@ def split_classifier(model: keras.Model) -> tuple[keras.Model, keras.layers.Laye
     Raises:
         ValueError: if it is not such a model, with the reason and the way out.
     """
+    if not isinstance(model, keras.Model):
+        raise ValueError(
+            "`model` must be a built Keras classifier, functional or sequential. "
+            f"Received: model={model!r}"
+        )
     way_out = "Pass `backbone=` and `head=` instead."
     if isinstance(model, keras.Sequential) and not model.built:
         raise ValueError(

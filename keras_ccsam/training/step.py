@@ -13,6 +13,7 @@ from keras import ops
 from keras_ccsam import backend
 from keras_ccsam.sharpness.objective import Evaluation
 from keras_ccsam.training.objective import BatchObjective
+from keras_ccsam.training.step_parts import Trained
 from keras_ccsam.training.trainee import Trainee
 from keras_ccsam.typing import Tensor
 
@@ -34,9 +35,8 @@ def stateless_train_step(model: Trainee, state: Any, data: Any) -> tuple[dict[st
         targets, weights = model.step_parts.targets(y, sample_weight)
         objective = BatchObjective(model, trainable, others, x, targets, weights)
         gradients, evaluation = model.sharpness.gradients(objective, model.hyper_parameters)
-        gradients = model.step_parts.gradients(
-            gradients, variables, trainable, lambda: objective.scale
-        )
+        trained = Trained(variables, trainable, lambda: objective.scale)
+        gradients = model.step_parts.gradients(gradients, trained)
     trainable, optimizer_values = model.optimizer.stateless_apply(
         optimizer_values, gradients, trainable
     )
@@ -72,9 +72,8 @@ def stateful_train_step(model: Trainee, data: Any) -> dict[str, Tensor]:
     objective = BatchObjective(model, values, (), x, targets, weights)
     gradients, evaluation = model.sharpness.gradients(objective, model.hyper_parameters)
     with backend.no_grad():
-        gradients = model.step_parts.gradients(
-            gradients, variables, values, lambda: objective.scale
-        )
+        trained = Trained(variables, values, lambda: objective.scale)
+        gradients = model.step_parts.gradients(gradients, trained)
         model.optimizer.apply(gradients, variables)
         for variable, value in zip(objective.side_variables, evaluation.updates, strict=True):
             if value is not None:

@@ -7,7 +7,7 @@ copied when it is bound to a model, so one object may serve two models.
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 import keras
 from keras import ops
@@ -17,6 +17,33 @@ from keras_ccsam.sharpness.method import Learner
 from keras_ccsam.typing import Tensor
 
 P = TypeVar("P", bound="StepPart")
+
+
+class Network(Learner, Protocol):
+    """The model in training, as a part sees it."""
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """All of them, those of the method too."""
+        ...
+
+    def __call__(self, inputs: Any, **arguments: Any) -> Any:
+        """The outputs (B, K); with `return_features=True`, also the features (B, D)."""
+        ...
+
+
+class Trained(NamedTuple):
+    """What a step trains.
+
+    Attributes:
+        variables: the trainable ones.
+        values: theirs, at the start of the step.
+        scale: gives the loss scale of mixed precision.
+    """
+
+    variables: Sequence[keras.Variable]
+    values: Sequence[Tensor]
+    scale: Callable[[], Tensor]
 
 
 class StepPart:
@@ -39,7 +66,7 @@ class StepPart:
     def check(self, model: Learner, input_shape: Any) -> None:
         """Raises ValueError if the part does not suit the built `model`."""
 
-    def inputs(self, model: Any, x: Any, y: Any) -> Any:
+    def inputs(self, model: Network, x: Any, y: Any) -> Any:
         """The batch's inputs as everything after sees them: loss, gradients and metrics.
 
         May assign the part's own `variables`, nothing else.
@@ -54,19 +81,12 @@ class StepPart:
         """Targets and sample weights as the loss sees them; metrics see the batch's own."""
         return y, sample_weight
 
-    def gradients(
-        self,
-        gradients: list[Tensor],
-        variables: Sequence[keras.Variable],
-        values: Sequence[Tensor],
-        scale: Callable[[], Tensor],
-    ) -> list[Tensor]:
+    def gradients(self, gradients: list[Tensor], trained: Trained) -> list[Tensor]:
         """The gradients as the optimizer sees them.
 
         Args:
-            gradients: of the (scaled) loss, one for each of `variables`.
-            variables: the trainable variables, `values` their values.
-            scale: gives the loss scale of mixed precision.
+            gradients: of the (scaled) loss, one for each of the trained variables.
+            trained: the variables.
         """
         return gradients
 
@@ -158,7 +178,7 @@ class StepParts:
         for part in self._parts:
             part.check(model, input_shape)
 
-    def inputs(self, model: Any, x: Any, y: Any) -> Any:
+    def inputs(self, model: Network, x: Any, y: Any) -> Any:
         """See `StepPart.inputs`."""
         for part in self._parts:
             x = part.inputs(model, x, y)
@@ -170,16 +190,10 @@ class StepParts:
             y, sample_weight = part.targets(y, sample_weight)
         return y, sample_weight
 
-    def gradients(
-        self,
-        gradients: list[Tensor],
-        variables: Sequence[keras.Variable],
-        values: Sequence[Tensor],
-        scale: Callable[[], Tensor],
-    ) -> list[Tensor]:
+    def gradients(self, gradients: list[Tensor], trained: Trained) -> list[Tensor]:
         """See `StepPart.gradients`."""
         for part in self._parts:
-            gradients = part.gradients(gradients, variables, values, scale)
+            gradients = part.gradients(gradients, trained)
         return gradients
 
 
@@ -198,20 +212,14 @@ class WeightDecay(StepPart):
         require(weight_decay >= 0, "weight_decay", weight_decay, "at least 0")
         self.weight_decay = float(weight_decay)
 
-    def gradients(
-        self,
-        gradients: list[Tensor],
-        variables: Sequence[keras.Variable],
-        values: Sequence[Tensor],
-        scale: Callable[[], Tensor],
-    ) -> list[Tensor]:
+    def gradients(self, gradients: list[Tensor], trained: Trained) -> list[Tensor]:
         """The gradients with wd * w times the loss scale added."""
         if not self.weight_decay:
             return gradients
-        decay = self.weight_decay * scale()
+        decay = self.weight_decay * trained.scale()
         return [
             gradient + ops.cast(decay, gradient.dtype) * value
-            for gradient, value in zip(gradients, values, strict=True)
+            for gradient, value in zip(gradients, trained.values, strict=True)
         ]
 
     def get_config(self) -> dict[str, Any]:
@@ -235,15 +243,9 @@ class LearningRateFactor(StepPart):
         self.factor = float(factor)
         self._of = of
 
-    def gradients(
-        self,
-        gradients: list[Tensor],
-        variables: Sequence[keras.Variable],
-        values: Sequence[Tensor],
-        scale: Callable[[], Tensor],
-    ) -> list[Tensor]:
+    def gradients(self, gradients: list[Tensor], trained: Trained) -> list[Tensor]:
         """Those of the variables concerned times the factor."""
         return [
             self.factor * gradient if self._of(variable) else gradient
-            for gradient, variable in zip(gradients, variables, strict=True)
+            for gradient, variable in zip(gradients, trained.variables, strict=True)
         ]

@@ -4,13 +4,13 @@ from typing import Any, Protocol
 
 import keras
 
-from keras_ccsam.sharpness.method import Learner, Options, SharpnessMethod
+from keras_ccsam.sharpness.method import Options, SharpnessMethod
 from keras_ccsam.training.sample_loss import SampleLoss
-from keras_ccsam.training.step_parts import StepParts
+from keras_ccsam.training.step_parts import Network, StepParts
 from keras_ccsam.typing import Tensor
 
 
-class Trainee(Learner, Protocol):
+class Trainee(Network, Protocol):
     """A `SharpnessAwareModel`, as its own step sees it."""
 
     sharpness: SharpnessMethod
@@ -34,10 +34,6 @@ class Trainee(Learner, Protocol):
     @property
     def metrics(self) -> list[keras.Metric]:
         """The compiled ones, the loss's tracker first."""
-        ...
-
-    def __call__(self, inputs: Any, **arguments: Any) -> Any:
-        """The outputs (B, K)."""
         ...
 
     def build(self, input_shape: Any) -> None:

@@ -14,7 +14,7 @@ from keras import ops
 from keras_ccsam import recipes
 from keras_ccsam.metrics.evaluation import evaluate
 from keras_ccsam.runs import parts
-from keras_ccsam.runs.stage_callbacks import apply_posthoc, stage1_callbacks, stage2_callbacks
+from keras_ccsam.runs.stage_callbacks import apply_posthoc, stage_callbacks
 
 SHORT = ("stage1.epochs=8", "model.backbone.width=8")
 CHANCE = 0.1
@@ -59,7 +59,7 @@ def after_stage1(recipe):
         model.fit(
             batches,
             epochs=recipe.stage1.epochs,
-            callbacks=stage1_callbacks(recipe, images(), batches),
+            callbacks=stage_callbacks(recipe, images(), batches)[0],
             verbose=0,
         )
         _trained[digest] = model.get_weights()
@@ -82,7 +82,7 @@ def test_it_learns(name, request):
     head = np.concatenate([ops.convert_to_numpy(w).ravel() for w in model.head.weights])
     if recipe.stage2 is not None:
         parts.retraining(recipe, recipe.stage2, batches).run(
-            model, batches, callbacks=stage2_callbacks(recipe.stage2, batches)
+            model, batches, callbacks=stage_callbacks(recipe, images(), batches)[1]
         )
     elif recipe.posthoc is not None:
         apply_posthoc(recipe, images(), model)

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_ccsam.heads import Cosine, DenseClosedForm, class_averages, closed_form
+from keras_ccsam import backend
+from keras_ccsam.heads import Cosine, DenseClosedForm, averaging, class_averages, closed_form
+from keras_ccsam.sharpness import characteristic_radius, step_length
 
 
 class Subclass(keras.layers.Dense):
@@ -51,3 +53,63 @@ def test_cosine_round_trips():
 def test_bad_arguments(arguments, words):
     with pytest.raises(ValueError, match=words):
         Cosine(*arguments)
+
+
+def moved_logits(h, w, delta, labels, length):
+    """s cos(h_i, w + length_i g / ||g||) in float64, g the mean gradient of the sample's class."""
+    h, w, delta = (np.asarray(a, "float64") for a in (h, w, delta))
+    norms = np.linalg.norm(w, axis=0)
+    u, w_hat = h / np.linalg.norm(h, axis=1)[:, None], w / norms
+    rows = []
+    for i, label in enumerate(labels):
+        members = np.flatnonzero(labels == label)
+        each = [
+            (u[j][:, None] - (u[j] @ w_hat) * w_hat) * (3.0 * delta[j] / norms) for j in members
+        ]
+        gradient = np.mean(each, axis=0)
+        size = np.linalg.norm(gradient)
+        moved = w + (length[i] * gradient / size if size else 0.0)
+        rows.append(3.0 * u[i] @ moved / np.linalg.norm(moved, axis=0))
+    return np.array(rows)
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-8, 1e-16, 1e-30, 0.0])
+def test_a_tiny_class_gradient_overflows_nowhere(size):
+    """The step of an r of its own is the longer, the smaller the gradient is (two features)."""
+    rng = np.random.default_rng(3)
+    h, w = rng.normal(size=(6, 2)).astype("float32"), rng.normal(size=(2, 4)).astype("float32")
+    labels = np.array([0, 1, 1, 2, 0, 3])
+    delta = rng.normal(size=(6, 4)).astype("float32") * np.float32(size)
+    head = Cosine(4, scale=3.0)
+    head(h)
+    head.kernel.assign(w)
+
+    def total(values):
+        features, kernel = values
+        with keras.StatelessScope([(head.kernel, kernel)]):
+            by_class = averaging(features, features @ kernel, ops.convert_to_tensor(labels), 4)
+            classes = head.class_gradients(
+                features, features @ kernel, ops.convert_to_tensor(delta), by_class
+            )
+            length = step_length(
+                characteristic_radius(
+                    ops.convert_to_tensor(np.float32(2.0)),
+                    classes.norm,
+                    ops.ones_like(classes.norm),
+                    8,
+                ),
+                8,
+            )
+            length = ops.stop_gradient(length)
+            logits = classes.logits_after(length)
+        return ops.sum(logits * ops.convert_to_tensor(h[:, :1])), (logits, length)
+
+    values = [ops.convert_to_tensor(h), ops.convert_to_tensor(w)]
+    (_, (logits, length)), gradients = backend.value_and_grad(total, values)
+    for tensor in (logits, *gradients):
+        assert np.isfinite(ops.convert_to_numpy(tensor)).all()
+    # The square of 1e-30 is no number of float32: such a gradient counts as none.
+    known = delta if size >= 1e-16 else 0.0 * delta
+    expected = moved_logits(h, w, known, labels, ops.convert_to_numpy(length))
+    np.testing.assert_allclose(ops.convert_to_numpy(logits), expected, rtol=2e-3, atol=2e-3)
+    assert (ops.convert_to_numpy(length) > 0).all() == (size >= 1e-16)

@@ -1,6 +1,7 @@
 """Parts from outside the package: imported for what a user names, never on reading a recipe."""
 
 import dataclasses
+import json
 import sys
 import textwrap
 from importlib import metadata
@@ -8,9 +9,11 @@ from importlib import metadata
 import keras
 import pytest
 
-from keras_ccsam import declare, recipes
+from keras_ccsam import declare, recipes, runs
 from keras_ccsam.recipes import Recipe, known, outside
 from keras_ccsam.recipes.slots import Unread, build, part_of
+from keras_ccsam.runs import parts
+from keras_ccsam.runs.stage_callbacks import stage_callbacks
 
 METHOD = """
     from typing import Annotated
@@ -280,3 +283,92 @@ def test_a_class_that_nobody_registered_can_be_loaded_again(lab):
     recipes.load(lab('stage1.method = "lab_method:Lab"\n'))
     made = sys.modules["lab_method"].Lab
     assert keras.saving.get_registered_object("lab_method>Lab") is made
+
+
+CALLBACK = """
+    from typing import Annotated
+    import keras
+    from pydantic import Field
+
+    class Watch(keras.callbacks.Callback):
+        \"\"\"Notes what it is given, and the epochs.\"\"\"
+        seen = []
+        def __init__(
+            self,
+            class_counts,
+            train,
+            patience: Annotated[int, Field(ge=1, description="epochs")] = 5,
+        ) -> None:
+            super().__init__()
+            self.seen.append((len(class_counts), len(train), patience))
+        def on_epoch_end(self, epoch, logs=None):
+            self.seen.append((self.params["epochs"], epoch, sorted(logs)))
+"""
+CALLBACKS = """
+    base = "crt"
+    [stage1]
+    epochs = 2
+    callbacks = [{ name = "lab_callbacks:Watch", patience = 3 }]
+    [stage2]
+    epochs = 1
+    callbacks = ["lab_callbacks:Watch"]
+"""
+
+
+def test_a_callback_of_ones_own_hangs_on_each_stage(lab, tmp_path):
+    recipe = recipes.load(lab(textwrap.dedent(CALLBACKS), "lab_callbacks", CALLBACK))
+    assert 'callbacks = [{ name = "lab_callbacks:Watch", patience = 3 }]' in recipe.to_toml()
+    assert Recipe.from_toml(recipe.to_toml()) == recipe
+    assert (
+        recipe.stage1_digest() != recipes.override(recipe, "stage1.callbacks=none").stage1_digest()
+    )
+    assert "callbacks lab_callbacks:Watch (patience 3)" in runs.plan(recipe).text()
+    result = runs.run(recipe, tmp_path / "run", progress="none")
+    logs = ["accuracy", "loss"]
+    assert sys.modules["lab_callbacks"].Watch.seen == [
+        (10, 11, 3), (10, 11, 5), (2, 0, logs), (2, 1, logs), (1, 0, logs)
+    ]  # fmt: skip
+    code = json.loads((result.path / "environment.json").read_text())["code"]
+    assert list(code) == ["lab_callbacks:Watch"]
+    # Whoever reads the folder runs no code.
+    outside._imported.clear()
+    del sys.modules["lab_callbacks"]
+    read = Recipe.from_toml((result.path / "recipe.toml").read_text())
+    assert isinstance(read.stage1.callbacks[0], Unread)
+    assert runs.evaluate_run(result.path).overall == result.report.overall
+    assert "lab_callbacks" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (
+            '[{name="lab_callbacks:Watch", patience=0}]',
+            r"\[0\].patience must be at least 1",
+        ),
+        ('[{name="lab_callbacks:Watch", patienc=2}]', r"did you mean .*callbacks\[0\].patience"),
+        ('[{name="lab_callbacks:keras"}]', "a callback .* from outside must be a class"),
+        ('["deferred_rewighting"]', "did you mean 'deferred_reweighting'"),
+        ('"lab_callbacks:Watch"', "stage1.callbacks must be a list"),
+        ("[3]", r"callbacks\[0\] must be a table"),
+    ],
+)
+def test_a_wrong_callback_is_said(lab, value, message):
+    file = lab(textwrap.dedent(CALLBACKS), "lab_callbacks", CALLBACK)
+    with pytest.raises(ValueError, match=message) as error:
+        recipes.load(file, overrides=[f"stage1.callbacks={value}"])
+    assert "\n" not in str(error.value)
+
+
+def test_callbacks_of_the_package_have_names_too():
+    recipe = recipes.load(
+        "ce",
+        overrides=['stage1.callbacks=[{name="deferred_reweighting", start=1}, "weight_averaging"]'],
+    )
+    images = parts.load_data(recipe.data)
+    first, second = stage_callbacks(recipe, images, parts.train_batches(recipe, images))
+    assert [type(callback).__name__ for callback in first] == [
+        "DeferredReweighting",
+        "WeightAveraging",
+    ]
+    assert first[0].start == 1 and len(first[0].weights) == 10 and second == []

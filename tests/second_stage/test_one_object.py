@@ -14,12 +14,12 @@ from keras_ccsam.callbacks import ClassifierRetraining
 from keras_ccsam.options import options
 from keras_ccsam.recipes.schema_stages import Stage2
 from keras_ccsam.runs import parts
-from keras_ccsam.runs.stage_callbacks import stage2_callbacks
+from keras_ccsam.runs.stage_callbacks import stage_callbacks
 from keras_ccsam.second_stage import Retraining
 from tests.support import batch_norm_model, toy_batches
 
 # What only a recipe has, and what only an object can hold.
-OF_A_RECIPE = {"lr", "decay", "momentum", "average", "loss"}
+OF_A_RECIPE = {"lr", "decay", "momentum", "average", "loss", "callbacks"}
 OBJECTS = {"loss", "optimizer", "class_counts", "metrics"}
 
 
@@ -148,7 +148,8 @@ def test_counts_of_other_classes_show_before_stage_1(data):
 
 def test_a_second_stage_may_follow_deferred_sampling():
     recipe = recipes.load("crt-swa")
-    batches = parts.train_batches(recipe, parts.load_data(recipe.data))
+    images = parts.load_data(recipe.data)
+    batches = parts.train_batches(recipe, images)
     deferred = batches.with_options(deferred_sampler="inverse_frequency", deferred_from=3)
-    (averaging,) = stage2_callbacks(recipe.stage2, deferred)
+    _, (averaging,) = stage_callbacks(recipe, images, deferred)
     assert averaging.train.options.deferred_sampler is None

@@ -142,7 +142,7 @@ def test_alpha_follows_its_ramp(data):
 def test_class_weights_are_the_published_ones():
     counts = [int(5000 * 200 ** (-c / 9)) for c in range(10)]
     np.testing.assert_allclose(
-        cc.sharpness.class_weights(counts),
+        cc.sharpness.adversarial_class_weights(counts),
         [0.004975, 0.297161, 0.590365, 0.884484, 1.178467,
          1.472783, 1.766939, 2.061453, 2.355310, 2.649184],
         atol=1e-6,
@@ -159,7 +159,7 @@ def test_mistakes_show_before_stage_1_is_trained(data):
         with pytest.raises(ValueError, match=words):
             ClassifierRetraining(data.train, **options)
     with pytest.raises(ValueError, match="BatchSequence"):
-        ClassifierRetraining(data.train.arrays())
+        ClassifierRetraining(data.train.arrays()[0])
     model = keras.Sequential(
         [keras.Input((6, 6, 2)), keras.layers.Flatten(), keras.layers.Dense(5)]
     )

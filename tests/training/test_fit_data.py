@@ -178,3 +178,22 @@ def test_the_scale_of_a_second_loss_is_saved(compiled, tmp_path):
     loaded.compile("sgd", cc.losses.LDAM(data.class_counts, scale=10.0))
     loaded.fit(data.train, verbose=0)
     assert loaded.logit_scale == 10.0
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [{0: 40, 1: 9, 2: 3}, "abc", ["40", "9"], [[40, 9], [3]], None, [None, 3], [True, False]],
+)
+def test_class_counts_of_another_type_are_called_that(counts):
+    with pytest.raises(ValueError, match=r"list of whole numbers.*Received: class_counts="):
+        cc.losses.LDAM(counts)
+
+
+def test_something_else_than_a_model_or_data_is_named():
+    for wrong in ("x", None, 3):
+        with pytest.raises(ValueError, match=r"Keras classifier.*Received: model="):
+            cc.CCSAM.from_model(wrong, COUNTS)
+        with pytest.raises(ValueError, match=r"Keras classifier.*Received: model="):
+            cc.evaluate(wrong, toy_batches(10), COUNTS)
+        with pytest.raises(ValueError, match=r"BatchSequence, or a pair.*Received: data="):
+            cc.evaluate(model(), wrong, COUNTS)

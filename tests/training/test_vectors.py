@@ -205,7 +205,9 @@ def test_stage_two(name, dtype, tolerance):
             alpha=float(v["alpha"]),
         )
         close(
-            cc.sharpness.class_weights(v["class_counts"].tolist(), float(v["weight_divisor"])),
+            cc.sharpness.adversarial_class_weights(
+                v["class_counts"].tolist(), float(v["weight_divisor"])
+            ),
             v["class_weights"],
             tolerance,
         )

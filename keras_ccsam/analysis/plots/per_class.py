@@ -7,25 +7,15 @@ from pathlib import Path
 import numpy as np
 
 from keras_ccsam.analysis.plots import canvas
-from keras_ccsam.analysis.plots.canvas import (
-    COLOURS,
-    DARK,
-    NAMED_CLASSES,
-    PathLike,
-    bare,
-    class_ticks,
-    figure,
-    names_of,
-)
 from keras_ccsam.metrics import Report
 
-GROUP_COLOURS = {"many": COLOURS[0], "medium": COLOURS[1], "few": COLOURS[3]}
+GROUP_COLOURS = {"many": canvas.COLOURS[0], "medium": canvas.COLOURS[1], "few": canvas.COLOURS[3]}
 
 
 def per_class(
     accuracies: Report | Sequence[float | None],
     class_counts: Sequence[int],
-    path: PathLike,
+    path: canvas.PathLike,
     class_names: Sequence[str] | None = None,
     groups: Mapping[str, Sequence[int]] | None = None,
 ) -> Path:
@@ -51,13 +41,13 @@ def per_class(
             "`accuracies` and `class_counts` must have one entry per class. "
             f"Received: {len(accuracies)} accuracies, {size} class counts"
         )
-    names = names_of(class_names, size)
+    names = canvas.names_of(class_names, size)
     order = np.argsort([-count for count in class_counts], kind="stable").tolist()
-    colours = dict.fromkeys(range(size), COLOURS[4])
+    colours = dict.fromkeys(range(size), canvas.COLOURS[4])
     for name, classes in (groups or {}).items():
-        colours.update(dict.fromkeys(classes, GROUP_COLOURS.get(name, COLOURS[2])))
-    few_classes = size <= NAMED_CLASSES
-    drawing = figure(7.2 if few_classes else 10.0, 4.2)
+        colours.update(dict.fromkeys(classes, GROUP_COLOURS.get(name, canvas.COLOURS[2])))
+    few_classes = size <= canvas.NAMED_CLASSES
+    drawing = canvas.figure(7.2 if few_classes else 10.0, 4.2)
     axes = drawing.subplots()
     values = 100 * np.array([accuracies[c] for c in order], dtype="float64")
     tested = np.isfinite(values)
@@ -65,16 +55,16 @@ def per_class(
     bars = axes.bar(places, np.where(tested, values, 0.0), 0.8 if few_classes else 0.9, alpha=0.9)
     for bar, index in zip(bars, order, strict=True):
         bar.set_facecolor(colours[index])
-    axes.plot(places[~tested], np.full((~tested).sum(), 1.8), "x", color=DARK, markersize=5)
+    axes.plot(places[~tested], np.full((~tested).sum(), 1.8), "x", color=canvas.DARK, markersize=5)
     axes.set(ylim=(0, 100), xlim=(-0.7, size - 0.3), ylabel="accuracy (%), bars")
-    class_ticks(axes.xaxis, [names[c] for c in order], "class, most frequent first")
-    bare(axes)
+    canvas.class_ticks(axes.xaxis, [names[c] for c in order], "class, most frequent first")
+    canvas.bare(axes)
     counts_axes = axes.twinx()
     # A class without images has no place on a logarithmic axis: it is drawn at the bottom.
     counts = np.maximum([class_counts[c] for c in order], 0.5)
     marker = "o" if few_classes else None
     counts_axes.plot(places, counts, color="white", linewidth=3.6)
-    counts_axes.plot(places, counts, color=DARK, linewidth=1.5, marker=marker, markersize=4)
+    counts_axes.plot(places, counts, color=canvas.DARK, linewidth=1.5, marker=marker, markersize=4)
     decades = math.floor(math.log10(counts.min())), math.ceil(math.log10(counts.max() * 1.01))
     counts_axes.set(
         yscale="log", ylim=(10.0 ** decades[0], 10.0 ** decades[1]), ylabel="training images, line"

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_ccsam.data.sources.source import Labels
-from keras_ccsam.losses.effective_number import effective_numbers
+from keras_ccsam.losses.effective_number import BETA, effective_numbers
 
 TrainingSampler = Literal[
     "instance",
@@ -35,7 +35,6 @@ Sampler = Literal["sequential", TrainingSampler]
 SAMPLERS: tuple[str, ...] = get_args(Sampler)
 
 _STREAM = 3  # keeps these draws apart from the augmentations', which share seed and epoch
-_BETA = 0.9999
 
 Rows = NDArray[np.int64]
 
@@ -119,7 +118,7 @@ def class_probabilities(
     if sampler == "square_root":
         weights = np.sqrt(n)
     elif sampler == "effective_number":
-        weights = n / effective_numbers(n, _BETA)
+        weights = n / effective_numbers(n, BETA)
     elif sampler == "progressively_balanced":
         progress = min(epoch / (epochs or 1), 1.0)
         weights = (1 - progress) * n / n.sum() + progress * balanced

@@ -16,7 +16,7 @@ from keras_ccsam.data.batches.mixup import MixedLabels, mix_batch
 from keras_ccsam.data.batches.prefetch import Prefetcher
 from keras_ccsam.data.batches.samplers import Sampler, check_sampler, epoch_plan
 from keras_ccsam.data.sources.source import Images, Labels
-from keras_ccsam.data.tails.subset import check_seed
+from keras_ccsam.data.tails.tail import check_option
 
 Split = Literal["train", "validation", "test"]
 Batch = tuple[Images, Labels | MixedLabels]
@@ -81,7 +81,7 @@ class BatchOptions:
                 "mixup is the alpha of a Beta distribution: a number of at least 0 (0: no mixup). "
                 f"Received: mixup={self.mixup!r}"
             )
-        check_seed(self.seed)
+        check_option("seed", self.seed)
         if self.sampler != "default":
             check_sampler(self.sampler, self.epochs)
         self._check_deferred()

@@ -1,6 +1,6 @@
 """Validation of image arrays, names and counts that come from outside."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,13 @@ def check_images(x: Any, name: str) -> Images:
     Raises:
         ValueError: wrong rank, no images, a value outside of 0..255, NaN or infinity.
     """
+    if isinstance(x, Mapping) or (isinstance(x, list | tuple) and _are_several(x)):
+        raise ValueError(
+            f"{name} must be the images of one input. A network with several inputs trains with "
+            "fit(x, y) on a dict or list of arrays, and its second stage with "
+            f"callbacks.ClassifierRetraining((x, y)). Received: {name}={type(x).__name__} of "
+            f"{len(x)} inputs"
+        )
     x = np.asarray(x)
     if x.ndim not in (3, 4) or 0 in x.shape:
         raise ValueError(
@@ -47,6 +54,12 @@ def check_images(x: Any, name: str) -> Images:
             f"Images must be uint8 or floats. Received: {name}.dtype={x.dtype}",
         )
     return x[..., np.newaxis] if x.ndim == 3 else x
+
+
+def _are_several(x: Sequence[Any]) -> bool:
+    """Whether a list is of several inputs' arrays, and not of images."""
+    ranks = {np.ndim(part) if hasattr(part, "shape") else -1 for part in x}
+    return len(ranks) > 1 or len({np.shape(part) for part in x if hasattr(part, "shape")}) > 1
 
 
 def check_class_names(

@@ -13,8 +13,8 @@ from keras_ccsam.data.sources.array_checks import (
 )
 from keras_ccsam.data.sources.source import Source
 from keras_ccsam.data.tails.cut import cut
-from keras_ccsam.data.tails.profiles import Profile
-from keras_ccsam.data.tails.subset import Protocol, check_fraction, stratified_split
+from keras_ccsam.data.tails.subset import stratified_split
+from keras_ccsam.data.tails.tail import Profile, Protocol, Tail, check_option
 from keras_ccsam.labels import check_labels
 
 _TEST_STREAM = 1
@@ -23,19 +23,13 @@ _TEST_STREAM = 1
 def from_arrays(
     x: Any,
     y: Any,
-    x_test: Any = None,
-    y_test: Any = None,
-    class_names: Sequence[str] | None = None,
-    *,
-    num_classes: int | None = None,
-    class_counts: Sequence[int] | None = None,
+    *of_source: Any,
     imbalance_ratio: float | None = None,
-    profile: Profile = "exponential",
-    protocol: Protocol = "ldam",
-    seed: int = 0,
-    validation_fraction: float = 0.0,
-    test_fraction: float = 0.0,
-    name: str = "arrays",
+    profile: Profile = Tail.profile,
+    protocol: Protocol = Tail.protocol,
+    seed: int = Tail.seed,
+    validation_fraction: float = Tail.validation_fraction,
+    **options_of_source: Any,
 ) -> LongTailedData:
     """Wraps labelled images, as they are or cut to a long-tailed profile.
 
@@ -43,20 +37,12 @@ def from_arrays(
         x: images (N, H, W) or (N, H, W, C). uint8 in 0..255 is what the models of this package
             take; float images keep their values (choose the model's normalisation accordingly).
         y: classes (N,) or (N, 1), or one-hot (N, K).
-        x_test: test images of the same height, width and channels.
-        y_test: their classes.
-        class_names: one name per class; default "0", "1", ...
-        num_classes: K; default from `class_names`, one-hot columns, or the largest label.
-        class_counts: if given, must be the counts of `y`; a guard against mixed-up files.
+        *of_source, **options_of_source: the other arguments of `source`, by place or by name:
+            x_test, y_test, class_names; num_classes, class_counts, test_fraction, name, licence.
         imbalance_ratio: `None` keeps all images; a number cuts the classes to `profile`, with the
             largest head that every class can fill.
-        profile: `"exponential"` or `"step"`.
-        protocol: which images are kept: `"ldam"`, `"seeded"` or `"first_n"`.
+        profile, protocol, validation_fraction: as in `load`.
         seed: of the splits and of the protocol `"seeded"`.
-        validation_fraction: share of each class cut from train for validation, in [0, 1).
-        test_fraction: share of each class held out as test set before the profile is cut, in
-            [0, 1); only without `x_test`.
-        name: name of the data set.
 
     Returns:
         The data; `train_indices` are positions in `x`.
@@ -64,27 +50,8 @@ def from_arrays(
     Raises:
         ValueError: if shapes, types, ranges, names or counts do not fit together.
     """
-    made = source(
-        x,
-        y,
-        x_test,
-        y_test,
-        class_names,
-        num_classes=num_classes,
-        class_counts=class_counts,
-        seed=seed,
-        test_fraction=test_fraction,
-        name=name,
-    )
-    return cut(
-        made,
-        imbalance_ratio=imbalance_ratio,
-        profile=profile,
-        protocol=protocol,
-        seed=seed,
-        validation_fraction=validation_fraction,
-        fit_head=True,
-    )
+    tail = Tail(imbalance_ratio, profile, protocol, seed, validation_fraction)
+    return cut(source(x, y, *of_source, seed=seed, **options_of_source), tail, fit_head=True)
 
 
 def source(
@@ -96,7 +63,7 @@ def source(
     *,
     num_classes: int | None = None,
     class_counts: Sequence[int] | None = None,
-    seed: int = 0,
+    seed: int = Tail.seed,
     test_fraction: float = 0.0,
     name: str = "arrays",
     licence: str = "the owner's",
@@ -104,9 +71,17 @@ def source(
     """Labelled images before a long tail is cut: what a dataset of your own gives to recipes.
 
     Args:
-        x, y, x_test, y_test, class_names, num_classes, class_counts, test_fraction, name: as in
-            `from_arrays`.
+        x: images (N, H, W) or (N, H, W, C), uint8 in 0..255, or floats, which keep their values.
+        y: classes (N,) or (N, 1), or one-hot (N, K).
+        x_test: test images of the same height, width and channels.
+        y_test: their classes.
+        class_names: one name per class; without them "0", "1", ...
+        num_classes: K; without it, that of `class_names`, one-hot columns, or the largest label.
+        class_counts: if given, must be the counts of `y`; a guard against mixed-up files.
         seed: of the test images that `test_fraction` holds out.
+        test_fraction: share of each class held out as test set before a profile is cut, in
+            [0, 1); only without `x_test`.
+        name: name of the data set.
         licence: terms of the images, and whom to cite.
 
     Raises:
@@ -130,7 +105,7 @@ def source(
     if class_counts is not None:
         check_counts_match(labels, class_counts, num_classes)
 
-    check_fraction("test_fraction", test_fraction)
+    check_option("validation_fraction", test_fraction, "test_fraction")
     if (x_test is None) != (y_test is None):
         given = "x_test" if y_test is None else "y_test"
         raise ValueError(f"x_test and y_test come together. Received: only {given}")

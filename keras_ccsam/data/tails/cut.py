@@ -7,62 +7,40 @@ import numpy as np
 from keras_ccsam.data.long_tailed import LongTailedData
 from keras_ccsam.data.sources.array_checks import check_all_present
 from keras_ccsam.data.sources.source import Source
-from keras_ccsam.data.tails.profiles import Profile, check_profile, fitting_maximum, profile_counts
-from keras_ccsam.data.tails.subset import (
-    Protocol,
-    check_fraction,
-    check_protocol,
-    check_seed,
-    draw_subset,
-    stratified_split,
-)
+from keras_ccsam.data.tails.profiles import fitting_maximum, profile_counts
+from keras_ccsam.data.tails.subset import draw_subset, stratified_split
+from keras_ccsam.data.tails.tail import Protocol, Tail
 
 _VALIDATION_STREAM = 2
 
 
-def cut(
-    source: Source,
-    *,
-    imbalance_ratio: float | None,
-    profile: Profile,
-    protocol: Protocol,
-    seed: int,
-    validation_fraction: float,
-    fit_head: bool = False,
-) -> LongTailedData:
+def cut(source: Source, tail: Tail, *, fit_head: bool = False) -> LongTailedData:
     """Cuts a source to a long-tailed profile and splits validation off.
 
     Args:
         source: all images.
-        imbalance_ratio: n_max / n_min; `None` keeps every image.
-        profile: `"exponential"` or `"step"`.
-        protocol: which images are kept (`subset.draw_subset`).
-        seed: of the protocol `"seeded"` and of the validation split.
-        validation_fraction: share of each class for validation, in [0, 1).
+        tail: how.
         fit_head: take the largest head that every class can fill, for roughly balanced sources.
             Otherwise the head is the source's largest class, as the published profiles have it.
 
     Raises:
         ValueError: if an argument is not valid or a class has too few images.
     """
-    check_profile(profile)
-    check_protocol(protocol)
-    check_seed(seed)
-    check_fraction("validation_fraction", validation_fraction)
+    tail.check()
     check_all_present(source.y_train, source.class_names)
     available = source.available
     rows = np.arange(len(source.y_train), dtype=np.int64)
-    if imbalance_ratio is not None:
-        n_max = fitting_maximum(available, imbalance_ratio, profile) if fit_head else max(available)
-        counts = profile_counts(n_max, len(available), imbalance_ratio, profile)
-        _check_enough(source, counts, imbalance_ratio)
+    if (ratio := tail.imbalance_ratio) is not None:
+        n_max = fitting_maximum(available, ratio, tail.profile) if fit_head else max(available)
+        counts = profile_counts(n_max, len(available), ratio, tail.profile)
+        _check_enough(source, counts, ratio)
         # A file that already is such a draw lists it in order, and the draws are nested.
-        order: Protocol = "first_n" if source.drawn and protocol == "ldam" else protocol
-        rows = draw_subset(source.y_train, counts, order, seed)
+        order: Protocol = "first_n" if source.drawn and tail.protocol == "ldam" else tail.protocol
+        rows = draw_subset(source.y_train, counts, order, tail.seed)
     labels = source.y_train[rows]
-    kept, held = stratified_split(labels, validation_fraction, seed, _VALIDATION_STREAM)
-    has_validation = validation_fraction > 0
-    as_it_is = imbalance_ratio is None and not has_validation  # then no second copy is made
+    kept, held = stratified_split(labels, tail.validation_fraction, tail.seed, _VALIDATION_STREAM)
+    has_validation = tail.validation_fraction > 0
+    as_it_is = tail.imbalance_ratio is None and not has_validation  # then no second copy is made
     return LongTailedData(
         name=source.name,
         x_train=source.x_train if as_it_is else source.x_train[rows[kept]],
@@ -76,13 +54,7 @@ def cut(
         validation_indices=source.positions[rows[held]],
         source=source.origin,
         licence=source.licence,
-        settings={
-            "imbalance_ratio": imbalance_ratio,
-            "profile": profile,
-            "protocol": protocol,
-            "seed": seed,
-            "validation_fraction": validation_fraction,
-        },
+        settings=tail.settings,
     )
 
 

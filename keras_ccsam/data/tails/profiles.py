@@ -8,12 +8,9 @@ Step profile (Buda et al. 2018): the first ``C // 2`` classes keep ``n_max`` ima
 get ``int(n_max / IR)``. Class 0 is the head and class ``C - 1`` the tail; nothing is permuted.
 """
 
-import math
 from collections.abc import Sequence
-from typing import Literal, get_args
 
-Profile = Literal["exponential", "step"]
-PROFILES: tuple[str, ...] = get_args(Profile)
+from keras_ccsam.data.tails.tail import Profile, Tail, check_option, check_ratio
 
 # A count that is an integer in exact arithmetic may come out a few units in the last place below it
 # (49 * 49**-1 is 0.9999999999999999): truncation must not cost such a class an image.
@@ -24,7 +21,7 @@ def profile_counts(
     n_max: int,
     num_classes: int,
     imbalance_ratio: float,
-    profile: Profile = "exponential",
+    profile: Profile = Tail.profile,
 ) -> tuple[int, ...]:
     """The number of training images of each class.
 
@@ -46,7 +43,7 @@ def profile_counts(
             "A profile needs at least one class and one image. "
             f"Received: n_max={n_max}, num_classes={num_classes}"
         )
-    check_profile(profile)
+    check_option("profile", profile)
     check_ratio(imbalance_ratio, n_max)
     if num_classes == 1:
         return (n_max,)
@@ -82,40 +79,8 @@ def ratio_note(class_counts: Sequence[int], requested: float | None) -> str | No
     )
 
 
-def check_ratio(imbalance_ratio: float, n_max: int | None = None) -> None:
-    """Refuses a ratio that is no finite number of at least 1.
-
-    Args:
-        imbalance_ratio: the value to check.
-        n_max: images of the largest class, for the message.
-
-    Raises:
-        ValueError: says what would be right.
-    """
-    is_number = isinstance(imbalance_ratio, int | float) and not isinstance(imbalance_ratio, bool)
-    if is_number and math.isfinite(imbalance_ratio) and imbalance_ratio >= 1:
-        return
-    largest = "" if n_max is None else f" to {n_max}, the largest that leaves every class an image"
-    hint = ""
-    if is_number and 0 < imbalance_ratio < 1:
-        hint = (
-            f" (an imbalance factor of {imbalance_ratio} is imbalance_ratio="
-            f"{1 / imbalance_ratio:g})"
-        )
-    raise ValueError(
-        "imbalance_ratio is the largest class count over the smallest: a number from 1 (balanced)"
-        f"{largest}{hint}. Received: imbalance_ratio={imbalance_ratio!r}"
-    )
-
-
-def check_profile(profile: str) -> None:
-    """Refuses an unknown profile name with a `ValueError`."""
-    if profile not in PROFILES:
-        raise ValueError(f"profile must be one of {PROFILES}. Received: profile={profile!r}")
-
-
 def fitting_maximum(
-    available: Sequence[int], imbalance_ratio: float, profile: Profile = "exponential"
+    available: Sequence[int], imbalance_ratio: float, profile: Profile = Tail.profile
 ) -> int:
     """The largest ``n_max`` whose profile every class can fill.
 
@@ -132,7 +97,7 @@ def fitting_maximum(
     Raises:
         ValueError: if the ratio or the profile is not valid.
     """
-    check_profile(profile)
+    check_option("profile", profile)
     check_ratio(imbalance_ratio, max(available))
     shares = _shares(len(available), imbalance_ratio, profile)
     low, high = 0, int(available[0])

@@ -5,20 +5,21 @@ function of the labels, and the rows that it returns are saved with a run.
 """
 
 from collections.abc import Sequence
-from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-Protocol = Literal["ldam", "seeded", "first_n"]
-PROTOCOLS: tuple[str, ...] = get_args(Protocol)
+from keras_ccsam.data.tails.tail import Protocol, Tail, check_option
 
 Rows = NDArray[np.int64]
 Labels = NDArray[np.int32]
 
 
 def draw_subset(
-    labels: Labels, counts: Sequence[int], protocol: Protocol = "ldam", seed: int = 0
+    labels: Labels,
+    counts: Sequence[int],
+    protocol: Protocol = Tail.protocol,
+    seed: int = Tail.seed,
 ) -> Rows:
     """The rows of a long-tailed subset, class after class, in the order of the draw.
 
@@ -35,9 +36,9 @@ def draw_subset(
     Returns:
         Row numbers (sum(counts),).
     """
-    check_protocol(protocol)
+    check_option("protocol", protocol)
     legacy = np.random.RandomState(0)
-    generator = np.random.default_rng(check_seed(seed))
+    generator = np.random.default_rng(check_option("seed", seed))
     kept = []
     for label, count in enumerate(counts):
         rows = np.flatnonzero(labels == label)
@@ -47,26 +48,6 @@ def draw_subset(
             generator.shuffle(rows)
         kept.append(rows[:count])
     return np.concatenate(kept).astype(np.int64)
-
-
-def check_protocol(protocol: str) -> None:
-    """Refuses an unknown protocol name with a `ValueError`."""
-    if protocol not in PROTOCOLS:
-        raise ValueError(f"protocol must be one of {PROTOCOLS}. Received: protocol={protocol!r}")
-
-
-def check_seed(seed: int) -> int:
-    """Returns `seed` as an int; a `ValueError` unless it is an integer of at least 0."""
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise ValueError(f"seed must be an integer of at least 0. Received: seed={seed!r}")
-    return int(seed)
-
-
-def check_fraction(name: str, value: float) -> None:
-    """Refuses a held-out share outside of [0, 1) with a `ValueError` that calls it `name`."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (is_number and 0 <= value < 1):
-        raise ValueError(f"{name} must be at least 0 and below 1. Received: {name}={value!r}")
 
 
 def held_out(rows: int, fraction: float) -> int:
@@ -99,7 +80,9 @@ def stratified_split(labels: Labels, fraction: float, seed: int, stream: int) ->
     rows = np.arange(len(labels), dtype=np.int64)
     if fraction == 0:
         return rows, rows[:0]
-    rng = np.random.default_rng(np.random.SeedSequence(check_seed(seed), spawn_key=(stream,)))
+    rng = np.random.default_rng(
+        np.random.SeedSequence(check_option("seed", seed), spawn_key=(stream,))
+    )
     held = np.zeros(len(labels), dtype=bool)
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
