@@ -19,6 +19,7 @@ from keras_ccsam.training.building import feature_shape
 from keras_ccsam.training.coupling import model_coupling
 from keras_ccsam.training.epoch_clock import with_clock
 from keras_ccsam.training.first_batch import first_batch_checked
+from keras_ccsam.training.first_step import make_variables
 from keras_ccsam.training.fit_data import check_first_labels, check_fit_data
 from keras_ccsam.training.one_output import binary_accuracy, check_one_output
 from keras_ccsam.training.sample_loss import SampleLoss, check_head, mixed_loss, resolve_loss
@@ -210,6 +211,7 @@ class SharpnessAwareModel(SavedModel):
         self.step_parts.warn_of_missing()
         # The compiled loss is in force again, and layers may have been frozen since.
         self._logit_scale = self._found.coupling = None
+        make_variables(self, x, y)
         if not hasattr(x, "set_epoch"):
             check = partial(check_first_labels, self.head, self.sample_loss)
             with first_batch_checked(x, check) as data:

@@ -8,6 +8,7 @@ import keras
 from keras_ccsam.sharpness.method import SharpnessMethod
 from keras_ccsam.training.export import plain_model
 from keras_ccsam.training.fit_data import check_first_labels
+from keras_ccsam.training.first_step import make_variables
 from keras_ccsam.training.sample_loss import SampleLoss
 from keras_ccsam.training.step_parts import StepParts
 
@@ -46,6 +47,7 @@ class SavedModel(keras.Model):
             check_first_labels(self.head, self.sample_loss, y)
             self._found.labels = True
         self.step_parts.warn_of_missing()
+        make_variables(self, None, y)
         return super().train_on_batch(x, y, *args, **kwargs)
 
     def export_plain(self) -> keras.Model:
