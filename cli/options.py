@@ -108,6 +108,18 @@ def compile_cache_option(function: F) -> F:
     )(function)
 
 
+def tracker_option(function: F) -> F:
+    """Add `--tracker`, as `runs.run` wants its names."""
+    return click.option(
+        "--tracker",
+        "trackers",
+        multiple=True,
+        metavar="NAME",
+        shell_complete=complete.trackers,
+        help="Tell tensorboard, wandb, mlflow or trackio of the training; may be repeated.",
+    )(function)
+
+
 def seeds_option(function: F) -> F:
     """Add `--seeds`, for `parse_seeds` to read."""
     return click.option(

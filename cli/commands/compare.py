@@ -15,6 +15,7 @@ from ..options import (
     recipe_options,
     runtime_options,
     seeds_option,
+    tracker_option,
 )
 from ..output import Output, json_option, quiet_option
 from ..runtime import prepare
@@ -33,6 +34,7 @@ from ..runtime import prepare
     help="Folder of the comparison; one that was interrupted is finished. [runs/compare-DATA-TIME]",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be trained, and do nothing.")
+@tracker_option
 @compile_cache_option
 @quiet_option
 @json_option
@@ -44,6 +46,7 @@ def command(
     device: str | None,
     out: str | None,
     compile_cache: str,
+    trackers: tuple[str, ...],
     dry_run: bool,
     quiet: bool,
     as_json: bool,
@@ -59,6 +62,7 @@ def command(
     output, chosen = Output(as_json, quiet), Choices(**choices)
     numbers = parse_seeds(seeds)
     early.check_recipes(recipe_names, chosen.dataset, chosen.settings)
+    early.check_trackers(trackers)
     early.check_out(out, "comparison")
     prepare(backend, device, dry=dry_run)
     with output.working():
@@ -73,7 +77,12 @@ def command(
         notes.tell(output, resolved, without)
         if not dry_run:
             result = comparison.compare(
-                resolved, numbers, out, progress=output.progress, compile_cache=compile_cache
+                resolved,
+                numbers,
+                out,
+                progress=output.progress,
+                compile_cache=compile_cache,
+                trackers=trackers,
             )
     if dry_run:
         output.result(planned.text, planned.to_dict)

@@ -13,6 +13,7 @@ from ..options import (
     compile_cache_option,
     recipe_options,
     runtime_options,
+    tracker_option,
 )
 from ..output import Output, json_option, quiet_option
 from ..runtime import prepare
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 @runtime_options
 @click.option("--out", metavar="DIR", help="Run directory. [runs/RECIPE-DATA-TIME]")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@tracker_option
 @compile_cache_option
 @quiet_option
 @json_option
@@ -38,6 +40,7 @@ def command(
     device: str | None,
     out: str | None,
     compile_cache: str,
+    trackers: tuple[str, ...],
     dry_run: bool,
     quiet: bool,
     as_json: bool,
@@ -50,6 +53,7 @@ def command(
     """
     output, chosen = Output(as_json, quiet), Choices(**choices)
     early.check_recipes([recipe], chosen.dataset, chosen.settings)
+    early.check_trackers(trackers)
     early.check_out(out)
     prepare(backend, device, dry=dry_run)
     with output.working():
@@ -62,7 +66,13 @@ def command(
             planned = runs.plan(resolved)
         else:
             notes.tell(output, [resolved])
-            result = runs.run(resolved, out, progress=output.progress, compile_cache=compile_cache)
+            result = runs.run(
+                resolved,
+                out,
+                progress=output.progress,
+                compile_cache=compile_cache,
+                trackers=trackers,
+            )
     if dry_run:
         output.result(planned.text, planned.to_dict)
     else:

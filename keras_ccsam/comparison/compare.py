@@ -8,12 +8,14 @@ from keras_ccsam import atomic
 from keras_ccsam.comparison.comparison import Comparison, Row
 from keras_ccsam.comparison.plan import ComparisonPlan, PlannedRun, plan_comparison, run_path
 from keras_ccsam.comparison.time_left import TimeLeft
+from keras_ccsam.duration import duration
 from keras_ccsam.recipes import Recipe, override
 from keras_ccsam.runs import experiment, parts
 from keras_ccsam.runs.compiled_programs import kept_programs
 from keras_ccsam.runs.folders import PathLike
-from keras_ccsam.runs.progress import Progress, duration
+from keras_ccsam.runs.progress import Progress
 from keras_ccsam.runs.run_directory import RunDirectory, write_json
+from keras_ccsam.trackers import check
 
 _STATE = "state.json"
 
@@ -25,6 +27,7 @@ def compare(
     *,
     progress: str = "auto",
     compile_cache: PathLike = "auto",
+    trackers: Sequence[str] = (),
 ) -> Comparison:
     """Train every recipe with every seed and put the results into one table.
 
@@ -42,20 +45,26 @@ def compare(
         progress: as in `experiment.run`.
         compile_cache: as in `experiment.run`; `"auto"` is beside `out`, so that comparisons in one
             folder share it.
+        trackers: as in `experiment.run`, for every run that is trained.
 
     Raises:
         ValueError: recipes that do not go together, data that cannot be had, a model that cannot
-            be built, or a folder with anything else or with runs of other recipes in it. Nothing
-            has been written then.
+            be built, a tracker that is not installed, or a folder with anything else or with runs
+            of other recipes in it. Nothing has been written then.
     """
     shown = Progress(progress)
+    check(trackers)
     chosen = plan_comparison(recipes, seeds, out)
     check_models(recipes)
-    return train(chosen, shown, TimeLeft(chosen.runs), compile_cache)
+    return train(chosen, shown, TimeLeft(chosen.runs), compile_cache, trackers)
 
 
 def train(
-    chosen: ComparisonPlan, shown: Progress, clock: TimeLeft, compile_cache: PathLike
+    chosen: ComparisonPlan,
+    shown: Progress,
+    clock: TimeLeft,
+    compile_cache: PathLike,
+    trackers: Sequence[str] = (),
 ) -> Comparison:
     """Train what is missing of a comparison that was planned; see `compare`.
 
@@ -64,6 +73,7 @@ def train(
         shown: how.
         clock: of all runs, which may be more than this comparison's.
         compile_cache: as in `compare`.
+        trackers: as in `compare`.
     """
     folder = chosen.path
     folder.mkdir(parents=True, exist_ok=True)
@@ -79,6 +89,7 @@ def train(
                 progress=shown.timed(clock.after_epoch),
                 stage1_from=run.lender,
                 compile_cache="off",  # the comparison's is on
+                trackers=trackers,
             )
             clock.finish()
     comparison = _collect(folder, chosen.recipes, chosen.seeds)

@@ -4,6 +4,7 @@ import dataclasses
 import os
 import statistics
 import warnings
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,13 @@ from keras_ccsam.recipes import Recipe
 from keras_ccsam.recipes.schema_stages import Stage2
 from keras_ccsam.runs import environment, own_code, parts
 from keras_ccsam.runs.compiled_programs import kept_programs
-from keras_ccsam.runs.folders import PathLike, fresh
+from keras_ccsam.runs.folders import PathLike, fresh, kind_of
 from keras_ccsam.runs.m2m_helper import check_helper, trained_helper
 from keras_ccsam.runs.progress import Progress
 from keras_ccsam.runs.run_directory import RunDirectory
 from keras_ccsam.runs.stage_callbacks import apply_posthoc, stage1_callbacks, stage2_callbacks
 from keras_ccsam.runs.trained_run import judged, open_run
+from keras_ccsam.trackers import Tracking
 from keras_ccsam.training import SharpnessAwareModel
 
 
@@ -57,6 +59,7 @@ def run(
     progress: str | Progress = "auto",
     stage1_from: PathLike | None = None,
     compile_cache: PathLike = "auto",
+    trackers: Sequence[str] = (),
 ) -> RunResult:
     """Train a recipe, evaluate its last epoch and write a run directory.
 
@@ -69,14 +72,17 @@ def run(
         compile_cache: a folder in which JAX keeps compiled programs for the next run; `"off"`
             leaves JAX as it is; `"auto"` is the folder that JAX has been given already, else
             `.jax-cache` beside the run directory.
+        trackers: `"tensorboard"`, `"wandb"`, `"mlflow"`, `"trackio"`: told of each epoch and of the
+            results. They change no number, and one that fails costs the run nothing.
 
     Raises:
-        ValueError: `out` is not free, the data cannot be had, or `stage1_from` differs. Nothing
-            has been written then.
+        ValueError: `out` is not free, the data cannot be had, `stage1_from` differs, or a tracker
+            is not installed. Nothing has been written then.
     """
     shown = Progress.of(progress)
     directory = RunDirectory(fresh(f"{recipe.name}-{recipe.setting}") if out is None else out)
     directory.check_free()
+    tracking = _tracking(trackers, recipe, directory)
     source = None if stage1_from is None else _same_stage1(RunDirectory(stage1_from), recipe)
     images = parts.load_data(recipe.data)
     check_helper(recipe, images.index_sha256)
@@ -91,7 +97,7 @@ def run(
     directory.create(recipe, environment.describe() | ({"code": code} if code else {}))
     shown.note(images.outline.ratio_note)
     caching = kept_programs(compile_cache, directory.path, announce=shown.shown)
-    with shown, directory.recording(), caching:
+    with shown, directory.recording(), caching, tracking:
         images.save_indices(directory.indices_file)
         if recipe.stage1.translate is not None and source is None:
             training = partial(run, progress=shown.labelled("helper"), compile_cache="off")
@@ -100,11 +106,13 @@ def run(
             model = parts.build_model(recipe, images, len(batches), helper)
         seeds = _seed_states(model)
         if source is None:
-            _fit_stage1(recipe, images, batches, model, directory, shown)
+            _fit_stage1(recipe, images, batches, model, directory, shown, tracking)
         else:
             stage = f"stage 1/{_stages(recipe)}"
             shown.say(f"{stage}  shared with {source.path}: taken over, not trained again")
             _copy_stage1(source, model, directory)
+            for record in directory.metrics(stage=1):
+                tracking.epoch(record)
         reports = {"stage1": judged(recipe, images, model, "test")}
         tau = None
         if recipe.stage2 is not None:
@@ -112,7 +120,7 @@ def run(
             keras.utils.set_random_seed(recipe.seed)
             for variable, state in seeds:
                 variable.assign(state)
-            _fit_stage2(recipe, recipe.stage2, batches, model, directory, shown)
+            _fit_stage2(recipe, recipe.stage2, batches, model, directory, shown, tracking)
             reports["test"] = judged(recipe, images, model, "test")
         elif recipe.posthoc is not None:
             tau = apply_posthoc(recipe, images, model)
@@ -126,6 +134,7 @@ def run(
         results = _results(recipe, images, model, directory, reports, source)
         results |= {} if tau is None else {"posthoc_tau": tau}
         directory.write_results(results)
+        tracking.results(results)
         _plot(directory, images, reports["test"])
     validation = reports.get("validation")
     return RunResult(
@@ -157,6 +166,7 @@ def _fit_stage1(
     model: SharpnessAwareModel,
     directory: RunDirectory,
     shown: Progress,
+    tracking: Tracking,
 ) -> None:
     validation = None
     if images.x_validation is not None:
@@ -167,13 +177,19 @@ def _fit_stage1(
         validation_data=validation,
         callbacks=[
             *stage1_callbacks(recipe, images, batches),
-            MetricsLog(directory.path, stage=1),
+            MetricsLog(directory.path, stage=1, tell=tracking.epoch),
             *shown.callbacks(1, _stages(recipe)),
         ],
         verbose=0,
     )
     with atomic.replacing(directory.stage1_file) as temporary:
         model.save_weights(temporary)
+
+
+def _tracking(names: Sequence[str], recipe: Recipe, directory: RunDirectory) -> Tracking:
+    around = directory.path.absolute().parent
+    group = around.name if kind_of(around) == "comparison" else ""
+    return Tracking(names, directory.path, recipe.to_dict(), recipe.digest(), group)
 
 
 def _copy_stage1(source: RunDirectory, model: SharpnessAwareModel, directory: RunDirectory) -> None:
@@ -192,13 +208,14 @@ def _fit_stage2(
     model: SharpnessAwareModel,
     directory: RunDirectory,
     shown: Progress,
+    tracking: Tracking,
 ) -> None:
     parts.retraining(recipe, stage, batches).run(
         model,
         batches,
         callbacks=[
             *stage2_callbacks(stage, batches),
-            MetricsLog(directory.path, stage=2),
+            MetricsLog(directory.path, stage=2, tell=tracking.epoch),
             *shown.callbacks(2, _stages(recipe)),
         ],
         verbose=0,
