@@ -56,8 +56,7 @@ class Stage:
     def accuracy_key(self) -> str | None:
         """The accuracy to look at: that on the validation split, where there is one."""
         names = [key for key in (self.records[-1] if self.records else {}) if "accuracy" in key]
-        validation = [name for name in names if name.startswith("val_")]
-        return (validation or names or [None])[0]
+        return min(names, key=lambda name: not name.startswith("val_"), default=None)
 
     def series(self, key: str) -> list[float | None]:
         """A metric over the epochs; None where it was not finite, or is no number."""
@@ -130,6 +129,17 @@ def look(path: Path, name: str | None = None) -> Look:
         max(times),
         _changed(path / "metrics.jsonl"),
     )
+
+
+def began(path: Path) -> float:
+    """When a run began: its recipe is written once, at the start."""
+    return _changed(path / "recipe.toml") or _changed(path / "state.json")
+
+
+def status(path: Path) -> str | None:
+    """What state.json says; None without one."""
+    found = _json(path / "state.json").get("status")
+    return found if isinstance(found, str) else None
 
 
 def _stages(recipe: Mapping[str, Any], records: list[Record]) -> tuple[Stage, ...]:
