@@ -63,10 +63,15 @@ def pace(shown: Shown) -> str:
 
 
 def left(shown: Shown) -> str:
-    """The time left; "" where it is not known, or nobody works at it."""
-    if shown.left is None or shown.look.state != RUNNING:
+    """`4 min left`; "" where it is not known, or nobody works at it."""
+    look = shown.look
+    if look.state != RUNNING:
         return ""
-    return f"{'up to ' if shown.bounded else ''}{_duration(shown.left)}"
+    if look.stage is not None and not look.stage.left:
+        return "evaluating"
+    if shown.left is None:
+        return ""
+    return f"{'up to ' if shown.bounded else ''}{_duration(shown.left)} left"
 
 
 def latest(values: Series, digits: str = ".4f") -> str:

@@ -21,7 +21,7 @@ _HEADINGS = {
     "accuracy": "accuracy",
     "groups": "test: many, medium, few",
     "pace": "epoch takes",
-    "left": "left",
+    "left": "",
 }
 # What tells most is the first to be given room.
 _BY_WEIGHT = (

@@ -70,7 +70,7 @@ def _heading(shown: Shown, page: Page) -> list[Piece]:
     if pace(shown):
         found.append((f"{pace(shown)} per epoch", ""))
     if left(shown):
-        found.append((f"{left(shown)} left", ""))
+        found.append((left(shown), ""))
     return found
 
 

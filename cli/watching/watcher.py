@@ -125,7 +125,7 @@ class Watcher:
         if stage is None:
             return Shown(found)
         pace = self._pace(found.path, stage)
-        if found.state in (COMPLETE, FAILED):
+        if found.state in (COMPLETE, FAILED) or not stage.left:
             return Shown(found, pace)
         left, bounded = 0.0, False
         for part in found.stages:
@@ -139,7 +139,7 @@ class Watcher:
             left += own * part.left
         # What of the current epoch is over already; a stale run's clock stands still.
         if pace is not None and stage.done and found.state == RUNNING:
-            left -= min(pace, max(0.0, now - found.recorded)) if stage.left else 0.0
+            left -= min(pace, max(0.0, now - found.recorded))
         return Shown(found, pace, max(0.0, left), bounded)
 
     def _pace(self, path: Path, stage: Stage) -> float | None:

@@ -9,6 +9,10 @@ from mlflow.entities import Metric, Param
 
 from keras_ccsam.trackers.tracker import PROJECT, TrackedRun
 
+# A server that is not there holds a run up for five minutes otherwise, at every run.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+
 # What MLflow takes at once, and of one value.
 _PARAMETERS, _LENGTH = 100, 500
 
