@@ -106,8 +106,9 @@ class Watcher:
         found = look(path, name)
         for stage in found.stages:
             key, at = (path, stage.number), (stage.done, found.recorded)
-            first, _ = self._seen.get(key, (at, at))
-            self._seen[key] = (first if first[0] else at, at)
+            first, last = self._seen.get(key, (at, at))
+            # The records' time goes on with the next stage; this one's ended with its last epoch.
+            self._seen[key] = (first if first[0] else at, at if at[0] > last[0] else last)
         return found
 
     def _judged(self, found: Look, now: float) -> Look:
@@ -132,8 +133,8 @@ class Watcher:
             if not part.left:
                 continue
             own = self._pace(found.path, part) or self._others(found, part.number, looks)
-            if own is None and part.number == 2 and pace is not None:
-                own, bounded = pace, True
+            if own is None and part.number == 2:
+                own, bounded = self._pace(found.path, found.stages[0]), True
             if own is None:
                 return Shown(found, pace)
             left += own * part.left
@@ -145,10 +146,10 @@ class Watcher:
     def _pace(self, path: Path, stage: Stage) -> float | None:
         """Seconds per epoch: seen between two looks, with validation; else of the steps alone."""
         steps = stage.seconds()
-        (first, began), (done, ended) = self._seen.get((path, stage.number), ((0, 0.0), (0, 0.0)))
+        (first, start), (done, end) = self._seen.get((path, stage.number), ((0, 0.0), (0, 0.0)))
         if not first or done <= first or steps is None:
             return steps
-        return max(steps, (ended - began) / (done - first))
+        return max(steps, (end - start) / (done - first))
 
     def _others(self, found: Look, number: int, looks: list[Look]) -> float | None:
         """What an epoch of this stage takes other runs, those of the same recipe first."""

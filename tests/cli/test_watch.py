@@ -127,6 +127,13 @@ def test_a_second_look_knows_the_time_of_validation(tmp_path: Path) -> None:
     assert watcher.frame(NOW).runs[0].pace == 10
     write_run(tmp_path, records[:3], (9, 0), at=NOW + 30)
     assert watcher.frame(NOW + 30).runs[0].pace == 15
+    # The second stage is not seen yet, and its records do not slow the first one down.
+    write_run(tmp_path, records[:3], (3, 2), at=NOW + 30)
+    (shown,) = watcher.frame(NOW + 30).runs
+    assert (shown.look.stage.number, shown.left, shown.bounded) == (2, 2 * 15, True)
+    write_run(tmp_path, [*records[:3], record(2, 1, 1.0)], (3, 2), at=NOW + 99)
+    watcher.frame(NOW + 99)
+    assert watcher._pace(tmp_path, look(tmp_path).stages[0]) == 15
     # A first stage that is taken over comes at once, and says nothing.
     watcher = Watcher([write_run(tmp_path / "crt", [], (4, 2))])
     watcher.frame(NOW)
