@@ -164,25 +164,26 @@ def _scores(results: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _radius(folder: Path) -> dict[str, list[float | None]]:
-    """The radii over the epochs: `radius` of each record, one number, a list or a table."""
-    try:
-        records = light.library("json_lines").read(folder / "radius.jsonl")
-    except (OSError, ValueError):
-        records = []
-    if not records:
-        found = _json(folder / "radius.json")
-        listed = found.get("records", found.get("epochs", []))
-        records = [r for r in listed if isinstance(r, dict)] if isinstance(listed, list) else []
+    """The radii over the epochs, by name; of one per class, those of the first and last class."""
     series: dict[str, list[float | None]] = {}
-    for record in records:
-        value = record.get("radius")
-        if isinstance(value, list) and value:
-            ends = {"first class": value[0], "last class": value[-1]}
-            value = ends if len(value) > 1 else value[0]
+    for record in _radius_records(folder):
+        value = record.get("radius", record.get("rho"))
+        if isinstance(value, list):
+            value = {f"class {i}": value[i] for i in sorted({0, len(value) - 1}) if value}
         named = value if isinstance(value, dict) else {"": value}
         for key, item in named.items():
             series.setdefault(str(key), []).append(_number(item))
     return {key: v for key, v in series.items() if any(item is not None for item in v)}
+
+
+def _radius_records(folder: Path) -> list[Record]:
+    """One record per epoch: lines of radius.jsonl, or the list `records` of radius.json."""
+    try:
+        records: list[Record] = light.library("json_lines").read(folder / "radius.jsonl")
+    except (OSError, ValueError):
+        records = []
+    listed = records or _json(folder / "radius.json").get("records")
+    return [r for r in listed if isinstance(r, dict)] if isinstance(listed, list) else []
 
 
 def _recipe(path: Path) -> dict[str, Any]:

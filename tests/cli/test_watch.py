@@ -248,8 +248,10 @@ def test_the_radius_where_it_is_recorded(tmp_path: Path) -> None:
     assert look(run).radius == {"few": [0.02, 1.0], "many": [0.1]}
     assert "  radius few  ▁█ 1" in text_of(Watcher([run]).frame(NOW))
     (run / "analysis" / "radius.jsonl").unlink()
-    (run / "analysis" / "radius.json").write_text('{"records": [{"radius": [0.5, 0.1, 0.2]}]}')
-    assert look(run).radius == {"first class": [0.5], "last class": [0.2]}
+    (run / "analysis" / "radius.json").write_text(
+        '{"records": [{"radius": [0.5, 0.1, 0.2]}, {"rho": []}]}'
+    )
+    assert look(run).radius == {"class 0": [0.5], "class 2": [0.2]}
 
 
 def test_json_is_one_frame(tmp_path: Path) -> None:
