@@ -19,6 +19,7 @@ COMMANDS = {
     "train": "Train a recipe and write a run directory.",
     "watch": "Show how runs go on: stages, losses, accuracy and the time left.",
     "evaluate": "Evaluate a trained run on its test set, or on arrays of your own.",
+    "landscape": "Draw the loss around trained networks, over all, head and tail classes.",
     "compare": "Train several recipes over several seeds and print one table.",
     "reproduce": "Train the rows of a published table and print both numbers.",
     "data": "List the datasets, or show the class counts of one.",

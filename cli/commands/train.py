@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 @click.option("--seed", type=int, metavar="N", help="Of weights, batches and augmentation. [0]")
 @runtime_options
 @click.option("--out", metavar="DIR", help="Run directory. [runs/RECIPE-DATA-TIME]")
+@click.option(
+    "--keep-trajectory",
+    is_flag=True,
+    help="Keep every epoch's weights of stage 1, for ccsam landscape --trajectory.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @tracker_option
 @compile_cache_option
@@ -41,6 +46,7 @@ def command(
     out: str | None,
     compile_cache: str,
     trackers: tuple[str, ...],
+    keep_trajectory: bool,
     dry_run: bool,
     quiet: bool,
     as_json: bool,
@@ -72,6 +78,7 @@ def command(
                 progress=output.progress,
                 compile_cache=compile_cache,
                 trackers=trackers,
+                keep_trajectory=keep_trajectory,
             )
     if dry_run:
         output.result(planned.text, planned.to_dict)

@@ -36,17 +36,38 @@ class Row(_Closed):
         return f"{self.data} {self.imbalance_ratio:g}"
 
 
+class Claim(_Closed):
+    """What the source says in words of one row beside another, as a measure of both."""
+
+    text: str = Field(min_length=1, description="the sentence, shortened")
+    row: str = Field(description="label of the row it speaks of")
+    than: str = Field(description="label of the row it is compared with")
+    measure: Literal["near", "whole", "far", "asymmetry"] = Field(
+        description="of the landscape: the loss's mean rise near the weights, everywhere, or at "
+        "the rim; or how unlike opposite sides are"
+    )
+    expected: Literal["lower", "higher"] = Field(description="the row's value beside the other's")
+    groups: Annotated[tuple[Literal["overall", "head", "tail"], ...], Field(strict=False)] = Field(
+        min_length=1, description="the panels it speaks of"
+    )
+
+
 class Table(_Closed):
     """A table or figure: its rows in their order."""
 
     title: str = Field(min_length=1, description="one line")
     source: str = Field(min_length=1, description="where the published numbers stand")
     note: str = Field("", description="what a reader should know before comparing")
-    measure: Literal["accuracy", "time"] = Field(
-        "accuracy", description="test accuracy, or the time of a training step over another row's"
+    measure: Literal["accuracy", "time", "bound", "landscape"] = Field(
+        "accuracy",
+        description="test accuracy, the time of a training step over another row's, the bound over "
+        "the epochs, or the loss around the trained weights",
     )
     published_best: str = Field("", description="label of the row that the source calls best")
     rows: Annotated[tuple[Row, ...], Field(strict=False, min_length=1)]
+    claims: Annotated[tuple[Claim, ...], Field(strict=False)] = Field(
+        (), description="what the source says in words, to be tested in numbers"
+    )
 
     @model_validator(mode="after")
     def _rows_fit_together(self) -> "Table":
@@ -61,6 +82,14 @@ class Table(_Closed):
                     f"over must be the label of another row on {row.place}. "
                     f"Received: over={row.over!r}"
                 )
+        labels = [row.label for row in self.rows]
+        for claim in self.claims:
+            for label in (claim.row, claim.than):
+                if label not in labels:
+                    raise ValueError(
+                        "a claim must speak of the labels of rows. "
+                        f"Received: {label!r} in the claim {claim.text!r}"
+                    )
         if self.published_best and self.published_best not in (label for label, _ in rows):
             raise ValueError(
                 f"published_best must be the label of a row. "
@@ -75,7 +104,15 @@ class Table(_Closed):
         Raises:
             ValueError: `text` is no TOML, or no valid table; one line with the key and its value.
         """
-        values = toml.parse(text, source)
+        return cls.from_values(toml.parse(text, source), source)
+
+    @classmethod
+    def from_values(cls, values: dict[str, Any], source: str = "table") -> "Table":
+        """Check what was read.
+
+        Raises:
+            ValueError: as `from_toml`.
+        """
         try:
             return cls.model_validate(values)
         except ValidationError as error:
@@ -94,8 +131,28 @@ def load(name: str) -> Table:
         ValueError: there is none of that name.
     """
     known.check("table", name, "tables")
+    values, source = _read(name)
+    if "part_of" in values:
+        values = _part(values)
+    return Table.from_values(values, source)
+
+
+def _read(name: str) -> tuple[dict[str, Any], str]:
     file = resources.files(__package__).joinpath("tables", f"{name}.toml")
-    return Table.from_toml(file.read_text(encoding="utf-8"), f"tables/{name}.toml")
+    source = f"tables/{name}.toml"
+    return toml.parse(file.read_text(encoding="utf-8"), source), source
+
+
+def _part(values: dict[str, Any]) -> dict[str, Any]:
+    """Return some rows of another table, and what is claimed of them, under a title of its own."""
+    values = dict(values)
+    whole, _ = _read(values.pop("part_of"))
+    labels = values.pop("labels")
+    own = {
+        "rows": [row for row in whole["rows"] if row["label"] in labels],
+        "claims": [c for c in whole["claims"] if {c["row"], c["than"]} <= set(labels)],
+    }
+    return whole | own | values
 
 
 def _explain(problem: Any) -> str:

@@ -10,6 +10,8 @@ from keras_ccsam.comparison.compare import check_models, row, train
 from keras_ccsam.comparison.comparison import Row
 from keras_ccsam.comparison.plan import run_path
 from keras_ccsam.comparison.time_left import TimeLeft
+from keras_ccsam.reproduction.figure import Figure
+from keras_ccsam.reproduction.landscape_figure import landscape_figure
 from keras_ccsam.reproduction.plan import PlannedRow, ReproductionPlan, plan_reproduction
 from keras_ccsam.reproduction.reproduction import ReproducedRow, Reproduction
 from keras_ccsam.runs import parts
@@ -80,6 +82,7 @@ def reproduce(
                 failed[folder] = f"training failed: {type(error).__name__}: {reason}"
                 clock.drop(folder)
     rows = tuple(_reproduced(planned, chosen.seeds, failed) for planned in chosen.rows)
+    figure = _figure(chosen, rows, shown)
     reproduction = Reproduction(
         name,
         chosen.table,
@@ -89,6 +92,7 @@ def reproduce(
         chosen.overrides,
         chosen.path,
         rows,
+        figure,
     )
     write_json(chosen.path / f"{name}.json", reproduction.to_dict())
     atomic.write_text(chosen.path / f"{name}.md", reproduction.markdown())
@@ -110,6 +114,20 @@ def _check_groups(chosen: ReproductionPlan) -> dict[Path, str]:
     if len(failed) == len(chosen.groups()):
         raise next(iter(failed.values()))
     return {folder: " ".join(str(error).split()) for folder, error in failed.items()}
+
+
+def _figure(
+    chosen: ReproductionPlan, rows: tuple[ReproducedRow, ...], shown: Progress
+) -> Figure | None:
+    """Make the figure of the rows whose runs are all there."""
+    runs = {
+        row.source.label: [run_path(row.folder, row.recipe, seed) for seed in chosen.seeds]
+        for row in rows
+        if row.result is not None
+    }
+    if chosen.table.measure != "landscape" or not runs:
+        return None
+    return landscape_figure(chosen.table, runs, chosen.scale, chosen.name, chosen.path, shown)
 
 
 def _reproduced(

@@ -7,6 +7,7 @@ from typing import Any
 from keras_ccsam import text_table as table
 from keras_ccsam.comparison.comparison import GROUPS, Row, summary
 from keras_ccsam.recipes import Recipe, tables
+from keras_ccsam.reproduction.figure import Figure
 
 _SCALES = {
     "tiny": "Scale tiny: the embedded digits in place of CIFAR, at half of each imbalance "
@@ -50,6 +51,7 @@ class Reproduction:
         overrides: what was changed in every recipe.
         path: the folder.
         rows: in the order of the table.
+        figure: pictures and their numbers, of a figure that is not one of accuracies alone.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Reproduction:
     overrides: tuple[str, ...]
     path: Path
     rows: tuple[ReproducedRow, ...]
+    figure: Figure | None = None
 
     @property
     def missing(self) -> dict[str, list[str]]:
@@ -79,7 +82,7 @@ class Reproduction:
         """Return one value per seed: accuracy in percent, or the time of a step over the base's."""
         if row.result is None:
             return []
-        if self.table.measure == "accuracy":
+        if self.table.measure != "time":
             return [100.0 * value for value in row.result.values("overall") if value is not None]
         base = self.base(row) or row
         if base.result is None:
@@ -92,7 +95,7 @@ class Reproduction:
     def published(self, row: ReproducedRow) -> float | None:
         """Return the published number in the unit of `ours`."""
         own = row.source.published
-        if self.table.measure == "accuracy" or own is None:
+        if self.table.measure != "time" or own is None:
             return own
         other = (self.base(row) or row).source.published
         return own / other if other else None
@@ -141,11 +144,13 @@ class Reproduction:
 
     def text(self) -> str:
         """Return the table and its caption as plain text."""
-        return f"{table.text_table(*self.cells())}\n\n{self.caption()}"
+        figure = "" if self.figure is None else f"\n\n{self.figure.text()}"
+        return f"{table.text_table(*self.cells())}\n\n{self.caption()}{figure}"
 
     def markdown(self) -> str:
         """Return the table and its caption as Markdown."""
-        return f"{table.markdown(*self.cells())}\n\n{self.caption()}\n"
+        figure = "" if self.figure is None else f"\n{self.figure.markdown()}\n"
+        return f"{table.markdown(*self.cells())}\n\n{self.caption()}\n{figure}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON types; accuracies in percent, `ms_per_step` in milliseconds."""
@@ -163,6 +168,7 @@ class Reproduction:
             "published_best": self.table.published_best or None,
             "best": list(self.best()) if self.table.published_best else None,
             "rows": [self._row_dict(row) for row in self.rows],
+            **({} if self.figure is None else {"figure": self.figure.content}),
         }
 
     def _row_dict(self, row: ReproducedRow) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import keras
 from keras_ccsam import atomic
 from keras_ccsam.callbacks import metrics_log
 from keras_ccsam.callbacks.metrics_log import MetricsLog
+from keras_ccsam.callbacks.weight_trajectory import WeightTrajectory
 from keras_ccsam.data import BatchSequence, LongTailedData
 from keras_ccsam.data.batches.sequence import Split
 from keras_ccsam.metrics import Report
@@ -60,6 +61,7 @@ def run(
     stage1_from: PathLike | None = None,
     compile_cache: PathLike = "auto",
     trackers: Sequence[str] = (),
+    keep_trajectory: bool = False,
 ) -> RunResult:
     """Train a recipe, evaluate its last epoch and write a run directory.
 
@@ -74,6 +76,8 @@ def run(
             `.jax-cache` beside the run directory.
         trackers: `"tensorboard"`, `"wandb"`, `"mlflow"`, `"trackio"`: told of each epoch and of the
             results. They change no number, and one that fails costs the run nothing.
+        keep_trajectory: keep the weights of every epoch of stage 1 in analysis/trajectory.npz, for
+            a landscape of the plane that they lie in. Not of a first stage that is taken over.
 
     Raises:
         ValueError: `out` is not free, the data cannot be had, `stage1_from` differs, or a tracker
@@ -106,7 +110,7 @@ def run(
             model = parts.build_model(recipe, images, len(batches), helper)
         seeds = _seed_states(model)
         if source is None:
-            _fit_stage1(recipe, images, batches, model, directory, shown, tracking)
+            _fit_stage1(recipe, images, batches, model, directory, shown, tracking, keep_trajectory)
         else:
             stage = f"stage 1/{_stages(recipe)}"
             shown.say(f"{stage}  shared with {source.path}: taken over, not trained again")
@@ -167,6 +171,7 @@ def _fit_stage1(
     directory: RunDirectory,
     shown: Progress,
     tracking: Tracking,
+    keep_trajectory: bool,
 ) -> None:
     validation = None
     if images.x_validation is not None:
@@ -177,6 +182,7 @@ def _fit_stage1(
         validation_data=validation,
         callbacks=[
             *stage1_callbacks(recipe, images, batches),
+            *([WeightTrajectory(directory.trajectory_file)] if keep_trajectory else []),
             MetricsLog(directory.path, stage=1, tell=tracking.epoch),
             *shown.callbacks(1, _stages(recipe)),
         ],

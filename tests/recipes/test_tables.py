@@ -23,13 +23,45 @@ OTHER_LOSSES = {
 
 
 def test_the_tables_are_there():
-    wanted = {"table1", "table2", "table3", "table4", "table5", "figure1", "figure2"}
-    assert set(tables.names()) == wanted
-    for name in tables.names():
+    wanted = [*(f"table{n}" for n in range(1, 6)), *(f"figure{n}" for n in range(1, 10))]
+    assert set(tables.names()) == {*wanted, "landscapes"}
+    for name in wanted:
         table = tables.load(name)
         number = f"{name[:-1].capitalize()} {name[-1]}"
         assert table.source == f"CC-SAM appendix, {number}"
         assert table.title
+
+
+def test_figures_of_landscapes_are_parts_of_one_table():
+    whole = tables.load("landscapes")
+    assert [row.label for row in whole.rows] == ["CE", "LDAM", "M2m", "MisLAS", "GCL", "CC-SAM"]
+    claimed = []
+    for number, row in enumerate(whole.rows, start=4):
+        part = tables.load(f"figure{number}")
+        assert [own.label for own in part.rows] == list(dict.fromkeys(["CE", row.label]))
+        assert part.measure == "landscape"
+        claimed += part.claims
+    assert sorted(claimed, key=str) == sorted(whole.claims, key=str)
+
+
+def test_a_claim_about_no_row_is_refused():
+    values = {
+        "title": "t",
+        "source": "s",
+        "rows": [{"label": "A", "recipe": "ce", "data": "cifar10-lt", "imbalance_ratio": 100}],
+        "claims": [
+            {
+                "text": "A is flat",
+                "row": "A",
+                "than": "B",
+                "measure": "near",
+                "expected": "lower",
+                "groups": ["tail"],
+            }
+        ],
+    }
+    with pytest.raises(ValueError, match=r"a claim must speak of the labels of rows.*'B'"):
+        tables.Table.from_values(values)
 
 
 @pytest.mark.parametrize("name", ABLATIONS)
