@@ -1,8 +1,6 @@
 """From a recipe to a run directory, one function per step."""
 
 import dataclasses
-import os
-import statistics
 import warnings
 from collections.abc import Sequence
 from functools import partial
@@ -25,6 +23,7 @@ from keras_ccsam.runs.compiled_programs import kept_programs
 from keras_ccsam.runs.folders import PathLike, fresh, kind_of
 from keras_ccsam.runs.m2m_helper import check_helper, trained_helper
 from keras_ccsam.runs.progress import Progress
+from keras_ccsam.runs.results import collected
 from keras_ccsam.runs.run_directory import RunDirectory
 from keras_ccsam.runs.stage_callbacks import apply_posthoc, stage1_callbacks, stage2_callbacks
 from keras_ccsam.runs.trained_run import judged, open_run
@@ -135,7 +134,7 @@ def run(
             reports["validation"] = judged(recipe, images, model, "validation")
         with atomic.replacing(directory.model_file) as temporary:
             model.export_plain().save(temporary)
-        results = _results(recipe, images, model, directory, reports, source)
+        results = collected(recipe, images, model, directory, reports, source)
         results |= {} if tau is None else {"posthoc_tau": tau}
         directory.write_results(results)
         tracking.results(results)
@@ -252,44 +251,6 @@ def _seed_states(model: keras.Model) -> list[tuple[Any, Any]]:
         for variable in model.variables
         if variable.path.endswith("seed_generator_state")
     ]
-
-
-def _results(
-    recipe: Recipe,
-    images: LongTailedData,
-    model: SharpnessAwareModel,
-    directory: RunDirectory,
-    reports: dict[str, Report],
-    source: RunDirectory | None,
-) -> dict[str, Any]:
-    """Put results.json together; times are those of the training steps alone."""
-    records = directory.metrics()
-    return {
-        "recipe": recipe.name,
-        "setting": recipe.setting,
-        "data": recipe.data.name,
-        "seed": recipe.seed,
-        "digest": recipe.digest(),
-        "stage1_digest": recipe.stage1_digest(),
-        "stage1_from": None if source is None else os.path.relpath(source.path, directory.path),
-        "backend": keras.backend.backend(),
-        "class_names": list(images.class_names),
-        "class_counts": list(images.class_counts),
-        "parameters": parts.count_parameters(model),
-        "epochs": {f"stage{n}": sum(r["stage"] == n for r in records) for n in (1, 2)},
-        "seconds": {
-            f"stage{n}": round(sum(r["seconds"] for r in records if r["stage"] == n), 3)
-            for n in (1, 2)
-        },
-        "ms_per_step": milliseconds_per_step(directory.metrics(stage=1)),
-        **{split: report.to_dict() for split, report in reports.items()},
-    }
-
-
-def milliseconds_per_step(records: list[metrics_log.Record]) -> float | None:
-    """Return the median over the epochs after the first, which also compiles; None without any."""
-    later = [1000 * r["seconds"] / r["steps"] for r in records[1:] if r["steps"]]
-    return round(statistics.median(later), 3) if later else None
 
 
 def _plot(directory: RunDirectory, images: LongTailedData, report: Report) -> None:
