@@ -306,13 +306,14 @@ def test_to_leave_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 LIGHT = """
-import sys
+import sys, time
 from keras_ccsam_cli.main import main
 try:
     main(args=["watch", sys.argv[1], "--once"])
 except SystemExit as stop:
     assert not stop.code
 print(sorted({"keras", "numpy", "pydantic", "keras_ccsam"} & set(sys.modules)))
+print(time.process_time())
 """
 
 
@@ -320,13 +321,13 @@ def test_it_starts_without_keras_in_half_a_second(tmp_path: Path) -> None:
     write_run(tmp_path, [record(1, 1)])
 
     def seconds() -> float:
-        start = time.perf_counter()
         words = [sys.executable, "-c", LIGHT, str(tmp_path)]
         done = subprocess.run(words, capture_output=True, text=True, check=True)
-        assert done.stdout.splitlines()[-1] == "[]"
-        return time.perf_counter() - start
+        *_, heavy, taken = done.stdout.splitlines()
+        assert heavy == "[]"
+        return float(taken)  # of the processor: other processes may be busy
 
-    assert min(seconds() for _ in range(5)) < 0.5
+    assert min(seconds() for _ in range(3)) < 0.5
 
 
 def test_a_page_without_colour(tmp_path: Path) -> None:
