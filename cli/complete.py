@@ -46,6 +46,11 @@ def records(_: click.Context, __: click.Parameter, incomplete: str) -> Items:
     return _starting(("bound", "radius", "trajectory"), incomplete)
 
 
+def trackers(_: click.Context, __: click.Parameter, incomplete: str) -> Items:
+    """What `--tracker` takes."""
+    return _starting(light.library("trackers.known").NAMES, incomplete)
+
+
 def profiles(_: click.Context, __: click.Parameter, incomplete: str) -> Items:
     """The shapes of a tail."""
     return _starting(("exponential", "step"), incomplete)

@@ -50,6 +50,15 @@ def check_table(name: str | None, scale: str) -> None:
     light.library("reproduction.scales").check_scale(scale)
 
 
+def check_trackers(names: Iterable[str]) -> None:
+    """Refuse unknown trackers, and those that are not installed.
+
+    Raises:
+        ValueError: with the closest name, or with what to install.
+    """
+    light.library("trackers.known").check(names)
+
+
 def check_out(out: str | None, kind: str | None = None) -> None:
     """Refuse an output folder that is not free.
 

@@ -17,6 +17,7 @@ from .errors import ReportingGroup, debug_option
 # descriptions are the same.
 COMMANDS = {
     "train": "Train a recipe and write a run directory.",
+    "watch": "Show how runs go on: stages, losses, accuracy and the time left.",
     "evaluate": "Evaluate a trained run on its test set, or on arrays of your own.",
     "landscape": "Draw the loss around trained networks, over all, head and tail classes.",
     "compare": "Train several recipes over several seeds and print one table.",

@@ -125,6 +125,18 @@ def parse_record(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+def tracker_option(function: F) -> F:
+    """Add `--tracker`, as `runs.run` wants its names."""
+    return click.option(
+        "--tracker",
+        "trackers",
+        multiple=True,
+        metavar="NAME",
+        shell_complete=complete.trackers,
+        help="Tell tensorboard, wandb, mlflow or trackio of the training; may be repeated.",
+    )(function)
+
+
 def seeds_option(function: F) -> F:
     """Add `--seeds`, for `parse_seeds` to read."""
     return click.option(

@@ -12,14 +12,24 @@ COMMAND_LINE = ROOT / "cli"
 
 # From the ground up. A folder imports folders of its own level (without a cycle) and of lower ones.
 LEVELS = (
-    {"typing", "atomic", "checks", "labels", "text_table", "options", "declare"},
+    {
+        "typing",
+        "atomic",
+        "checks",
+        "labels",
+        "text_table",
+        "duration",
+        "json_lines",
+        "options",
+        "declare",
+    },
     {"backend"},
     {"heads", "layers"},
     {"losses", "sharpness"},
     {"training"},
     {"data", "models", "metrics", "schedules"},
     {"second_stage", "m2m"},
-    {"callbacks", "analysis", "recipes"},
+    {"callbacks", "analysis", "recipes", "trackers"},
     {"runs"},
     {"comparison"},
     {"reproduction"},

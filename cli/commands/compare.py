@@ -17,6 +17,7 @@ from ..options import (
     record_option,
     runtime_options,
     seeds_option,
+    tracker_option,
 )
 from ..output import Output, json_option, quiet_option
 from ..runtime import prepare
@@ -35,6 +36,7 @@ from ..runtime import prepare
     help="Folder of the comparison; one that was interrupted is finished. [runs/compare-DATA-TIME]",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be trained, and do nothing.")
+@tracker_option
 @compile_cache_option
 @record_option
 @quiet_option
@@ -48,6 +50,7 @@ def command(
     out: str | None,
     compile_cache: str,
     record: str,
+    trackers: tuple[str, ...],
     dry_run: bool,
     quiet: bool,
     as_json: bool,
@@ -63,6 +66,7 @@ def command(
     output, chosen = Output(as_json, quiet), Choices(**choices)
     numbers = parse_seeds(seeds)
     early.check_recipes(recipe_names, chosen.dataset, chosen.settings)
+    early.check_trackers(trackers)
     early.check_out(out, "comparison")
     prepare(backend, device, dry=dry_run)
     with output.working():
@@ -85,6 +89,7 @@ def command(
                 progress=output.progress,
                 compile_cache=compile_cache,
                 record=recorded,
+                trackers=trackers,
             )
     if dry_run:
         output.result(planned.text, planned.to_dict)

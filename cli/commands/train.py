@@ -15,6 +15,7 @@ from ..options import (
     recipe_options,
     record_option,
     runtime_options,
+    tracker_option,
 )
 from ..output import Output, json_option, quiet_option
 from ..runtime import prepare
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 @runtime_options
 @click.option("--out", metavar="DIR", help="Run directory. [runs/RECIPE-DATA-TIME]")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@tracker_option
 @compile_cache_option
 @record_option
 @quiet_option
@@ -42,6 +44,7 @@ def command(
     out: str | None,
     compile_cache: str,
     record: str,
+    trackers: tuple[str, ...],
     dry_run: bool,
     quiet: bool,
     as_json: bool,
@@ -54,6 +57,7 @@ def command(
     """
     output, chosen = Output(as_json, quiet), Choices(**choices)
     early.check_recipes([recipe], chosen.dataset, chosen.settings)
+    early.check_trackers(trackers)
     early.check_out(out)
     prepare(backend, device, dry=dry_run)
     with output.working():
@@ -74,6 +78,7 @@ def command(
                 progress=output.progress,
                 compile_cache=compile_cache,
                 record=recorded,
+                trackers=trackers,
             )
     if dry_run:
         output.result(planned.text, planned.to_dict)

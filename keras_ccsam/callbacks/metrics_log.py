@@ -6,15 +6,15 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
 
 from keras_ccsam import atomic
-
-Record = dict[str, Any]
+from keras_ccsam.json_lines import Record as Record
+from keras_ccsam.json_lines import read as read
 
 
 class MetricsLog(keras.callbacks.Callback):
@@ -28,12 +28,18 @@ class MetricsLog(keras.callbacks.Callback):
     Args:
         directory: existing folder for the two files.
         stage: what the records are marked with: 1 for `fit`, 2 for classifier re-training.
+        tell: called with each record once it is written.
 
     Raises:
         ValueError: `directory` does not exist.
     """
 
-    def __init__(self, directory: str | os.PathLike[str], stage: int = 1) -> None:
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        stage: int = 1,
+        tell: Callable[[Record], None] | None = None,
+    ) -> None:
         super().__init__()
         self.path = Path(directory) / "metrics.jsonl"
         if not self.path.parent.is_dir():
@@ -42,6 +48,7 @@ class MetricsLog(keras.callbacks.Callback):
                 f"Received: directory={str(directory)!r}"
             )
         self.stage = stage
+        self.tell = tell
         self._rate = self._started = self._testing = self._excluded = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
@@ -69,7 +76,10 @@ class MetricsLog(keras.callbacks.Callback):
             "seconds": round(seconds, 6),
             "learning_rate": self._rate,
         }
-        append(self.path, record | {key: float(value) for key, value in (logs or {}).items()})
+        record |= {key: float(value) for key, value in (logs or {}).items()}
+        append(self.path, record)
+        if self.tell is not None:
+            self.tell(record)
 
 
 def append(path: str | os.PathLike[str], *records: Record) -> None:
@@ -84,24 +94,6 @@ def append(path: str | os.PathLike[str], *records: Record) -> None:
         file.flush()
         os.fsync(file.fileno())
     atomic.write_text(path.with_suffix(".csv"), _csv([*known, *map(finite, records)]))
-
-
-def read(path: str | os.PathLike[str]) -> list[Record]:
-    """Return the records of a JSON-lines file; none if it is absent, the last only if complete.
-
-    Raises:
-        ValueError: a line before the last is not JSON.
-    """
-    path = Path(path)
-    if not path.exists():
-        return []
-    lines = path.read_text(encoding="utf-8").split("\n")
-    try:
-        return [json.loads(line) for line in lines[:-1] if line]
-    except json.JSONDecodeError as error:
-        raise ValueError(f"not a file of JSON lines: {error}. Received: path={str(path)!r}") from (
-            None
-        )
 
 
 def finite(value: Any) -> Any:

@@ -8,13 +8,15 @@ from keras_ccsam import atomic
 from keras_ccsam.comparison.comparison import Comparison, Row
 from keras_ccsam.comparison.plan import ComparisonPlan, PlannedRun, plan_comparison, run_path
 from keras_ccsam.comparison.time_left import TimeLeft
+from keras_ccsam.duration import duration
 from keras_ccsam.recipes import Recipe, override
 from keras_ccsam.runs import experiment, parts
 from keras_ccsam.runs.compiled_programs import kept_programs
 from keras_ccsam.runs.folders import PathLike
-from keras_ccsam.runs.progress import Progress, duration
+from keras_ccsam.runs.progress import Progress
 from keras_ccsam.runs.recorders import check_record
 from keras_ccsam.runs.run_directory import RunDirectory, write_json
+from keras_ccsam.trackers import check
 
 _STATE = "state.json"
 
@@ -27,6 +29,7 @@ def compare(
     progress: str = "auto",
     compile_cache: PathLike = "auto",
     record: Sequence[str] = (),
+    trackers: Sequence[str] = (),
 ) -> Comparison:
     """Train every recipe with every seed and put the results into one table.
 
@@ -45,17 +48,19 @@ def compare(
         compile_cache: as in `experiment.run`; `"auto"` is beside `out`, so that comparisons in one
             folder share it.
         record: what each run records, as in `experiment.run`; finished runs stay as they are.
+        trackers: as in `experiment.run`, for every run that is trained.
 
     Raises:
         ValueError: recipes that do not go together, data that cannot be had, a model that cannot
-            be built, or a folder with anything else or with runs of other recipes in it. Nothing
-            has been written then.
+            be built, a tracker that is not installed, or a folder with anything else or with runs
+            of other recipes in it. Nothing has been written then.
     """
     shown = Progress(progress)
     record = check_record(record)
+    check(trackers)
     chosen = plan_comparison(recipes, seeds, out)
     check_models(recipes)
-    return train(chosen, shown, TimeLeft(chosen.runs), compile_cache, record)
+    return train(chosen, shown, TimeLeft(chosen.runs), compile_cache, record, trackers)
 
 
 def train(
@@ -64,6 +69,7 @@ def train(
     clock: TimeLeft,
     compile_cache: PathLike,
     record: Sequence[str] = (),
+    trackers: Sequence[str] = (),
 ) -> Comparison:
     """Train what is missing of a comparison that was planned; see `compare`.
 
@@ -73,6 +79,7 @@ def train(
         clock: of all runs, which may be more than this comparison's.
         compile_cache: as in `compare`.
         record: as in `compare`.
+        trackers: as in `compare`.
     """
     folder = chosen.path
     folder.mkdir(parents=True, exist_ok=True)
@@ -89,6 +96,7 @@ def train(
                 stage1_from=run.lender,
                 compile_cache="off",  # the comparison's is on
                 record=record,
+                trackers=trackers,
             )
             clock.finish()
     comparison = _collect(folder, chosen.recipes, chosen.seeds)

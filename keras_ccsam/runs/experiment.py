@@ -1,8 +1,6 @@
 """From a recipe to a run directory, one function per step."""
 
 import dataclasses
-import os
-import statistics
 import warnings
 from collections.abc import Sequence
 from functools import partial
@@ -21,13 +19,15 @@ from keras_ccsam.recipes import Recipe
 from keras_ccsam.recipes.schema_stages import Stage2
 from keras_ccsam.runs import environment, own_code, parts
 from keras_ccsam.runs.compiled_programs import kept_programs
-from keras_ccsam.runs.folders import PathLike, fresh
+from keras_ccsam.runs.folders import PathLike, fresh, kind_of
 from keras_ccsam.runs.m2m_helper import check_helper, trained_helper
 from keras_ccsam.runs.progress import Progress
 from keras_ccsam.runs.recorders import check_record, copy_records, recorders
+from keras_ccsam.runs.results import collected
 from keras_ccsam.runs.run_directory import RunDirectory
 from keras_ccsam.runs.stage_callbacks import apply_posthoc, stage_callbacks
 from keras_ccsam.runs.trained_run import judged, open_run
+from keras_ccsam.trackers import Tracking
 from keras_ccsam.training import SharpnessAwareModel
 
 
@@ -60,6 +60,7 @@ def run(
     stage1_from: PathLike | None = None,
     compile_cache: PathLike = "auto",
     record: Sequence[str] = (),
+    trackers: Sequence[str] = (),
 ) -> RunResult:
     """Train a recipe, evaluate its last epoch and write a run directory.
 
@@ -74,15 +75,18 @@ def run(
             `.jax-cache` beside the run directory.
         record: names of `recorders.RECORDERS`: what is recorded after each epoch of stage 1, in the
             run's folder `analysis`. It changes no number of the run.
+        trackers: `"tensorboard"`, `"wandb"`, `"mlflow"`, `"trackio"`: told of each epoch and of the
+            results. They change no number, and one that fails costs the run nothing.
 
     Raises:
-        ValueError: `out` is not free, the data cannot be had, `stage1_from` differs, or `record`
-            names something unknown. Nothing has been written then.
+        ValueError: `out` is not free, the data cannot be had, `stage1_from` differs, `record` names
+            something unknown, or a tracker is not installed. Nothing has been written then.
     """
     shown = Progress.of(progress)
     record = check_record(record)
     directory = RunDirectory(fresh(f"{recipe.name}-{recipe.setting}") if out is None else out)
     directory.check_free()
+    tracking = _tracking(trackers, recipe, directory)
     source = None if stage1_from is None else _same_stage1(RunDirectory(stage1_from), recipe)
     images = parts.load_data(recipe.data)
     check_helper(recipe, images.index_sha256)
@@ -98,7 +102,7 @@ def run(
     directory.create(recipe, environment.describe() | ({"code": code} if code else {}))
     shown.note(images.outline.ratio_note)
     caching = kept_programs(compile_cache, directory.path, announce=shown.shown)
-    with shown, directory.recording(), caching:
+    with shown, directory.recording(), caching, tracking:
         images.save_indices(directory.indices_file)
         if recipe.stage1.translate is not None and source is None:
             training = partial(run, progress=shown.labelled("helper"), compile_cache="off")
@@ -106,15 +110,20 @@ def run(
             keras.utils.set_random_seed(recipe.seed)
             model = parts.build_model(recipe, images, len(batches), helper)
         seeds = _seed_states(model)
+        told = partial(_told, recipe, directory, shown, tracking)
         if source is None:
+            # Recorders last: the time that they take is not the epoch's.
             recording = recorders(record, recipe, images, directory)
-            _fit_stage1(recipe, images, batches, model, directory, shown, callbacks[0], recording)
+            first = [*callbacks[0], *told(1), *recording]
+            _fit_stage1(recipe, images, batches, model, directory, first)
         else:
             stage = f"stage 1/{_stages(recipe)}"
             shown.say(f"{stage}  shared with {source.path}: taken over, not trained again")
             _copy_stage1(source, model, directory)
             if missing := copy_records(record, source, directory):
                 shown.say(f"{stage}  {', '.join(missing)}: not recorded there, so not here")
+            for epoch in directory.metrics(stage=1):
+                tracking.epoch(epoch)
         reports = {"stage1": judged(recipe, images, model, "test")}
         tau = None
         if recipe.stage2 is not None:
@@ -122,7 +131,7 @@ def run(
             keras.utils.set_random_seed(recipe.seed)
             for variable, state in seeds:
                 variable.assign(state)
-            _fit_stage2(recipe, recipe.stage2, batches, model, directory, shown, callbacks[1])
+            _fit_stage2(recipe, recipe.stage2, batches, model, [*callbacks[1], *told(2)])
             reports["test"] = judged(recipe, images, model, "test")
         elif recipe.posthoc is not None:
             tau = apply_posthoc(recipe, images, model)
@@ -133,9 +142,10 @@ def run(
             reports["validation"] = judged(recipe, images, model, "validation")
         with atomic.replacing(directory.model_file) as temporary:
             model.export_plain().save(temporary)
-        results = _results(recipe, images, model, directory, reports, source)
+        results = collected(recipe, images, model, directory, reports, source)
         results |= {} if tau is None else {"posthoc_tau": tau}
         directory.write_results(results)
+        tracking.results(results)
         _plot(directory, images, reports["test"])
     validation = reports.get("validation")
     return RunResult(
@@ -166,9 +176,7 @@ def _fit_stage1(
     batches: BatchSequence,
     model: SharpnessAwareModel,
     directory: RunDirectory,
-    shown: Progress,
     callbacks: list[keras.callbacks.Callback],
-    recording: Sequence[keras.callbacks.Callback],
 ) -> None:
     validation = None
     if images.x_validation is not None:
@@ -177,16 +185,17 @@ def _fit_stage1(
         batches,
         epochs=recipe.stage1.epochs,
         validation_data=validation,
-        callbacks=[
-            *callbacks,
-            MetricsLog(directory.path, stage=1),
-            *shown.callbacks(1, _stages(recipe)),
-            *recording,  # last: the time that it takes is not the epoch's
-        ],
+        callbacks=callbacks,
         verbose=0,
     )
     with atomic.replacing(directory.stage1_file) as temporary:
         model.save_weights(temporary)
+
+
+def _tracking(names: Sequence[str], recipe: Recipe, directory: RunDirectory) -> Tracking:
+    around = directory.path.absolute().parent
+    group = around.name if kind_of(around) == "comparison" else ""
+    return Tracking(names, directory.path, recipe.to_dict(), recipe.digest(), group)
 
 
 def _copy_stage1(source: RunDirectory, model: SharpnessAwareModel, directory: RunDirectory) -> None:
@@ -203,20 +212,18 @@ def _fit_stage2(
     stage: Stage2,
     batches: BatchSequence,
     model: SharpnessAwareModel,
-    directory: RunDirectory,
-    shown: Progress,
     callbacks: list[keras.callbacks.Callback],
 ) -> None:
-    parts.retraining(recipe, stage, batches).run(
-        model,
-        batches,
-        callbacks=[
-            *callbacks,
-            MetricsLog(directory.path, stage=2),
-            *shown.callbacks(2, _stages(recipe)),
-        ],
-        verbose=0,
-    )
+    second = parts.retraining(recipe, stage, batches)
+    second.run(model, batches, callbacks=callbacks, verbose=0)
+
+
+def _told(
+    recipe: Recipe, directory: RunDirectory, shown: Progress, tracking: Tracking, stage: int
+) -> list[keras.callbacks.Callback]:
+    """Return what writes down, tells of and shows the epochs of a stage."""
+    log = MetricsLog(directory.path, stage=stage, tell=tracking.epoch)
+    return [log, *shown.callbacks(stage, _stages(recipe))]
 
 
 def _stages(recipe: Recipe) -> int:
@@ -243,44 +250,6 @@ def _seed_states(model: keras.Model) -> list[tuple[Any, Any]]:
         for variable in model.variables
         if variable.path.endswith("seed_generator_state")
     ]
-
-
-def _results(
-    recipe: Recipe,
-    images: LongTailedData,
-    model: SharpnessAwareModel,
-    directory: RunDirectory,
-    reports: dict[str, Report],
-    source: RunDirectory | None,
-) -> dict[str, Any]:
-    """Put results.json together; times are those of the training steps alone."""
-    records = directory.metrics()
-    return {
-        "recipe": recipe.name,
-        "setting": recipe.setting,
-        "data": recipe.data.name,
-        "seed": recipe.seed,
-        "digest": recipe.digest(),
-        "stage1_digest": recipe.stage1_digest(),
-        "stage1_from": None if source is None else os.path.relpath(source.path, directory.path),
-        "backend": keras.backend.backend(),
-        "class_names": list(images.class_names),
-        "class_counts": list(images.class_counts),
-        "parameters": parts.count_parameters(model),
-        "epochs": {f"stage{n}": sum(r["stage"] == n for r in records) for n in (1, 2)},
-        "seconds": {
-            f"stage{n}": round(sum(r["seconds"] for r in records if r["stage"] == n), 3)
-            for n in (1, 2)
-        },
-        "ms_per_step": milliseconds_per_step(directory.metrics(stage=1)),
-        **{split: report.to_dict() for split, report in reports.items()},
-    }
-
-
-def milliseconds_per_step(records: list[metrics_log.Record]) -> float | None:
-    """Return the median over the epochs after the first, which also compiles; None without any."""
-    later = [1000 * r["seconds"] / r["steps"] for r in records[1:] if r["steps"]]
-    return round(statistics.median(later), 3) if later else None
 
 
 def _plot(directory: RunDirectory, images: LongTailedData, report: Report) -> None:

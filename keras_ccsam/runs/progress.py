@@ -13,6 +13,8 @@ from typing import Any
 
 import keras
 
+from keras_ccsam.duration import duration as duration
+
 KINDS = ("auto", "bar", "line", "none")
 
 AfterEpoch = Callable[[int, int, float], float | None]
@@ -188,17 +190,6 @@ class EpochBars(EpochLines):
     def _print(self, line: str) -> None:
         self._progress.draw(line)
         self._progress.end_line()
-
-
-def duration(seconds: float) -> str:
-    """Return a time as people say it: `45 s`, `12 min`, `2 h 05 min`, `3 d 4 h`."""
-    if seconds < 59.5:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours < 24 else f"{hours // 24} d {hours % 24} h"
 
 
 def _metrics(logs: Mapping[str, Any] | None) -> list[str]:

@@ -9,6 +9,7 @@ model.keras        the trained network as a plain Keras model
 results.json       what the last epoch scores
 plots/             PNG
 analysis/          landscapes, sharpness, bound and what else was looked at afterwards
+tensorboard/       event files, where that tracker was named; wandb/ likewise
 state.json         "running", "complete" or "failed"
 """
 

@@ -32,7 +32,7 @@ def make_variables(model: Trainee, x: Any, y: Any) -> None:
         batch = x[0]
         y = batch[1] if isinstance(batch, tuple) and len(batch) > 1 else None
     labels = None if y is None else first_labels(y)
-    if getattr(labels, "ndim", 0) == 0:
+    if labels is None or getattr(labels, "ndim", 0) == 0:
         return
     labels = ops.convert_to_tensor(labels[:1])
     units = num_outputs(model.head)

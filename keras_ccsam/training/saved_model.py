@@ -7,8 +7,8 @@ import keras
 
 from keras_ccsam.sharpness.method import SharpnessMethod
 from keras_ccsam.training.export import plain_model
-from keras_ccsam.training.fit_data import check_first_labels
 from keras_ccsam.training.first_step import make_variables
+from keras_ccsam.training.fit_data import check_first_labels
 from keras_ccsam.training.sample_loss import SampleLoss
 from keras_ccsam.training.step_parts import StepParts
 

@@ -11,10 +11,12 @@ from click.testing import CliRunner
 from keras_ccsam_cli import light, options
 from keras_ccsam_cli.main import cli
 
+from keras_ccsam import duration, json_lines
 from keras_ccsam.comparison import plan as comparison_plan
 from keras_ccsam.recipes import known
 from keras_ccsam.reproduction import scales
 from keras_ccsam.runs import folders
+from keras_ccsam.trackers import known as trackers
 
 DEEP = 20_000
 # The command line, and what the one line says.
@@ -55,6 +57,11 @@ CASES = [
     (["reproduce", "tabel1"], "did you mean 'table1'"),
     (["reproduce", "table1", "--scale", "smal"], "did you mean 'small'"),
     (["evaluate", "absent"], "there is no such folder"),
+    (["watch", "absent"], "there is no such folder"),
+    (["watch", "taken"], "none lies in it"),
+    (["watch", "mime.toml", "--once"], "this is a file"),
+    (["train", "--tracker", "wandbb"], "did you mean 'wandb'"),
+    (["compare", "ce", "--tracker", "excel"], "choose from tensorboard, wandb, mlflow, trackio"),
     (["evaluate", "taken"], "it has no recipe.toml"),
     (["train", "--backend", "mxnet"], "tensorflow, jax, torch"),
     (["train", "--device", "tpu"], "cpu, gpu or gpu:N"),
@@ -117,6 +124,9 @@ def test_the_files_read_alone_are_those_of_the_package() -> None:
         ("recipes.known", known),
         ("runs.folders", folders),
         ("reproduction.scales", scales),
+        ("trackers.known", trackers),
+        ("json_lines", json_lines),
+        ("duration", duration),
     ):
         assert light.library(name).__file__ == module.__file__
     assert options.MAX_SEEDS == comparison_plan.MAX_SEEDS
@@ -168,6 +178,7 @@ def completed(words: str, folder: Path) -> list[str]:
         ("ccsam reproduce fig", ["figure1", "figure2"]),
         ("ccsam reproduce table1 --scale t", ["tiny"]),
         ("ccsam train --backend t", ["tensorflow", "torch"]),
+        ("ccsam train --tracker t", ["tensorboard", "trackio"]),
     ],
 )  # fmt: skip
 def test_the_shell_completes_names_without_keras(

@@ -8,8 +8,8 @@ import pytest
 from keras_ccsam import data, runs
 from keras_ccsam.recipes import Recipe
 from keras_ccsam.runs import parts
-from keras_ccsam.runs.experiment import milliseconds_per_step
 from keras_ccsam.runs.learning_rates import stage1_rate
+from keras_ccsam.runs.results import milliseconds_per_step
 from keras_ccsam.runs.run_directory import RunDirectory, read_json
 
 

@@ -1,0 +1,1 @@
+"""What `ccsam watch` shows: run directories that may be written while they are read."""
