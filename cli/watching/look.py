@@ -164,26 +164,20 @@ def _scores(results: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _radius(folder: Path) -> dict[str, list[float | None]]:
-    """The radii over the epochs, by name; of one per class, those of the first and last class."""
-    series: dict[str, list[float | None]] = {}
-    for record in _radius_records(folder):
-        value = record.get("radius", record.get("rho"))
-        if isinstance(value, list):
-            value = {f"class {i}": value[i] for i in sorted({0, len(value) - 1}) if value}
-        named = value if isinstance(value, dict) else {"": value}
-        for key, item in named.items():
-            series.setdefault(str(key), []).append(_number(item))
-    return {key: v for key, v in series.items() if any(item is not None for item in v)}
-
-
-def _radius_records(folder: Path) -> list[Record]:
-    """One record per epoch: lines of radius.jsonl, or the list `records` of radius.json."""
-    try:
-        records: list[Record] = light.library("json_lines").read(folder / "radius.jsonl")
-    except (OSError, ValueError):
-        records = []
-    listed = records or _json(folder / "radius.json").get("records")
-    return [r for r in listed if isinstance(r, dict)] if isinstance(listed, list) else []
+    """What `--record radius` has written: the radii of the head and the tail class, by name."""
+    found = _json(folder / "radius.json")
+    values, counts, names = (found.get(key) for key in ("values", "class_counts", "class_names"))
+    rows = values.get("radius") if isinstance(values, dict) else None
+    if not (isinstance(rows, list) and isinstance(counts, list) and isinstance(names, list)):
+        return {}
+    if not counts or any(not isinstance(row, list) or len(row) != len(counts) for row in rows):
+        return {}
+    ends = dict.fromkeys((counts.index(max(counts)), counts.index(min(counts))))
+    return {
+        f"class {names[label]}": [_number(row[label]) for row in rows]
+        for label in ends
+        if label < len(names)
+    }
 
 
 def _recipe(path: Path) -> dict[str, Any]:

@@ -243,15 +243,19 @@ def test_many_runs_have_a_row_each(tmp_path: Path) -> None:
 def test_the_radius_where_it_is_recorded(tmp_path: Path) -> None:
     run = write_run(tmp_path, [record(1, 1)])
     (run / "analysis").mkdir()
-    rows = [{"epoch": 1, "radius": {"few": 0.02, "many": 0.1}}, {"epoch": 2, "radius": {"few": 1}}]
-    (run / "analysis" / "radius.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
-    assert look(run).radius == {"few": [0.02, 1.0], "many": [0.1]}
-    assert "  radius few  ▁█ 1" in text_of(Watcher([run]).frame(NOW))
-    (run / "analysis" / "radius.jsonl").unlink()
-    (run / "analysis" / "radius.json").write_text(
-        '{"records": [{"radius": [0.5, 0.1, 0.2]}, {"rho": []}]}'
-    )
-    assert look(run).radius == {"class 0": [0.5], "class 2": [0.2]}
+    written = {
+        "kind": "radius",
+        "class_names": ["a", "b", "c"],
+        "class_counts": [9, 1, 4],
+        "values": {"radius": [[0.1, 0.02, 7.0], [None, 1.0, 7.0]]},
+    }
+    file = run / "analysis" / "radius.json"
+    file.write_text(json.dumps(written))
+    assert look(run).radius == {"class a": [0.1, None], "class b": [0.02, 1.0]}
+    assert "  radius class b  ▁█ 1" in text_of(Watcher([run]).frame(NOW))
+    for broken in ({"values": 3}, {"class_counts": [1]}, {"class_names": []}):
+        file.write_text(json.dumps(written | broken))
+        assert look(run).radius == {}
 
 
 def test_json_is_one_frame(tmp_path: Path) -> None:
