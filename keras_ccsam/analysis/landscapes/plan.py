@@ -160,6 +160,7 @@ class LandscapePlan:
         directions: from the model's weights.
         steps: of the axes, in units of the weights' norm.
         shape: of the points: (P, P) of a plane, (D, P) of lines.
+        points: the model as a function of coordinates.
     """
 
     def __init__(
@@ -174,7 +175,7 @@ class LandscapePlan:
         self.steps = steps
         self._coordinates = coordinates(steps, len(directions.values))
         self.shape: tuple[int, int] = self._coordinates.shape[:2]
-        self._points = Points(of.at, directions, of.statistics)
+        self.points = Points(of.at, directions, of.statistics)
         self._about = about
         self.key = {
             **of.known_by(),
@@ -214,7 +215,7 @@ class LandscapePlan:
     def _fill(self, partial: Partial, tell: Progress) -> None:
         middle = centre(self.shape)
         if not partial.done[middle]:
-            totals = self._points.totals(self._coordinates[middle][None])[0]
+            totals = self.points.totals(self._coordinates[middle][None])[0]
             lines = [middle[0]] if len(self.steps) == 2 else range(self.shape[0])
             for line in lines:  # they all meet in the model
                 partial.set((line, middle[1]), totals)
@@ -227,7 +228,7 @@ class LandscapePlan:
             number = self._at_once(clock.pace)
             now, missing = missing[:number], missing[number:]
             where = np.stack([self._coordinates[index] for index in now])
-            for index, totals in zip(now, self._points.totals(where), strict=True):
+            for index, totals in zip(now, self.points.totals(where), strict=True):
                 partial.set(index, totals)
             partial.keep()
             tell(clock.advance(len(now)))
@@ -235,7 +236,7 @@ class LandscapePlan:
     def _time_one(self) -> float:
         """Seconds of a point; the corner is as dear as any."""
         began = time.perf_counter()
-        self._points.totals(self._coordinates[0, 0][None])
+        self.points.totals(self._coordinates[0, 0][None])
         return time.perf_counter() - began
 
     def _at_once(self, pace: float) -> int:
