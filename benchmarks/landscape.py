@@ -216,7 +216,10 @@ def measure(name: str, rounds: int) -> dict[str, dict[str, float]]:
         }
         if name == "resnet32" and keras.backend.backend() == "torch":
             contenders |= pytorch(weights, x, y)
-    losses = {method: contender(1 if method != "landscape" else 2) for method, contender in contenders.items()}
+    losses = {
+        method: contender(1 if method != "landscape" else 2)
+        for method, contender in contenders.items()
+    }
     wrong = {m: v for m, v in losses.items() if abs(v - losses["forward"]) > 1e-4 * abs(v)}
     # One point is not the model for those that walk.
     wrong.pop("set weights, evaluate", None)

@@ -99,9 +99,9 @@ def plan_landscape(
             `"uniform"` for the appendix's; see `directions`. Or a `Directions`.
         dimensions: 2 for a plane of P x P points (default), 1 for lines.
         lines: of a 1-D landscape, how many directions. 10 by default.
-        seed: of the directions, and of the samples where `limit` chooses some.
+        seed: of the directions.
         limit: about how many samples to take: of each class its share, at least one. All by
-            default.
+            default. Which ones does not depend on `seed`.
         batch_norm: `"as_trained"` (default) or `"reestimated"`: the statistics that the network has
             at each point, from one pass in training mode.
         batch_norm_data: inputs for that pass; those of `data` by default. Give training images.
@@ -130,7 +130,6 @@ def plan_landscape(
         batch_norm_data=batch_norm_data,
         batch_norm_samples=batch_norm_samples,
         limit=limit,
-        seed=seed,
         num_classes=num_classes,
         from_logits=from_logits,
         batch_size=batch_size,
@@ -267,7 +266,7 @@ class LandscapePlan:
         if differs:
             raise ValueError(
                 "the file holds a landscape of something else, and is not written over: it differs "
-                f"in {', '.join(differs)}; name another place or remove it. "
+                f"in {', '.join(differs)}; name another place (--out), or say --overwrite. "
                 f"Received: path={str(path)!r}"
             )
         return Landscape.load(path) if Path(path).exists() else None
