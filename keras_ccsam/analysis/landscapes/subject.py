@@ -74,7 +74,6 @@ def subject(
     batch_norm_data: Any,
     batch_norm_samples: int,
     limit: int | None,
-    seed: int,
     num_classes: int | None,
     from_logits: bool | None,
     batch_size: int,
@@ -95,7 +94,7 @@ def subject(
     if class_counts is None:
         class_counts = np.bincount(labels, minlength=classes).tolist()
     counts = check_class_counts(class_counts, classes, at_least=0)
-    kept = some_of_each_class(labels, limit, seed)
+    kept = some_of_each_class(labels, limit)
     source = x if batch_norm_data is None else batch_norm_data
     x, own = rows(x, kept), labels if kept is None else labels[kept]
     if from_logits is None:
