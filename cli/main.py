@@ -20,6 +20,7 @@ COMMANDS = {
     "evaluate": "Evaluate a trained run on its test set, or on arrays of your own.",
     "compare": "Train several recipes over several seeds and print one table.",
     "reproduce": "Train the rows of a published table and print both numbers.",
+    "sweep": "Train a recipe at several values of one key, and recommend one.",
     "sharpness": "Measure how sharp the loss of trained runs is, and compare them.",
     "bound": "Draw Theorem 1's bound beside a run's losses.",
     "data": "List the datasets, or show the class counts of one.",
