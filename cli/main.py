@@ -22,6 +22,7 @@ COMMANDS = {
     "landscape": "Draw the loss around trained networks, over all, head and tail classes.",
     "compare": "Train several recipes over several seeds and print one table.",
     "reproduce": "Train the rows of a published table and print both numbers.",
+    "sweep": "Train a recipe at several values of one key, and recommend one.",
     "sharpness": "Measure how sharp the loss of trained runs is, and compare them.",
     "bound": "Draw Theorem 1's bound beside a run's losses.",
     "data": "List the datasets, or show the class counts of one.",

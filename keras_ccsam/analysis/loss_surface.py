@@ -20,6 +20,9 @@ GRADIENT_BATCH = 128
 """Samples per pass with gradients, which keeps the memory of a second derivative small."""
 
 
+_SMALLEST = 16
+
+
 class WeightedBatch(NamedTuple):
     """Some samples, each with its weight.
 
@@ -184,11 +187,14 @@ def weighted_batches(
         x: inputs (N, ...), an array or a structure of arrays.
         y: labels (N,).
         weight: (N,).
-        batch_size: of which the last batch is filled up; a set of fewer samples is one batch, of
-            the next power of two, so that a few compiled programs serve sets of all sizes.
+        batch_size: of which the last batch is filled up; a set of fewer samples is one batch of
+            16, 128, 1024, ... samples, so that two or three compiled programs serve all sets.
     """
     rows = np.flatnonzero(weight)
-    batch_size = min(batch_size, 1 << (max(len(rows), 1) - 1).bit_length())
+    enough = _SMALLEST
+    while enough < len(rows):
+        enough *= 8
+    batch_size = min(batch_size, enough)
     for start in range(0, len(rows), batch_size):
         index = rows[start : start + batch_size]
         filled = np.resize(index, batch_size)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import re
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from keras_ccsam import recipes
 from keras_ccsam import text_table as table
 from keras_ccsam.comparison.plan import ComparisonPlan, PlannedRun, checked_seeds, plan_comparison
+from keras_ccsam.comparison.varied import renamed, varied_name
 from keras_ccsam.recipes import Recipe, tables
 from keras_ccsam.reproduction.scales import check_scale
 from keras_ccsam.runs.folders import PathLike, kind_of, require_free
@@ -216,14 +216,8 @@ def _recipe(row: tables.Row, scale: str, overrides: Sequence[str]) -> Recipe:
     recipe, name = load(*row.overrides), row.recipe
     # The same recipe has the same name in every table, so that they can share a folder.
     if row.overrides and recipe.digest() != load().digest():
-        name = "-".join((row.recipe, *map(_compact, row.overrides)))
-    return recipes.override(recipe, f"name={json.dumps(name)}")
-
-
-def _compact(override: str) -> str:
-    """`radius_scale-1e-3` of `stage1.method.radius_scale=1e-3`, as a folder may be called."""
-    key, _, value = override.partition("=")
-    return re.sub(r"[^A-Za-z0-9_.-]+", "_", f"{key.strip().rpartition('.')[2]}-{value.strip()}")
+        name = varied_name(row.recipe, row.overrides)
+    return renamed(recipe, name)
 
 
 def _of_stage2(override: str) -> bool:

@@ -10,6 +10,7 @@ from keras_ccsam_cli.main import cli
 
 from keras_ccsam import runs
 from keras_ccsam.comparison import compare
+from keras_ccsam.recipes import override
 from keras_ccsam.runs.recorders import RECORDERS, check_record
 
 
@@ -90,18 +91,39 @@ def test_a_run_without_a_record_gives_the_end_of_stage_1(finished, recorded, tmp
     assert not (copy / "analysis" / "bound.json").exists()
 
 
-def test_a_first_stage_that_is_taken_over_brings_its_record(small, tmp_path):
-    chosen = [small("ce", "stage1.epochs=1"), small("crt", "stage1.epochs=1")]
-    out = compare(chosen, out=tmp_path / "both", progress="none", record=("radius",)).path
-    lent, taken = (out / f"{name}-seed0" / "analysis" for name in ("ce", "crt"))
-    assert {p.name for p in taken.iterdir()} == {"radius.json", "radius.png"}
-    assert (taken / "radius.json").read_bytes() == (lent / "radius.json").read_bytes()
-    # Of the other run's, what it has.
-    result = runs.run(
-        chosen[1], tmp_path / "alone", stage1_from=out / "ce-seed0", progress="line",
-        record=("bound", "radius"),
-    )  # fmt: skip
-    assert {p.name for p in (result.path / "analysis").iterdir()} == {"radius.json", "radius.png"}
+def test_a_first_stage_that_is_taken_over_brings_its_record(finished, recorded, tmp_path, capsys):
+    recipe = override(recorded.recipe, "stage2.epochs=1")
+    names = ("radius.json", "radius.png", "bound.json", "bound.png")
+    options = {"record": ("radius", "bound"), "progress": "line"}
+    result = runs.run(recipe, tmp_path / "a", stage1_from=recorded.path, **options)
+    for name in names:
+        copied, own = (each.path / "analysis" / name for each in (result, recorded))
+        assert copied.read_bytes() == own.read_bytes()
+    assert "not recorded there" not in capsys.readouterr().out
+    result = runs.run(recipe, tmp_path / "b", stage1_from=finished.path, **options)
+    assert not (result.path / "analysis").exists()
+    assert "radius, bound: not recorded there, so not here" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("call", ["compare", "reproduce"])
+def test_what_trains_several_runs_hands_it_on(call, small, tmp_path, monkeypatch):
+    from keras_ccsam import reproduction
+    from keras_ccsam.runs import experiment
+
+    asked = []
+
+    def run(*arguments, **options):
+        asked.append(options["record"])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(experiment, "run", run)
+    with pytest.raises(KeyboardInterrupt):
+        if call == "compare":
+            compare([small("ce")], out=tmp_path / "x", progress="none", record=("radius",))
+        else:
+            options = {"scale": "tiny", "out": tmp_path / "x", "progress": "none"}
+            reproduction.reproduce("figure2", **options, record="radius")
+    assert asked == [("radius",)]
 
 
 def test_without_a_test_set_the_rest_is_drawn(finished, tmp_path):

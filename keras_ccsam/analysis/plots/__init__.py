@@ -12,3 +12,4 @@ from keras_ccsam.analysis.plots.landscape import landscape as landscape
 from keras_ccsam.analysis.plots.per_class import per_class as per_class
 from keras_ccsam.analysis.plots.radius import radius as radius
 from keras_ccsam.analysis.plots.sharpness import sharpness as sharpness
+from keras_ccsam.analysis.plots.sweep import sweep as sweep
