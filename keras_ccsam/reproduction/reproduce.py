@@ -1,4 +1,4 @@
-"""The tables of the CC-SAM paper's appendix, trained as comparisons and set beside the paper's."""
+"""The tables and figures of the CC-SAM appendix, trained as comparisons, beside the paper's."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +10,7 @@ from keras_ccsam.comparison.compare import check_models, row, train
 from keras_ccsam.comparison.comparison import Row
 from keras_ccsam.comparison.plan import run_path
 from keras_ccsam.comparison.time_left import TimeLeft
+from keras_ccsam.reproduction.accuracy_figure import accuracy_figure
 from keras_ccsam.reproduction.bound_figure import RECORD, bound_figure
 from keras_ccsam.reproduction.figure import Figure
 from keras_ccsam.reproduction.landscape_figure import landscape_figure
@@ -42,13 +43,14 @@ def reproduce(
     call was interrupted, or to let the next table use what the last one trained.
 
     Args:
-        name: `"table1"` ... `"table5"`, `"figure1"`, `"figure2"`: `recipes.tables.names()`.
+        name: `"table1"` ... `"table5"`, `"figure1"` ... `"figure9"`, or `"landscapes"`, which is
+            figures 4 to 9 in one: `recipes.tables.names()`.
         scale: `"full"` is the paper's network and schedule, `"small"` one for a CPU on the same
             data, `"tiny"` the embedded digits in place of CIFAR.
         seeds: as in `compare`.
         out: an absent or empty folder, or one of an earlier reproduction at the same scale;
             `runs/reproduce-<scale>` by default. Gets a comparison's folder for each data set and
-            imbalance ratio, `<name>.md` and `<name>.json`.
+            imbalance ratio, `<name>.md`, `<name>.json` and, of a figure, `<name>.png`.
         data_path: where CIFAR lies: a folder with CIFAR-10 and CIFAR-100, for a table with both.
         overrides: `"stage1.epochs=20"`, as in `recipes.load`, for every row; those of `stage2` go
             to the recipes that have a second stage.
@@ -138,6 +140,8 @@ def _figure(
         return landscape_figure(chosen.table, runs, chosen.scale, chosen.name, chosen.path, shown)
     if chosen.table.measure == "bound":
         return bound_figure(runs, chosen.name, chosen.path)
+    if chosen.name.startswith("figure"):
+        return accuracy_figure(rows, chosen.name, chosen.path)
     return None
 
 

@@ -30,3 +30,12 @@ def test_the_bound_is_recorded_while_the_row_trains(tmp_path):
     record.unlink()
     again = reproduction.reproduce("figure3", **options)
     assert "trained before without recording the bound" in again.text()
+
+
+def test_a_figure_of_accuracies_is_drawn(tmp_path):
+    out = tmp_path / "out"
+    quick = [key for key in QUICK if not key.startswith("stage1.epochs")]
+    options = {"scale": "tiny", "overrides": (*quick, "stage1.epochs=1"), "progress": "none"}
+    found = reproduction.reproduce("figure2", out=out, **options)
+    assert (out / "figure2.png").stat().st_size > 10_000
+    assert "Picture: " in found.text()
