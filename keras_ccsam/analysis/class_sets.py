@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -52,6 +53,12 @@ def class_sets(
         *(ClassSet(name, "group", tuple(classes)) for name, classes in groups.items()),
         *(ClassSet(str(name), "class", (c,)) for c, name in enumerate(class_names)),
     ]
+
+
+def whole_part(data: Any) -> tuple[Any, Any]:
+    """Inputs and labels of a `data.BatchSequence`, unaugmented and in order, or of a pair."""
+    x, y = data.arrays() if hasattr(data, "arrays") else data
+    return x, y
 
 
 def sample_rows(labels: np.ndarray, limit: int | None, seed: int = 0) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from keras_ccsam.analysis.bound import COLUMNS, BoundEvaluation
-from keras_ccsam.analysis.class_sets import head_class
+from keras_ccsam.analysis.class_sets import head_class, whole_part
 from keras_ccsam.callbacks.recorder import Recorder
 from keras_ccsam.checks import check_class_counts, require
 
@@ -65,7 +65,8 @@ class BoundTracker(Recorder):
         self.class_names = [str(name) for name in names]
         require(len(self.class_names) == count, "class_names", class_names, f"{count} names")
         require(0 < delta < 1, "delta", delta, "a probability between 0 and 1")
-        self._train, self._test = arrays(train), None if test is None else arrays(test)
+        self._train = whole_part(train)
+        self._test = None if test is None else whole_part(test)
         self._evaluation: BoundEvaluation | None = None
 
     def prepare(self, model: keras.Model) -> None:
@@ -116,9 +117,3 @@ class BoundTracker(Recorder):
         from keras_ccsam.analysis import plots  # matplotlib takes a second to import
 
         plots.bound(self.content(), path)
-
-
-def arrays(data: Any) -> tuple[Any, Any]:
-    """Inputs and labels of a whole part, unaugmented and in order."""
-    x, y = data.arrays() if hasattr(data, "arrays") else data
-    return x, y

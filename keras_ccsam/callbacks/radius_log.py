@@ -9,9 +9,8 @@ import keras
 import numpy as np
 
 from keras_ccsam.analysis.class_radius import class_batches, step_of
-from keras_ccsam.analysis.class_sets import sample_rows
+from keras_ccsam.analysis.class_sets import sample_rows, whole_part
 from keras_ccsam.analysis.weights_view import WeightsView
-from keras_ccsam.callbacks.bound_tracker import arrays
 from keras_ccsam.callbacks.recorder import Recorder
 from keras_ccsam.checks import check_class_counts, require
 from keras_ccsam.labels import check_labels
@@ -76,7 +75,7 @@ class RadiusLog(Recorder):
         names = range(count) if class_names is None else class_names
         self.class_names = [str(name) for name in names]
         require(len(self.class_names) == count, "class_names", class_names, f"{count} names")
-        x, y = arrays(train)
+        x, y = whole_part(train)
         labels = check_labels(y, "y", len(keras.tree.flatten(x)[0]), count)
         rows = sample_rows(labels, limit, seed)
         self._x = keras.tree.map_structure(lambda part: np.asarray(part[rows]), x)

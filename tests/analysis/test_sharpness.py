@@ -11,7 +11,7 @@ from keras_ccsam.analysis.class_sets import class_sets, sample_rows, sample_shar
 from keras_ccsam.analysis.loss_surface import LossSurface, weighted_batches
 from keras_ccsam.analysis.model_at import ModelAt
 from keras_ccsam.analysis.sharpness.lanczos import lanczos
-from keras_ccsam.analysis.sharpness.spectrum import SpectrumOptions, spectrum
+from keras_ccsam.analysis.sharpness.spectrum import SpectrumOptions, most_products, spectrum
 from keras_ccsam.callbacks.metrics_log import finite
 from tests.analysis.mlp import network
 from tests.support import float_type
@@ -191,6 +191,9 @@ def test_trace_and_density_are_estimated_with_their_spread():
     assert np.trapezoid(density, grid) == pytest.approx(1.0, abs=1e-3)
     plain = spectrum(lambda v: matrix @ v, 80, SpectrumOptions(probes=79, eigenvalues=0))
     assert plain.products == 79
+    for asked in (options, SpectrumOptions(probes=79, eigenvalues=0), SpectrumOptions(probes=80)):
+        taken = spectrum(lambda v: matrix @ v, 80, asked).products
+        assert taken <= most_products(asked, 80) <= taken + 80
     assert abs(plain.trace - values.sum()) < 3 * plain.trace_error
     # Var v'Hv = 2 sum of squares off the diagonal.
     spread = np.sqrt(2 * ((matrix**2).sum() - (np.diag(matrix) ** 2).sum()) / 79)
@@ -275,6 +278,18 @@ def test_a_table_and_json_of_a_set_without_some_class():
     bee = next(each for each in content["sets"] if each["name"] == "bee")
     assert len(bee["hessian"]["density_grid"]) == len(bee["hessian"]["density"]) == 201
     assert content["sets"][0]["loss"] == pytest.approx(found["overall"].loss)
+
+
+def test_a_long_wait_is_said_before(monkeypatch):
+    from keras_ccsam.analysis.sharpness import measure
+
+    model, x, y = logistic()
+    said = []
+    cc.analysis.sharpness(model, (x, y), [24, 3, 3], say=said.append)
+    assert said[:2] == ["overall: 30 samples", "head class: 24 samples"]
+    monkeypatch.setattr(measure, "_WORTH_SAYING", 0.0)
+    cc.analysis.sharpness(model, (x, y), [24, 3, 3], say=said.append)
+    assert any("per product, 25 of them at most" in text for text in said)
 
 
 def test_probabilities_are_told_from_logits():

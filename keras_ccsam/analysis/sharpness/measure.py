@@ -7,6 +7,7 @@ cross-entropy over the samples of a set of classes. The Hessian's eigenvalues, t
 those of the same L.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -14,22 +15,35 @@ import keras
 import numpy as np
 
 from keras_ccsam.analysis.class_radius import step_of
-from keras_ccsam.analysis.class_sets import ClassSet, class_sets, sample_rows, sample_shares
+from keras_ccsam.analysis.class_sets import (
+    ClassSet,
+    class_sets,
+    sample_rows,
+    sample_shares,
+    whole_part,
+)
 from keras_ccsam.analysis.loss_surface import LossSurface, WeightedBatch, weighted_batches
 from keras_ccsam.analysis.model_at import ModelAt
 from keras_ccsam.analysis.perturbed import chosen_positions, outputs_are_logits
 from keras_ccsam.analysis.sharpness.result import SetSharpness, Sharpness
-from keras_ccsam.analysis.sharpness.spectrum import Spectrum, SpectrumOptions, spectrum
+from keras_ccsam.analysis.sharpness.spectrum import (
+    Spectrum,
+    SpectrumOptions,
+    most_products,
+    spectrum,
+)
 from keras_ccsam.checks import check_class_counts, require
 from keras_ccsam.labels import check_labels
 from keras_ccsam.metrics import group_classes
 
 HESSIANS = ("none", "groups", "all")
+_WORTH_SAYING = 60.0
+"""Seconds from which on the time of a Hessian is said before it has passed."""
 
 
 def sharpness(
     model: keras.Model,
-    data: tuple[Any, Any],
+    data: Any,
     class_counts: Sequence[int],
     *,
     rho: float = 0.05,
@@ -56,7 +70,8 @@ def sharpness(
 
     Args:
         model: a built Keras classifier.
-        data: `(x, y)`, inputs and labels of the set to measure on: the training set, usually.
+        data: the set to measure on, the training set usually: a `data.BatchSequence`, whose images
+            are taken unaugmented, or a pair `(x, y)`.
         class_counts: the number of *training* images of each class, n_c.
         rho: SAM's radius; 0.05 by default.
         radius_scale: r, of CC-SAM's radius; 1e-2 by default. For a set of several classes n is the
@@ -97,7 +112,7 @@ def sharpness(
     counts = check_class_counts(class_counts, at_least=0)
     names = [str(c) for c in range(len(counts))] if class_names is None else list(class_names)
     require(len(names) == len(counts), "class_names", names, f"{len(counts)} names")
-    x, y = data
+    x, y = whole_part(data)
     size = len(keras.tree.flatten(x)[0])
     labels = check_labels(y, "y", size, len(counts))
     rows = sample_rows(labels, limit, seed)
@@ -123,7 +138,7 @@ def sharpness(
         known = [m.spectrum for m in measured if m.set.classes == chosen.classes]
         found = next((s for s in known if s is not None), None)
         if found is None and wanted:
-            found = _spectrum(surface, batches, options)
+            found = _spectrum(surface, batches, options, say)
         measured.append(_gaps(surface, batches, chosen, images, rho, radius_scale, found))
     settings = {
         "rho": rho,
@@ -148,9 +163,30 @@ def sharpness(
 
 
 def _spectrum(
-    surface: LossSurface, batches: Sequence[WeightedBatch], options: SpectrumOptions
+    surface: LossSurface,
+    batches: Sequence[WeightedBatch],
+    options: SpectrumOptions,
+    say: Callable[[str], None] | None,
 ) -> Spectrum:
-    return spectrum(lambda v: surface.hessian_product(batches, v), surface.size, options)
+    most = most_products(options, surface.size)
+    done, began = 0, 0.0
+
+    def product(vector: np.ndarray) -> np.ndarray:
+        nonlocal done, began
+        if done == 1:  # the first one compiles
+            began = time.perf_counter()
+        found = surface.hessian_product(batches, vector)
+        done += 1
+        if done == 3 and say is not None:
+            seconds = (time.perf_counter() - began) / 2
+            if most * seconds > _WORTH_SAYING:
+                say(
+                    f"  the Hessian: {seconds:.1f} s per product, {most} of them at most, so up to "
+                    f"{most * seconds / 60:.0f} min; fewer samples (limit) are quicker"
+                )
+        return found
+
+    return spectrum(product, surface.size, options)
 
 
 def _gaps(

@@ -167,6 +167,14 @@ def spectrum(product: Product, size: int, options: SpectrumOptions) -> Spectrum:
     )
 
 
+def most_products(options: SpectrumOptions, size: int) -> int:
+    """How many products a spectrum of a (size x size) matrix takes at most."""
+    ends = min(options.max_steps, size) if options.eigenvalues else 0
+    density = options.probes * min(options.density_steps, size) if options.density else 0
+    trace = size if options.probes >= size else 0 if options.density else options.probes
+    return ends + density + trace
+
+
 def _trace(
     product: Product,
     size: int,
