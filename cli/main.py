@@ -19,6 +19,7 @@ COMMANDS = {
     "train": "Train a recipe and write a run directory.",
     "evaluate": "Evaluate a trained run on its test set, or on arrays of your own.",
     "compare": "Train several recipes over several seeds and print one table.",
+    "report": "Write one HTML file on finished runs.",
     "reproduce": "Train the rows of a published table and print both numbers.",
     "data": "List the datasets, or show the class counts of one.",
     "recipes": "List the recipes, or show one with every value filled in.",

@@ -22,7 +22,7 @@ LEVELS = (
     {"callbacks", "analysis", "recipes"},
     {"runs"},
     {"comparison"},
-    {"reproduction"},
+    {"reproduction", "reporting"},
     {""},  # keras_ccsam/__init__.py, the façade
     {"keras_ccsam_cli"},
 )

@@ -1,0 +1,74 @@
+"""The frame of a chart: ticks, grid lines and titles."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from keras_ccsam.analysis.report.scales import Scale, tick_text
+from keras_ccsam.analysis.report.svg import element
+
+WIDTH, HEIGHT = 340.0, 236.0
+"""Of a panel; three stand side by side on a wide screen and one fills a phone's."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where a chart's area is.
+
+    Attributes:
+        width, height: of the whole drawing.
+        left, right, top, bottom: the edges of the area.
+    """
+
+    width: float = WIDTH
+    height: float = HEIGHT
+    left: float = 46.0
+    right: float = WIDTH - 12.0
+    top: float = 30.0
+    bottom: float = HEIGHT - 40.0
+
+
+def title_text(text: str, frame: Frame) -> Markup:
+    """The name of a panel, above it."""
+    return element("text", text, x=2.0, y=14.0, class_="pt")
+
+
+def axes(
+    x: Scale,
+    y: Scale,
+    frame: Frame,
+    x_label: str,
+    y_label: str,
+    *,
+    x_ticks: Sequence[tuple[float, str]] | None = None,
+    y_ticks: Sequence[tuple[float, str]] | None = None,
+) -> list[Markup]:
+    """Grid lines, ticks and labels.
+
+    Args:
+        x: of the horizontal axis.
+        y: of the vertical one.
+        frame: the area.
+        x_label: below.
+        y_label: above the vertical axis, where it can be read without turning the head.
+        x_ticks: places and their names; round numbers by default.
+        y_ticks: likewise.
+    """
+    across = [(v, tick_text(v)) for v in x.ticks(5)] if x_ticks is None else x_ticks
+    upward = [(v, tick_text(v)) for v in y.ticks(4)] if y_ticks is None else y_ticks
+    lines = "".join(f"M{frame.left:g} {y(v):.1f}H{frame.right:g}" for v, _ in upward)
+    marks = "".join(f"M{x(v):.1f} {frame.bottom:g}v4" for v, _ in across)
+    made = [
+        element("path", d=lines, class_="grid"),
+        element("path", d=f"M{frame.left:g} {frame.bottom:g}H{frame.right:g}{marks}", class_="ax"),
+    ]
+    made += [
+        element("text", text, x=frame.left - 6, y=y(v) + 3.6, class_="t e") for v, text in upward
+    ]
+    made += [element("text", text, x=x(v), y=frame.bottom + 15, class_="t m") for v, text in across]
+    middle = (frame.left + frame.right) / 2
+    made.append(element("text", x_label, x=middle, y=frame.bottom + 32, class_="t m"))
+    if y_label:
+        made.append(element("text", y_label, x=frame.right, y=14.0, class_="t e"))
+    return made

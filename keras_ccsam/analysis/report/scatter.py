@@ -1,0 +1,48 @@
+"""Many points in the plane, in few bytes: each series is one path of round dots."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup
+
+from keras_ccsam.analysis.report.axes import Frame, axes, title_text
+from keras_ccsam.analysis.report.scales import fitted
+from keras_ccsam.analysis.report.svg import drawing, element, number, series_class
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """The points of one series: (M, 2), its name and which colour."""
+
+    label: str
+    points: np.ndarray
+    series: int
+
+
+def scatter(
+    title: str, clouds: Sequence[Cloud], x_label: str, y_label: str, *, bare: bool = False
+) -> Markup:
+    """Draw clouds of points in one panel.
+
+    Args:
+        title: above it.
+        clouds: the rarest last, so that it lies on top.
+        x_label: below.
+        y_label: at the upper right.
+        bare: without numbers beside the axes, where they mean nothing.
+    """
+    frame = Frame(left=12.0 if bare else 46.0)
+    everything = np.concatenate([cloud.points for cloud in clouds if len(cloud.points)])
+    x = fitted(everything[:, 0], frame.left, frame.right)
+    y = fitted(everything[:, 1], frame.bottom, frame.top)
+    none: list[tuple[float, str]] | None = [] if bare else None
+    parts = [
+        title_text(title, frame),
+        *axes(x, y, frame, x_label, y_label, x_ticks=none, y_ticks=none),
+    ]
+    for cloud in clouds:
+        data = "".join(f"M{number(x(a))} {number(y(b))}h0" for a, b in cloud.points.tolist())
+        parts.append(element("path", d=data, class_=series_class(cloud.series, "cloud")))
+    words = f"{title}: {sum(len(c.points) for c in clouds)} points"
+    return drawing(frame.width, frame.height, words, *parts)
