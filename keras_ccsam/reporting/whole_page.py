@@ -49,7 +49,7 @@ def make(
     if command:
         facts.append(("Command", command))
     return Page(
-        title or (on[:1].upper() + on[1:]),
+        title or on,
         subtitle,
         facts,
         parts,

@@ -43,6 +43,7 @@ def axes(
     *,
     x_ticks: Sequence[tuple[float, str]] | None = None,
     y_ticks: Sequence[tuple[float, str]] | None = None,
+    titled: bool = True,
 ) -> list[Markup]:
     """Grid lines, ticks and labels.
 
@@ -51,9 +52,10 @@ def axes(
         y: of the vertical one.
         frame: the area.
         x_label: below.
-        y_label: above the vertical axis, where it can be read without turning the head.
+        y_label: above the area, where it can be read without turning the head.
         x_ticks: places and their names; round numbers by default.
         y_ticks: likewise.
+        titled: the panel has a title on the left; `y_label` stands on the right then.
     """
     across = [(v, tick_text(v)) for v in x.ticks(5)] if x_ticks is None else x_ticks
     upward = [(v, tick_text(v)) for v in y.ticks(4)] if y_ticks is None else y_ticks
@@ -70,5 +72,6 @@ def axes(
     middle = (frame.left + frame.right) / 2
     made.append(element("text", x_label, x=middle, y=frame.bottom + 32, class_="t m"))
     if y_label:
-        made.append(element("text", y_label, x=frame.right, y=14.0, class_="t e"))
+        across_at, anchor = (frame.right, "t e") if titled else (2.0, "t")
+        made.append(element("text", y_label, x=across_at, y=14.0, class_=anchor))
     return made

@@ -81,7 +81,7 @@ def shade(value: float, root: bool) -> int:
 
 
 def _cells(share: np.ndarray, left: float, top: float, cell: float, root: bool) -> list[Markup]:
-    """Equal neighbours of a row are drawn as one rectangle."""
+    """Equal neighbours of a row are drawn as one rectangle, in units of a cell."""
     paths: dict[int, list[str]] = {}
     for row, values in enumerate(share.tolist()):
         shades = [shade(v, root) if v == v else 0 for v in values]
@@ -91,12 +91,14 @@ def _cells(share: np.ndarray, left: float, top: float, cell: float, root: bool) 
             while end < len(shades) and shades[end] == shades[start]:
                 end += 1
             if shades[start]:
-                x, y = left + start * cell, top + row * cell
-                paths.setdefault(shades[start], []).append(
-                    f"M{x:.1f} {y:.1f}h{(end - start) * cell:.1f}v{cell:.1f}H{x:.1f}z"
-                )
+                box = f"M{start} {row}h{end - start}v1H{start}z"
+                paths.setdefault(shades[start], []).append(box)
             start = end
-    return [element("path", d="".join(d), class_=f"q{level}") for level, d in sorted(paths.items())]
+    drawn = [
+        element("path", d="".join(d), class_=f"q{level}") for level, d in sorted(paths.items())
+    ]
+    place = f"translate({left:.2f} {top:.2f}) scale({cell:.4f})"
+    return [element("g", *drawn, transform=place)]
 
 
 def _numbers(share: np.ndarray, left: float, top: float, cell: float, root: bool) -> list[Markup]:

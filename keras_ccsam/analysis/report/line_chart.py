@@ -75,7 +75,10 @@ def line_chart(
         y = fitted(heights, frame.bottom, frame.top, log=log_y, include=include_y)
     else:
         y = Scale(*y_range, frame.bottom, frame.top, log_y)
-    parts = [title_text(title, frame), *axes(x, y, frame, x_label, y_label, x_ticks=x_ticks)]
+    parts = [
+        title_text(title, frame),
+        *axes(x, y, frame, x_label, y_label, x_ticks=x_ticks, titled=bool(title)),
+    ]
     for place, name in marks:
         at = x(place)
         parts.append(element("path", d=f"M{at:.1f} {frame.top:g}V{frame.bottom:g}", class_="mark"))
@@ -84,7 +87,7 @@ def line_chart(
     parts += [_band(line, x, y) for line in lines if len(line.low)]
     for line in lines:
         parts += _drawn(line, x, y)
-    words = f"{title}: {y_label or 'lines'} over {x_label}; {', '.join(n.label for n in lines)}"
+    words = f"{title or 'Chart'}: {y_label or 'lines'} over {x_label}; {', '.join(n.label for n in lines)}"
     return drawing(frame.width, frame.height, words, *parts, wide=wide)
 
 

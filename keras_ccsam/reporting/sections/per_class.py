@@ -27,7 +27,7 @@ def _chart(runs: Runs) -> Figure:
     order, counts = runs.by_count, runs.class_counts
     places = list(range(len(order)))
     if len(order) <= NAMED:
-        most = max(3, 64 // len(order))
+        most = max(3, 105 // len(order))
         names = [runs.class_names[c] for c in order]
         ticks = [(float(p), f"{cut(n, most)}") for p, n in zip(places, names, strict=True)]
     else:

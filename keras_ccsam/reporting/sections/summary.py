@@ -9,7 +9,7 @@ from keras_ccsam.reporting.wording import best_of, cell, known, over_seeds, plur
 _NOTES = {
     "overall": "Share of the test samples that are right",
     "balanced": "Mean of the accuracies of the classes",
-    "worst": "Accuracy of the class with the lowest one",
+    "worst": "Accuracy of the class with the lowest accuracy",
     "ece": "Expected calibration error, 15 bins",
     "stage1": "Overall accuracy before the second stage",
     "ms": "Milliseconds per training step of stage 1, median over epochs",
@@ -43,8 +43,12 @@ def _table(runs: Runs, groups: list[str]) -> Table:
             )
             for name in groups
         ),
-        (Column("balanced", note=_NOTES["balanced"]), ("test", "balanced"), 100.0, False),
-        (Column("worst class", note=_NOTES["worst"]), ("test", "worst"), 100.0, False),
+        *(
+            [(Column("balanced", note=_NOTES["balanced"]), ("test", "balanced"), 100.0, False)]
+            if len({n for n in runs.test_samples if n}) > 1
+            else []
+        ),
+        (Column("worst", note=_NOTES["worst"]), ("test", "worst"), 100.0, False),
         (Column("ECE", note=_NOTES["ece"]), ("test", "ece"), 100.0, True),
     ]
     if two_stages:
@@ -65,7 +69,7 @@ def _table(runs: Runs, groups: list[str]) -> Table:
         tops = best_of(values, lowest) if marked else [False] * len(values)
         for row, numbers, top in zip(rows, values, tops, strict=True):
             row.append(cell(numbers, scale, best=top))
-    columns.append(Column("classes, frequent to rare", numeric=False))
+    columns.append(Column("by class", numeric=False, note="Most frequent first"))
     for index, (row, method) in enumerate(zip(rows, runs.methods, strict=True)):
         shares = class_means(method)
         order = [shares[c] for c in runs.by_count]
