@@ -96,11 +96,14 @@ def _predict(
 ) -> list[str]:
     """Predict what is not there yet; a run that cannot be predicted is named with its reason."""
     from keras_ccsam.reporting.predictions import predict, predicted
+    from keras_ccsam.reporting.wording import plural
 
     missing = [run for run in found if predicted(run.directory.analysis) is None]
     failed: dict[str, list[str]] = {}
-    for number, run in enumerate(missing, 1):
-        tell(f"predicting the test set: {run.path.name} ({number} of {len(missing)})")
+    if missing:
+        once = plural(len(missing), "run")
+        tell(f"the test set of {once} is predicted; that is kept in each run's analysis folder")
+    for run in missing:
         try:
             predict(run.path, projection=projection, trust_code=trust_code)
         except (ValueError, OSError) as error:

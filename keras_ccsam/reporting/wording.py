@@ -11,6 +11,8 @@ from keras_ccsam.reporting.found_runs import Method, Runs
 NONE = "\N{EN DASH}"
 """What a cell without a number says."""
 
+MINUS = "\N{MINUS SIGN}"
+
 
 def known(values: Iterable[float | None]) -> list[float]:
     """The numbers among them."""
@@ -38,7 +40,8 @@ def cell(
     if centre is None:
         return Cell(NONE, value="nan")
     beside = "" if around is None else f"± {scale * around:.{digits}f}"
-    return Cell(f"{scale * centre:.{digits}f}", scale * centre, beside, best)
+    text = f"{scale * centre:.{digits}f}".replace("-", MINUS)
+    return Cell(text, scale * centre, beside, best)
 
 
 def best_of(columns: Sequence[Sequence[float | None]], lowest: bool = False) -> list[bool]:

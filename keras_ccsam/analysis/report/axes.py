@@ -68,9 +68,9 @@ def axes(
     made += [
         element("text", text, x=frame.left - 6, y=y(v) + 3.6, class_="t e") for v, text in upward
     ]
-    made += [element("text", text, x=x(v), y=frame.bottom + 15, class_="t m") for v, text in across]
+    made += [element("text", text, x=x(v), y=frame.bottom + 16, class_="t m") for v, text in across]
     middle = (frame.left + frame.right) / 2
-    made.append(element("text", x_label, x=middle, y=frame.bottom + 32, class_="t m"))
+    made.append(element("text", x_label, x=middle, y=frame.bottom + 34, class_="t m"))
     if y_label:
         across_at, anchor = (frame.right, "t e") if titled else (2.0, "t")
         made.append(element("text", y_label, x=across_at, y=14.0, class_=anchor))

@@ -3,6 +3,7 @@
 import math
 import statistics
 from collections.abc import Sequence
+from dataclasses import replace
 
 from markupsafe import Markup
 
@@ -16,7 +17,11 @@ LABEL = 15
 
 
 def dot_rows(
-    title: str, rows: Sequence[tuple[str, Sequence[float]]], x_label: str, unit: str = ""
+    title: str,
+    rows: Sequence[tuple[str, Sequence[float]]],
+    x_label: str,
+    unit: str = "",
+    most: float = math.inf,
 ) -> Markup:
     """Draw every seed's number, so that the spread is seen and not only told.
 
@@ -25,18 +30,20 @@ def dot_rows(
         rows: a name and the numbers of its seeds, in the order of the series.
         x_label: below the axis.
         unit: behind a number in a tip.
+        most: the highest number that there can be.
     """
     left, right, top = 112.0, WIDTH - 14.0, 26.0
     bottom = top + ROW * len(rows)
     x = fitted((v for _, values in rows for v in values), left, right, margin=0.08)
-    ticks = x.ticks(4)
+    x = replace(x, high=min(x.high, most + 0.08 * (most - x.low))) if math.isfinite(most) else x
+    ticks = [tick for tick in x.ticks(4) if tick <= most]
     lines = "".join(f"M{x(v):.1f} {top:g}V{bottom:g}" for v in ticks)
     parts = [
         element("text", title, x=2.0, y=14.0, class_="pt"),
         element("path", d=lines, class_="grid"),
     ]
-    parts += [element("text", tick_text(v), x=x(v), y=bottom + 14, class_="t m") for v in ticks]
-    parts.append(element("text", x_label, x=(left + right) / 2, y=bottom + 30, class_="t m"))
+    parts += [element("text", tick_text(v), x=x(v), y=bottom + 15, class_="t m") for v in ticks]
+    parts.append(element("text", x_label, x=(left + right) / 2, y=bottom + 32, class_="t m"))
     for index, (name, values) in enumerate(rows):
         at = top + ROW * (index + 0.5)
         known = [v for v in values if math.isfinite(v)]

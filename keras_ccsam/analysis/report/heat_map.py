@@ -37,7 +37,7 @@ def heat_map(
     named = size <= NAMED
     root = not named if root is None else root
     most = min(max((len(cut(name, 14)) for name in names), default=1), 14)
-    left = 22.0 + (6.2 * most if named else 24.0)
+    left = 30.0 + (6.4 * most if named else 22.0)
     top = 28.0
     side = max(WIDTH + 60.0 - left - 8.0, 16.0 * size if named else 0.0)
     cell = side / size

@@ -65,7 +65,8 @@ def line_chart(
         include_y: numbers that the vertical axis must show, such as 0.
         y_range: both ends of the vertical axis, in place of what the numbers need.
         x_ticks: places and names, in place of round numbers.
-        marks: dotted vertical lines with a name.
+        marks: dotted vertical lines with a name behind them, above the area; a name without a
+            line where the place is left of it.
         wide: scroll, rather than shrink.
     """
     frame = frame or Frame()
@@ -75,19 +76,20 @@ def line_chart(
         y = fitted(heights, frame.bottom, frame.top, log=log_y, include=include_y)
     else:
         y = Scale(*y_range, frame.bottom, frame.top, log_y)
-    parts = [
-        title_text(title, frame),
-        *axes(x, y, frame, x_label, y_label, x_ticks=x_ticks, titled=bool(title)),
-    ]
+    around = axes(x, y, frame, x_label, y_label, x_ticks=x_ticks, titled=bool(title))
+    parts = [title_text(title, frame), *around]
     for place, name in marks:
-        at = x(place)
-        parts.append(element("path", d=f"M{at:.1f} {frame.top:g}V{frame.bottom:g}", class_="mark"))
+        at = max(x(place), frame.left)
+        if place > x.low:
+            line = f"M{at:.1f} {frame.top - 6:g}V{frame.bottom:g}"
+            parts.append(element("path", d=line, class_="mark"))
         if name:
-            parts.append(element("text", name, x=at + 3, y=frame.top + 9, class_="t"))
+            parts.append(element("text", name, x=at + 4, y=frame.top - 2, class_="t"))
     parts += [_band(line, x, y) for line in lines if len(line.low)]
     for line in lines:
         parts += _drawn(line, x, y)
-    words = f"{title or 'Chart'}: {y_label or 'lines'} over {x_label}; {', '.join(n.label for n in lines)}"
+    names = ", ".join(line.label for line in lines)
+    words = f"{title or y_label} over {x_label}: {names}"
     return drawing(frame.width, frame.height, words, *parts, wide=wide)
 
 

@@ -9,6 +9,8 @@ from keras_ccsam.analysis.report.scales import Scale
 from keras_ccsam.analysis.report.svg import drawing, element, series_class
 
 STRIP = 26.0
+SELDOM = 0.01
+"""A bin with a smaller share of the samples is drawn faintly: it says little."""
 
 
 def reliability(
@@ -53,12 +55,15 @@ def reliability(
             f"confidence {100 * sure:.1f} %, accuracy {100 * right:.1f} %, {n} samples, "
             f"{'over' if gap > 0 else 'under'}confident by {100 * abs(gap):.1f} points"
         )
+        seldom = "seldom" if n < SELDOM * sum(samples) else ""
         bar = f"M{at + 1:.1f} {y(0):.1f}V{y(right):.1f}h{width - 2:.1f}V{y(0):.1f}z"
-        parts.append(element("path", d=bar, class_=series_class(series, "bar"), data_tip=tip))
+        words = filter(None, ("bar", seldom))
+        parts.append(element("path", d=bar, class_=series_class(series, *words), data_tip=tip))
         low, high = sorted((y(right), y(sure)))
-        if high - low > 0.3:
+        if high - low > 0.3 and not seldom:
             rest = f"M{at + 1:.1f} {low:.1f}h{width - 2:.1f}V{high:.1f}h{2 - width:.1f}z"
-            parts.append(element("path", d=rest, class_="gap", data_tip=tip))
+            kind = "over" if gap > 0 else "under"
+            parts.append(element("path", d=rest, class_=kind, data_tip=tip))
         tall = max(STRIP * n / most, 0.8)
         strip = f"M{at + 1:.1f} {base:.1f}v-{tall:.1f}h{width - 2:.1f}v{tall:.1f}z"
         parts.append(element("path", d=strip, class_="strip", data_tip=tip))

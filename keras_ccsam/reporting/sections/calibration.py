@@ -49,8 +49,9 @@ def _diagrams(runs: Runs, methods: list[Method]) -> Figure:
     pooled = any(len(m.runs) > 1 for m in methods)
     return Figure(
         panels,
-        "Accuracy of the test samples by their confidence, in 15 bins. The reddish part is the gap "
-        "to the diagonal, the strip below the number of samples in each bin."
+        "Accuracy of the test samples by their confidence, in 15 bins. Reddish above a bar: by so "
+        "much the confidence exceeds the accuracy. Pale within a bar: by so much it falls short. "
+        "Faint bars have less than 1 % of the samples; the strip below shows how many each has."
         + (" The samples of all seeds are put together." if pooled else ""),
     )
 

@@ -4,7 +4,7 @@ import math
 
 from keras_ccsam.analysis.report.blocks import Cell, Column, Points, Section, Table
 from keras_ccsam.reporting.found_runs import Method, Runs
-from keras_ccsam.reporting.wording import NONE, mean, plural, verdict
+from keras_ccsam.reporting.wording import MINUS, NONE, mean, plural, verdict
 
 
 def section(runs: Runs) -> Section:
@@ -85,7 +85,7 @@ def _differences(runs: Runs) -> Table:
             size, words = judged
             row.append(
                 Cell(
-                    f"{100 * size:+.2f}".replace("-", "\N{MINUS SIGN}"),
+                    f"{100 * size:+.2f}".replace("-", MINUS),
                     100 * size,
                     {"within the spread": " within"}.get(words, ""),
                     best=words == "larger than the spread",

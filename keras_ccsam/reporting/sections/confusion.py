@@ -72,9 +72,12 @@ def _matrix(runs: Runs, method: Method) -> Figure:
     names = [runs.class_names[c] for c in order]
     many = len(order) > NAMED
     panel = heat_map(method.name, share, names, "predicted class", "true class")
+    members = {n: [order.index(c) for c in g] for n, g in runs.group_classes.items()}
+    groups = leakage(counts, members)
+    between = heat_map("between the groups", groups.share, groups.groups, "", "")
     seeds = "one seed" if len(method.runs) == 1 else f"{len(method.runs)} seeds together"
     return Figure(
-        [panel],
+        [panel, between] if len(groups.groups) > 1 else [panel],
         f"{method.name}, {seeds}: each row is a true class in percent of its test samples, classes "
         "from the most to the least frequent. Below the diagonal rare classes are taken for "
         "frequent ones."

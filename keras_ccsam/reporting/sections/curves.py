@@ -56,7 +56,19 @@ def _figure(runs: Runs, stage: int) -> Figure | None:
     present = [m for m in runs.methods if any(_records(run.records, stage) for run in m.runs)]
     some = "" if len(present) == len(runs.methods) else f" ({', '.join(m.name for m in present)})"
     entries = [k for k, m in zip(legend(runs.methods), runs.methods, strict=True) if m in present]
-    return Figure(panels, f"Stage {stage}{some}. {what}", entries)
+    alike = _alike(runs, stage)
+    return Figure(panels, f"Stage {stage}{some}. {what}{alike}", entries)
+
+
+def _alike(runs: Runs, stage: int) -> str:
+    """Which methods lie on one line, as those that share a first stage do."""
+    lines: dict[tuple[float, ...], list[str]] = {}
+    for index, method in enumerate(runs.methods):
+        line = _line(method, stage, "loss", 1.0, index)
+        if line is not None:
+            lines.setdefault(tuple(line.y), []).append(method.name)
+    same = [", ".join(names) for names in lines.values() if len(names) > 1]
+    return f" On one line, because they are the same: {'; '.join(same)}." if same else ""
 
 
 def _records(records: Sequence[Record], stage: int) -> list[Record]:

@@ -36,7 +36,7 @@ def _chart(runs: Runs) -> Figure:
     lines = [_line(runs, method, index) for index, method in enumerate(runs.methods)]
     edges = _edges(runs)
     named = "class" if len(order) <= NAMED else "class, by its training images"
-    frame = Frame(width=720.0, height=300.0, right=708.0, bottom=258.0)
+    frame = Frame(width=720.0, height=310.0, right=708.0, top=44.0, bottom=268.0)
     panel = line_chart(
         "",
         lines,
@@ -80,7 +80,7 @@ def _edges(runs: Runs) -> list[tuple[float, str]]:
     # Groups that were listed by hand need not follow the counts.
     if len(starts) >= len(runs.group_classes):
         return []
-    return [(p - 0.5, groups[p]) for p in starts]
+    return [(p - 0.5, groups[max(p, 0)]) for p in (-1, *starts)] if starts else []
 
 
 def _table(runs: Runs) -> Table:

@@ -9,7 +9,7 @@ from keras_ccsam.analysis.report.blocks import Block, Cell, Column, Figure, Key,
 from keras_ccsam.analysis.report.line_chart import Line, line_chart
 from keras_ccsam.analysis.report.scatter import Cloud, scatter
 from keras_ccsam.analysis.report.svg import SERIES, series_class
-from keras_ccsam.reporting.found_runs import Method, Runs
+from keras_ccsam.reporting.found_runs import FoundRun, Method, Runs
 from keras_ccsam.reporting.wording import cell, known, legend, over_seeds
 
 _AXES = {"pca": ("first component", "second component"), "tsne": ("", "")}
@@ -123,9 +123,13 @@ def _planes(runs: Runs, methods: list[Method]) -> Figure:
     """The first seed of each method, coloured by class, or by group where classes are many."""
     by_class = len(runs.class_counts) <= SERIES
     panels, kinds, samples = [], set(), 0
+    planes: dict[bytes, tuple[list[str], FoundRun]] = {}
     for method in methods:
-        about: dict[str, Any] = (method.first.predictions or {})["projection"]
-        arrays = method.first.arrays()
+        points = method.first.arrays()["projection"]
+        planes.setdefault(points.tobytes(), ([], method.first))[0].append(method.name)
+    for names, run in planes.values():
+        about: dict[str, Any] = (run.predictions or {})["projection"]
+        arrays = run.arrays()
         points, labels = arrays["projection"], arrays["labels"][arrays["projected"]]
         if by_class:
             members = [(runs.class_names[c], [c], n) for n, c in enumerate(runs.by_count)]
@@ -140,7 +144,7 @@ def _planes(runs: Runs, methods: list[Method]) -> Figure:
         if about["explained"]:
             x_label += f" ({100 * about['explained'][0]:.0f} % of the variance)"
             y_label += f" ({100 * about['explained'][1]:.0f} %)"
-        panels.append(scatter(method.name, clouds, x_label, y_label, bare=True))
+        panels.append(scatter(", ".join(names), clouds, x_label, y_label, bare=True))
         kinds.add(about["method"])
         samples = max(samples, about["samples"])
     words = {
@@ -149,11 +153,14 @@ def _planes(runs: Runs, methods: list[Method]) -> Figure:
         "tsne": "t-SNE: neighbours stay neighbours; neither the size of a cluster nor the distance "
         "between two means anything.",
     }
+    if len(planes) < len(methods):
+        words["same"] = "Methods that share a frozen network share a panel."
+        kinds.add("same")
     shown = [(name, n) for name, _, n in members]
     return Figure(
         panels,
         f"Features of {samples} test samples, equally many of each class, of the first seed of "
-        f"each method. {' '.join(words[kind] for kind in sorted(kinds) if kind in words)}",
+        f"each method. {' '.join(words[kind] for kind in words if kind in kinds)}",
         [Key(name, series_class(n)) for name, n in shown],
     )
 

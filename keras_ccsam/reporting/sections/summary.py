@@ -1,18 +1,18 @@
 """Every method in one table, and every seed as a dot."""
 
+from typing import Any
+
 from keras_ccsam.analysis.report.blocks import Cell, Column, Figure, Section, Table
 from keras_ccsam.analysis.report.dots import dot_rows
 from keras_ccsam.analysis.report.profile import profile
 from keras_ccsam.reporting.found_runs import Method, Runs
-from keras_ccsam.reporting.wording import best_of, cell, known, over_seeds, plural, seeds_text
+from keras_ccsam.reporting.wording import NONE, best_of, cell, known, over_seeds, plural, seeds_text
 
 _NOTES = {
     "overall": "Share of the test samples that are right",
     "balanced": "Mean of the accuracies of the classes",
     "worst": "Accuracy of the class with the lowest accuracy",
     "ece": "Expected calibration error, 15 bins",
-    "stage1": "Overall accuracy before the second stage",
-    "ms": "Milliseconds per training step of stage 1, median over epochs",
 }
 
 
@@ -25,13 +25,12 @@ def section(runs: Runs) -> Section:
         f"{plural(len(runs.methods), 'method')} on {runs.name}, {seeds_text(runs)}. "
         f"{plural(len(runs.class_counts), 'class', 'classes')} of {max(runs.class_counts)} down to "
         f"{min(runs.class_counts)} training images, {sum(runs.test_samples)} test images.",
-        [_table(runs, groups), _dots(runs, groups)],
+        [_table(runs, groups), _dots(runs, groups), _cost(runs)],
     )
 
 
 def _table(runs: Runs, groups: list[str]) -> Table:
     several = len(runs.methods) > 1
-    two_stages = any("stage2" in run.recipe for run in runs.all)
     wanted: list[tuple[Column, tuple[str, ...], float, bool]] = [
         (Column("overall", note=_NOTES["overall"]), ("test", "overall"), 100.0, False),
         *(
@@ -51,22 +50,16 @@ def _table(runs: Runs, groups: list[str]) -> Table:
         (Column("worst", note=_NOTES["worst"]), ("test", "worst"), 100.0, False),
         (Column("ECE", note=_NOTES["ece"]), ("test", "ece"), 100.0, True),
     ]
-    if two_stages:
-        column = Column("after stage 1", note=_NOTES["stage1"])
-        wanted.append((column, ("stage1", "overall"), 100.0, False))
-    wanted.append((Column("ms/step", note=_NOTES["ms"]), ("ms_per_step",), 1.0, True))
-    columns = [Column("method", numeric=False), Column("seeds")]
+    columns = [Column("method", numeric=False)]
     rows: list[list[Cell]] = [
-        [Cell(m.name, note=str(m.first.recipe.get("description", ""))), Cell(str(len(m.runs)))]
-        for m in runs.methods
+        [Cell(m.name, note=str(m.first.recipe.get("description", "")))] for m in runs.methods
     ]
     for column, keys, scale, lowest in wanted:
         values = [method.values(*keys) for method in runs.methods]
         if not any(known(v) for v in values):
             continue
         columns.append(column)
-        marked = several and keys != ("ms_per_step",) and keys[0] != "stage1"
-        tops = best_of(values, lowest) if marked else [False] * len(values)
+        tops = best_of(values, lowest) if several else [False] * len(values)
         for row, numbers, top in zip(rows, values, tops, strict=True):
             row.append(cell(numbers, scale, best=top))
     columns.append(Column("by class", numeric=False, note="Most frequent first"))
@@ -91,11 +84,56 @@ def _dots(runs: Runs, groups: list[str]) -> Figure:
     for name, keys in shown:
         rows = [(m.name, [100 * v for v in known(m.values(*keys))]) for m in runs.methods]
         if any(values for _, values in rows):
-            panels.append(dot_rows(name, rows, "accuracy (%)", " %"))
+            panels.append(dot_rows(name, rows, "accuracy (%)", " %", most=100.0))
     return Figure(
         panels,
         "Each dot is one seed, the upright stroke their mean. The axes differ from panel to panel.",
     )
+
+
+def _cost(runs: Runs) -> Table:
+    """What each method took, and where it stood before its second stage."""
+    rows = []
+    for method in runs.methods:
+        results = method.first.results
+        epochs, size = results.get("epochs", {}), results.get("parameters")
+        seconds = [_seconds(run.results) for run in method.runs]
+        second = "stage2" in method.first.recipe
+        rows.append(
+            [
+                Cell(method.name),
+                Cell(str(len(method.runs)), len(method.runs)),
+                Cell(str(epochs.get("stage1", 0)), epochs.get("stage1", 0)),
+                Cell(str(epochs.get("stage2", 0)) if second else NONE, epochs.get("stage2", 0)),
+                cell(method.values("stage1", "overall"), 100.0),
+                cell(method.values("ms_per_step")),
+                cell(seconds, digits=1),
+                Cell(
+                    NONE if size is None else f"{size:,}".replace(",", "\N{NO-BREAK SPACE}"), size
+                ),
+            ]
+        )
+    columns = [
+        Column("method", numeric=False),
+        Column("seeds"),
+        Column("epochs"),
+        Column("of stage 2"),
+        Column("after stage 1 (%)", note="Overall test accuracy before the second stage"),
+        Column("ms/step", note="Of stage 1, median over the epochs after the first"),
+        Column("seconds", note="Of all training steps, of both stages"),
+        Column("parameters"),
+    ]
+    return Table(
+        columns,
+        rows,
+        "What it took. A first stage that was taken over from another run counts with its own "
+        "time. Times are of the machine below, and only as steady as that was.",
+    )
+
+
+def _seconds(results: dict[str, Any]) -> float | None:
+    stages = [v for v in results.get("seconds", {}).values() if v is not None]
+    return float(sum(stages)) if stages else None
 
 
 def class_means(method: Method) -> list[float | None]:
