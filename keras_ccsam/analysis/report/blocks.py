@@ -63,13 +63,19 @@ class Table:
     scroll: bool = False
     kind: str = "table"
 
+    def spread_class(self, column: int) -> str:
+        """`w6` where the longest spread of a column has six letters: it keeps points in line."""
+        longest = max((len(row[column].spread) for row in self.rows), default=0)
+        return f"w{min(longest, 12)}"
+
 
 @dataclass(frozen=True)
 class Key:
-    """An entry of a legend: a name and the class of its colour."""
+    """An entry of a legend: a name and the class of its colour, as a line or as a dot."""
 
     name: str
     series: str
+    dot: bool = False
 
 
 @dataclass(frozen=True)

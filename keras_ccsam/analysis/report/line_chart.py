@@ -81,8 +81,8 @@ def line_chart(
     for place, name in marks:
         at = max(x(place), frame.left)
         if place > x.low:
-            line = f"M{at:.1f} {frame.top - 6:g}V{frame.bottom:g}"
-            parts.append(element("path", d=line, class_="mark"))
+            upright = f"M{at:.1f} {frame.top - 6:g}V{frame.bottom:g}"
+            parts.append(element("path", d=upright, class_="mark"))
         if name:
             parts.append(element("text", name, x=at + 4, y=frame.top - 2, class_="t"))
     parts += [_band(line, x, y) for line in lines if len(line.low)]

@@ -33,7 +33,7 @@ def scatter(
         bare: without numbers beside the axes, where they mean nothing, and both drawn alike, so
             that distances can be compared.
     """
-    frame = Frame(left=12.0 if bare else 46.0)
+    frame = Frame(left=12.0, height=280.0, bottom=254.0) if bare else Frame()
     everything = np.concatenate([cloud.points for cloud in clouds if len(cloud.points)])
     x = fitted(everything[:, 0], frame.left, frame.right)
     y = fitted(everything[:, 1], frame.bottom, frame.top)

@@ -88,7 +88,7 @@ def _runs(runs: Runs) -> Table:
                     Cell(method.name),
                     Cell(str(run.seed), run.seed),
                     Cell(f"{overall:.2f}", overall),
-                    Cell(NONE if size is None else f"{size:,}".replace(",", " "), size),
+                    Cell(NONE, "nan") if size is None else Cell(str(size), size),
                     Cell(f"{epochs.get('stage1', 0)} + {epochs.get('stage2', 0)}"),
                     Cell(f"{took:.1f}", took),
                     Cell(str(run.results.get("digest", ""))[:12]),

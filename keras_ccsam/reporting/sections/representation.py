@@ -161,7 +161,7 @@ def _planes(runs: Runs, methods: list[Method]) -> Figure:
         panels,
         f"Features of {samples} test samples, equally many of each class, of the first seed of "
         f"each method. {' '.join(words[kind] for kind in words if kind in kinds)}",
-        [Key(name, series_class(n)) for name, n in shown],
+        [Key(name, series_class(n), dot=True) for name, n in shown],
     )
 
 

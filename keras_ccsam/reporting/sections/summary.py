@@ -108,9 +108,7 @@ def _cost(runs: Runs) -> Table:
                 cell(method.values("stage1", "overall"), 100.0),
                 cell(method.values("ms_per_step")),
                 cell(seconds, digits=1),
-                Cell(
-                    NONE if size is None else f"{size:,}".replace(",", "\N{NO-BREAK SPACE}"), size
-                ),
+                Cell(NONE, "nan") if size is None else Cell(str(size), size),
             ]
         )
     columns = [
