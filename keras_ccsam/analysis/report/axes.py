@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from keras_ccsam.analysis.report.scales import Scale, tick_text
-from keras_ccsam.analysis.report.svg import element
+from keras_ccsam.analysis.report.svg import cut, element
 
 WIDTH, HEIGHT = 340.0, 236.0
 """Of a panel; three stand side by side on a wide screen and one fills a phone's."""
@@ -29,9 +29,11 @@ class Frame:
     bottom: float = HEIGHT - 40.0
 
 
-def title_text(text: str, frame: Frame) -> Markup:
-    """The name of a panel, above it."""
-    return element("text", text, x=2.0, y=14.0, class_="pt")
+def title_text(text: str, most: int = 26) -> Markup:
+    """The name of a panel, above it; cut where it is longer than there is room for."""
+    shown = cut(text, most)
+    tip = text if shown != text else None
+    return element("text", shown, x=2.0, y=14.0, class_="pt", data_tip=tip)
 
 
 def axes(

@@ -63,7 +63,7 @@ def contour(
         np.log(np.clip(height, float(levels[0]) * 1.0000001, top * 0.9999999)),
         fill_type=contourpy.FillType.OuterCode,
     )
-    parts = [title_text(title, frame)]
+    parts = [title_text(title)]
     edges = np.log(levels)
     for index in range(LEVELS):
         data = "".join(

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from markupsafe import Markup
 
-from keras_ccsam.analysis.report.axes import WIDTH
+from keras_ccsam.analysis.report.axes import WIDTH, title_text
 from keras_ccsam.analysis.report.scales import fitted, tick_text
-from keras_ccsam.analysis.report.svg import drawing, element, series_class
+from keras_ccsam.analysis.report.svg import cut, drawing, element, series_class
 
 ROW = 22.0
 LABEL = 15
@@ -39,7 +39,7 @@ def dot_rows(
     ticks = [tick for tick in x.ticks(4) if tick <= most]
     lines = "".join(f"M{x(v):.1f} {top:g}V{bottom:g}" for v in ticks)
     parts = [
-        element("text", title, x=2.0, y=14.0, class_="pt"),
+        title_text(title, 40),
         element("path", d=lines, class_="grid"),
     ]
     parts += [element("text", tick_text(v), x=x(v), y=bottom + 15, class_="t m") for v in ticks]
@@ -48,7 +48,7 @@ def dot_rows(
         at = top + ROW * (index + 0.5)
         known = [v for v in values if math.isfinite(v)]
         parts.append(
-            element("text", cut(name), x=left - 8, y=at + 3.8, class_="t e", data_tip=name)
+            element("text", cut(name, LABEL), x=left - 8, y=at + 3.8, class_="t e", data_tip=name)
         )
         if not known:
             parts.append(element("text", "none", x=left + 4, y=at + 3.8, class_="t"))
@@ -70,8 +70,3 @@ def dot_rows(
             )
     words = f"{title}: {', '.join(name for name, _ in rows)}, one dot per seed"
     return drawing(WIDTH, bottom + 36, words, *parts)
-
-
-def cut(name: str, most: int = LABEL) -> str:
-    """A name, shortened where it is longer than there is room for."""
-    return name if len(name) <= most else name[: most - 1] + "…"

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from markupsafe import Markup
 
-from keras_ccsam.analysis.report.axes import WIDTH
-from keras_ccsam.analysis.report.dots import cut
-from keras_ccsam.analysis.report.svg import SHADES, drawing, element, join
+from keras_ccsam.analysis.report.axes import WIDTH, title_text
+from keras_ccsam.analysis.report.svg import SHADES, cut, drawing, element, join
 
 NAMED = 20
 """Up to so many rows are named, and their cells have numbers."""
@@ -41,7 +40,7 @@ def heat_map(
     top = 28.0
     side = max(WIDTH + 60.0 - left - 8.0, 16.0 * size if named else 0.0)
     cell = side / size
-    parts = [element("text", title, x=2.0, y=14.0, class_="pt")]
+    parts = [title_text(title, 40)]
     parts.append(element("rect", x=left, y=top, width=side, height=side, class_="mapbox"))
     parts += _cells(share, left, top, cell, root)
     if named:

@@ -77,7 +77,7 @@ def line_chart(
     else:
         y = Scale(*y_range, frame.bottom, frame.top, log_y)
     around = axes(x, y, frame, x_label, y_label, x_ticks=x_ticks, titled=bool(title))
-    parts = [title_text(title, frame), *around]
+    parts = [title_text(title, 26 if y_label else 44), *around]
     for place, name in marks:
         at = max(x(place), frame.left)
         if place > x.low:

@@ -33,7 +33,7 @@ def reliability(
     x = Scale(0.0, 1.0, frame.left, frame.right)
     y = Scale(0.0, 1.0, frame.bottom, frame.top)
     ticks = [(v / 4, f"{25 * v}") for v in range(5)]
-    parts = [title_text(title, frame)]
+    parts = [title_text(title)]
     base = frame.bottom + STRIP + 6
     parts += axes(
         x,

@@ -41,7 +41,7 @@ def scatter(
         x, y = _alike(x, y)
     none: list[tuple[float, str]] | None = [] if bare else None
     parts = [
-        title_text(title, frame),
+        title_text(title),
         *axes(x, y, frame, x_label, y_label, x_ticks=none, y_ticks=none),
     ]
     for cloud in clouds:

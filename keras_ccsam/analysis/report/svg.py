@@ -50,6 +50,11 @@ def join(parts: Iterable[Any]) -> Markup:
     return Markup("").join(parts)
 
 
+def cut(name: str, most: int) -> str:
+    """A name, shortened where it is longer than there is room for."""
+    return name if len(name) <= most else name[: most - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
 def series_class(index: int, *more: str) -> str:
     """The class of a series: its colour, and a dash where the colours are used up."""
     dash = (f"dash{index // SERIES % 3}",) if index >= SERIES else ()

@@ -2,8 +2,8 @@
 
 from keras_ccsam.analysis.report.axes import Frame
 from keras_ccsam.analysis.report.blocks import Cell, Column, Figure, Section, Table
-from keras_ccsam.analysis.report.dots import cut
 from keras_ccsam.analysis.report.line_chart import Line, line_chart
+from keras_ccsam.analysis.report.svg import cut
 from keras_ccsam.reporting.found_runs import Method, Runs
 from keras_ccsam.reporting.sections.summary import class_means
 from keras_ccsam.reporting.wording import cell, legend, over_seeds

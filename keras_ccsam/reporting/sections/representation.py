@@ -12,7 +12,7 @@ from keras_ccsam.analysis.report.svg import SERIES, series_class
 from keras_ccsam.reporting.found_runs import FoundRun, Method, Runs
 from keras_ccsam.reporting.wording import cell, known, legend, over_seeds
 
-_AXES = {"pca": ("first component", "second component"), "tsne": ("", "")}
+_AXES = {"pca": ("first component", "second"), "tsne": ("", "")}
 
 
 def section(runs: Runs) -> Section:
