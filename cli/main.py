@@ -18,6 +18,7 @@ from .errors import ReportingGroup, debug_option
 COMMANDS = {
     "train": "Train a recipe and write a run directory.",
     "evaluate": "Evaluate a trained run on its test set, or on arrays of your own.",
+    "landscape": "Draw the loss around trained networks, over all, head and tail classes.",
     "compare": "Train several recipes over several seeds and print one table.",
     "report": "Write one HTML file on finished runs.",
     "reproduce": "Train the rows of a published table and print both numbers.",

@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 @click.option("--seed", type=int, metavar="N", help="Of weights, batches and augmentation. [0]")
 @runtime_options
 @click.option("--out", metavar="DIR", help="Run directory. [runs/RECIPE-DATA-TIME]")
+@click.option(
+    "--keep-trajectory",
+    is_flag=True,
+    help="Keep every epoch's weights of stage 1, for ccsam landscape --trajectory.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @compile_cache_option
 @quiet_option
@@ -38,6 +43,7 @@ def command(
     device: str | None,
     out: str | None,
     compile_cache: str,
+    keep_trajectory: bool,
     dry_run: bool,
     quiet: bool,
     as_json: bool,
@@ -62,7 +68,13 @@ def command(
             planned = runs.plan(resolved)
         else:
             notes.tell(output, [resolved])
-            result = runs.run(resolved, out, progress=output.progress, compile_cache=compile_cache)
+            result = runs.run(
+                resolved,
+                out,
+                progress=output.progress,
+                compile_cache=compile_cache,
+                keep_trajectory=keep_trajectory,
+            )
     if dry_run:
         output.result(planned.text, planned.to_dict)
     else:

@@ -6,7 +6,9 @@ seed. One pass over the set gives every class, so any group of classes is a sum.
 """
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+import functools
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -14,10 +16,13 @@ import numpy as np
 from keras import ops
 
 from keras_ccsam import backend
+from keras_ccsam.analysis.digest import digest
 from keras_ccsam.checks import at_least_float32
 from keras_ccsam.labels import check_labels
 from keras_ccsam.metrics.predictions import two_columns
 from keras_ccsam.typing import Tensor
+
+_KEPT_BYTES = 2**30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +78,10 @@ class ModelAt:
         y: labels (N,).
         num_classes: K.
         from_logits: whether the outputs are logits.
-        batch_size: samples per pass.
+        batch_size: samples per pass, at most: all passes are of one size, and the last one is
+            filled up by less than one sample per pass.
+
+    The set lies on the device from the first pass on, if it has at most 1 GiB.
 
     Raises:
         ValueError: labels that do not fit, an empty set, or a model without trainable weights.
@@ -103,11 +111,17 @@ class ModelAt:
         if not size:
             raise ValueError("The set must have at least one sample. Received: x without any")
         self._x = x
+        self._kept: list[Batch] | None = None
         self.count = np.bincount(self.labels, minlength=num_classes)
-        self.batch_size = min(batch_size, size)
+        self.batch_size = math.ceil(size / math.ceil(size / batch_size))
         # A model trained on cosines (LDAM, GCL) says what makes logits of them.
         self._logit_scale = float(getattr(model, "logit_scale", 1.0))
-        self._totals = backend.compiled(self._class_sums)
+        self.class_sums = backend.compiled(self._class_sums)
+
+    @functools.cached_property
+    def sha256(self) -> str:
+        """A hash of the set: inputs and labels."""
+        return digest([*(np.asarray(part) for part in keras.tree.flatten(self._x)), self.labels])
 
     @property
     def weights(self) -> list[np.ndarray]:
@@ -118,8 +132,16 @@ class ModelAt:
         """The values of all other variables now (BatchNorm's statistics, seeds)."""
         return [variable.value for variable in self.model.non_trainable_variables]
 
-    def batches(self) -> Iterator[Batch]:
-        """The whole set, in order."""
+    def batches(self) -> Iterable[Batch]:
+        """The whole set, in order, as tensors."""
+        if self._kept is not None:
+            return self._kept
+        if sum(np.asarray(part).nbytes for part in keras.tree.flatten(self._x)) > _KEPT_BYTES:
+            return self._made()
+        self._kept = list(self._made())
+        return self._kept
+
+    def _made(self) -> Iterator[Batch]:
         size = len(self.labels)
         for start in range(0, size, self.batch_size):
             index = np.arange(start, min(start + self.batch_size, size))
@@ -154,23 +176,34 @@ class ModelAt:
         log_p = self.log_probabilities(values, state, x)
         return -ops.take_along_axis(log_p, y[:, None], axis=1)[:, 0]
 
-    def totals(self, values: Sequence[Any]) -> ClassTotals:
+    def tensors(self, values: Sequence[Any]) -> list[Tensor]:
+        """Values of the weights as tensors, in the variables' types."""
+        return [
+            ops.convert_to_tensor(v, w.dtype) for v, w in zip(values, self.variables, strict=True)
+        ]
+
+    def totals(self, values: Sequence[Any], state: Sequence[Tensor] | None = None) -> ClassTotals:
         """Loss and accuracy of every class at these weights, in one pass over the set.
 
         Args:
             values: one array per trainable variable, in the order of `variables`.
+            state: the values of all other variables; those of now by default.
         """
-        tensors = [
-            ops.convert_to_tensor(v, w.dtype) for v, w in zip(values, self.variables, strict=True)
-        ]
-        state = self.state()
+        return self.collected(self.sums(self.tensors(values), state))
+
+    def sums(self, values: list[Tensor], state: Sequence[Tensor] | None = None) -> list[Any]:
+        """The same as tensors, batch by batch: nothing waits for the device yet."""
+        now = list(self.state() if state is None else state)
+        with backend.no_grad():
+            return [self.class_sums(values, now, *batch) for batch in self.batches()]
+
+    def collected(self, sums: Iterable[Any]) -> ClassTotals:
+        """The totals of what `sums` found, added up in float64."""
         loss = np.zeros(self.num_classes)
         correct = np.zeros(self.num_classes)
-        with backend.no_grad():
-            for batch in self.batches():
-                sums = self._totals(tensors, state, *batch)
-                loss += ops.convert_to_numpy(sums[0])
-                correct += ops.convert_to_numpy(sums[1])
+        for batch_loss, batch_correct in sums:
+            loss += ops.convert_to_numpy(batch_loss)
+            correct += ops.convert_to_numpy(batch_correct)
         return ClassTotals(loss, np.rint(correct).astype("int64"), self.count)
 
     def _class_sums(

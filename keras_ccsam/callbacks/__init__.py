@@ -10,5 +10,6 @@ from keras_ccsam.callbacks.deferred_reweighting import (
 )
 from keras_ccsam.callbacks.metrics_log import MetricsLog as MetricsLog
 from keras_ccsam.callbacks.weight_averaging import WeightAveraging as WeightAveraging
+from keras_ccsam.callbacks.weight_trajectory import WeightTrajectory as WeightTrajectory
 from keras_ccsam.m2m.start_translation import StartTranslation as StartTranslation
 from keras_ccsam.schedules.start import first_epoch as first_epoch

@@ -67,7 +67,7 @@ def evaluate(
     predictions = predictions * getattr(model, "logit_scale", 1.0)
     if predictions.shape[1:] == (1,) and isinstance(model, SharpnessAwareModel):
         options.setdefault("from_logits", puts_out_logits(model.head))
-    options.setdefault("from_logits", not _are_probabilities(predictions))
+    options.setdefault("from_logits", not are_probabilities(predictions))
     if logit_adjustment:
         outputs, _ = checked(y, predictions, options["from_logits"])
         log_p = log_probabilities(outputs, options["from_logits"])
@@ -76,7 +76,7 @@ def evaluate(
     return Report.from_predictions(y, predictions, class_counts, **options)
 
 
-def _are_probabilities(predictions: np.ndarray) -> bool:
+def are_probabilities(predictions: np.ndarray) -> bool:
     """Whether every row is non-negative and adds up to 1, as no logits do."""
     if predictions.shape[1:] == (1,):
         return bool((predictions >= 0).all() and (predictions <= 1).all())

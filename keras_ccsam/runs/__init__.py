@@ -3,6 +3,8 @@
 from keras_ccsam.runs.experiment import RunResult as RunResult
 from keras_ccsam.runs.experiment import evaluate_run as evaluate_run
 from keras_ccsam.runs.experiment import run as run
+from keras_ccsam.runs.landscapes import PlannedLandscapes as PlannedLandscapes
+from keras_ccsam.runs.landscapes import RunLandscapes as RunLandscapes
 from keras_ccsam.runs.plan import RunPlan as RunPlan
 from keras_ccsam.runs.plan import plan as plan
 from keras_ccsam.runs.run_directory import RunDirectory as RunDirectory

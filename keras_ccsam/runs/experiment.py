@@ -13,6 +13,7 @@ import keras
 from keras_ccsam import atomic
 from keras_ccsam.callbacks import metrics_log
 from keras_ccsam.callbacks.metrics_log import MetricsLog
+from keras_ccsam.callbacks.weight_trajectory import WeightTrajectory
 from keras_ccsam.data import BatchSequence, LongTailedData
 from keras_ccsam.data.batches.sequence import Split
 from keras_ccsam.metrics import Report
@@ -57,6 +58,7 @@ def run(
     progress: str | Progress = "auto",
     stage1_from: PathLike | None = None,
     compile_cache: PathLike = "auto",
+    keep_trajectory: bool = False,
 ) -> RunResult:
     """Train a recipe, evaluate its last epoch and write a run directory.
 
@@ -69,6 +71,8 @@ def run(
         compile_cache: a folder in which JAX keeps compiled programs for the next run; `"off"`
             leaves JAX as it is; `"auto"` is the folder that JAX has been given already, else
             `.jax-cache` beside the run directory.
+        keep_trajectory: keep the weights of every epoch of stage 1 in analysis/trajectory.npz, for
+            a landscape of the plane that they lie in. Not of a first stage that is taken over.
 
     Raises:
         ValueError: `out` is not free, the data cannot be had, or `stage1_from` differs. Nothing
@@ -100,7 +104,7 @@ def run(
             model = parts.build_model(recipe, images, len(batches), helper)
         seeds = _seed_states(model)
         if source is None:
-            _fit_stage1(recipe, images, batches, model, directory, shown)
+            _fit_stage1(recipe, images, batches, model, directory, shown, keep_trajectory)
         else:
             stage = f"stage 1/{_stages(recipe)}"
             shown.say(f"{stage}  shared with {source.path}: taken over, not trained again")
@@ -157,6 +161,7 @@ def _fit_stage1(
     model: SharpnessAwareModel,
     directory: RunDirectory,
     shown: Progress,
+    keep_trajectory: bool,
 ) -> None:
     validation = None
     if images.x_validation is not None:
@@ -167,6 +172,7 @@ def _fit_stage1(
         validation_data=validation,
         callbacks=[
             *stage1_callbacks(recipe, images, batches),
+            *([WeightTrajectory(directory.trajectory_file)] if keep_trajectory else []),
             MetricsLog(directory.path, stage=1),
             *shown.callbacks(1, _stages(recipe)),
         ],

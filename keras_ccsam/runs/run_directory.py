@@ -52,6 +52,7 @@ class RunDirectory:
         self.results_file = self.path / "results.json"
         self.plots = self.path / "plots"
         self.analysis = self.path / "analysis"
+        self.trajectory_file = self.analysis / "trajectory.npz"
         self.state_file = self.path / "state.json"
 
     def check_free(self) -> None:

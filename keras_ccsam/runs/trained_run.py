@@ -7,12 +7,13 @@ import keras
 
 from keras_ccsam.data import LongTailedData, load_indices
 from keras_ccsam.data.batches.sequence import Split
-from keras_ccsam.metrics import Report
+from keras_ccsam.metrics import Report, group_classes
 from keras_ccsam.metrics.evaluation import evaluate
 from keras_ccsam.recipes import Recipe
 from keras_ccsam.runs import parts
 from keras_ccsam.runs.folders import PathLike
 from keras_ccsam.runs.run_directory import RunDirectory
+from keras_ccsam.training import SharpnessAwareModel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +39,31 @@ class TrainedRun:
             ValueError: the network has layers from outside that have not been imported.
         """
         return self.directory.model()
+
+    def stage1_model(self) -> SharpnessAwareModel:
+        """Return the model as stage 1 left it, in the form it was trained in.
+
+        Of a recipe without a second stage it is the trained model.
+
+        Raises:
+            ValueError: the run kept no weights of stage 1.
+        """
+        file = self.directory.stage1_file
+        if not file.is_file():
+            raise ValueError(
+                "the run kept no weights of stage 1. "
+                f"Received: run={str(self.directory.path)!r}, without {file.name}"
+            )
+        steps = parts.steps_per_epoch(self.recipe, sum(self.images.class_counts))
+        model = parts.build_model(self.recipe, self.images, steps)
+        model.optimizer.build(model.trainable_variables)
+        model.load_weights(file)
+        return model
+
+    def groups(self) -> dict[str, tuple[int, ...]]:
+        """The classes with many, a medium number of, and few images, as the recipe has it."""
+        options = parts.group_options(self.recipe.groups)
+        return group_classes(self.images.class_counts, **options)
 
     def evaluate(self, model: Any, split: Split) -> Report:
         """Evaluate a model on a part of the run's data."""
