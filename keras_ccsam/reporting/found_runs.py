@@ -112,11 +112,13 @@ class Runs:
         id: a word for addresses within the page.
         name: of the data.
         methods: in the order of their series.
+        surface: whether surfaces that can be turned are wanted.
     """
 
     id: str
     name: str
     methods: tuple[Method, ...]
+    surface: bool = False
 
     @property
     def all(self) -> Iterator[FoundRun]:
@@ -196,14 +198,14 @@ def find(paths: Sequence[PathLike]) -> tuple[list[FoundRun], list[str]]:
     return found, others
 
 
-def gather(found: Sequence[FoundRun]) -> list[Runs]:
+def gather(found: Sequence[FoundRun], surface: bool = False) -> list[Runs]:
     """Put runs together by their data, and by what they differ in besides the seed."""
     by_data: dict[str, list[FoundRun]] = {}
     for run in found:
         by_data.setdefault(_data_key(run), []).append(run)
     several = len(by_data) > 1
     return [
-        Runs(f"data-{n}" if several else "", _data_name(runs[0]), _methods(runs))
+        Runs(f"data-{n}" if several else "", _data_name(runs[0]), _methods(runs), surface)
         for n, runs in enumerate(by_data.values(), 1)
     ]
 

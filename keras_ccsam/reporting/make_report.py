@@ -59,7 +59,7 @@ def report(
         notes += _predict(found, projection, trust_code, tell)
     for note in notes:
         tell(note)
-    page = whole_page.make(found_runs.gather(found), notes, title, surface, command)
+    page = whole_page.make(found_runs.gather(found, surface), notes, title, command)
     html = page.html()
     target.parent.mkdir(parents=True, exist_ok=True)
     atomic.write_text(target, html)

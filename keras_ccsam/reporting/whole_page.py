@@ -16,19 +16,16 @@ from keras_ccsam.reporting.wording import plural, seeds_text
 FORMAT = 1
 
 
-def make(
-    everything: Sequence[Runs], notes: Sequence[str], title: str | None, surface: bool, command: str
-) -> Page:
+def make(everything: Sequence[Runs], notes: Sequence[str], title: str | None, command: str) -> Page:
     """Put the page together.
 
     Args:
         everything: the runs on each data set.
         notes: what was left out and why.
         title: the heading; the data by default.
-        surface: with surfaces that can be turned.
         command: what made the page.
     """
-    parts = [_part(runs, surface) for runs in everything]
+    parts = [_part(runs) for runs in everything]
     if notes:
         left_out = Section("left-out", "Left out", "", [Points([("", note) for note in notes])])
         first = parts[0]
@@ -57,7 +54,7 @@ def make(
     )
 
 
-def _part(runs: Runs, surface: bool) -> Part:
+def _part(runs: Runs) -> Part:
     made = [found for section in sections.SECTIONS if (found := section(runs)) is not None]
     return Part(runs.id, runs.name, made)
 

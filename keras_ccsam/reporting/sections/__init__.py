@@ -13,9 +13,11 @@ from keras_ccsam.reporting.sections import (
     confusion,
     curves,
     environment,
+    landscape,
     per_class,
     recipes,
     representation,
+    sharpness,
     summary,
 )
 
@@ -27,6 +29,8 @@ SECTIONS: tuple[Callable[[Runs], Section | None], ...] = (
     calibration.section,
     confusion.section,
     representation.section,
+    landscape.section,
+    sharpness.section,
     recipes.section,
     environment.section,
 )
