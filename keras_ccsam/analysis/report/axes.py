@@ -46,6 +46,7 @@ def axes(
     x_ticks: Sequence[tuple[float, str]] | None = None,
     y_ticks: Sequence[tuple[float, str]] | None = None,
     titled: bool = True,
+    grid: bool = True,
 ) -> list[Markup]:
     """Grid lines, ticks and labels.
 
@@ -57,6 +58,7 @@ def axes(
         y_label: above the area, where it can be read without turning the head.
         x_ticks: places and their names; round numbers by default.
         y_ticks: likewise.
+        grid: with lines across the area.
         titled: the panel has a title on the left; `y_label` stands on the right then.
     """
     across = [(v, tick_text(v)) for v in x.ticks(5)] if x_ticks is None else x_ticks
@@ -64,7 +66,7 @@ def axes(
     lines = "".join(f"M{frame.left:g} {y(v):.1f}H{frame.right:g}" for v, _ in upward)
     marks = "".join(f"M{x(v):.1f} {frame.bottom:g}v4" for v, _ in across)
     made = [
-        element("path", d=lines, class_="grid"),
+        element("path", d=lines, class_="grid") if grid else Markup(""),
         element("path", d=f"M{frame.left:g} {frame.bottom:g}H{frame.right:g}{marks}", class_="ax"),
     ]
     made += [

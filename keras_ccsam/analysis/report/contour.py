@@ -1,6 +1,5 @@
 """A surface seen from above: filled contours on levels that several panels share."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,6 +8,10 @@ from markupsafe import Markup
 from keras_ccsam.analysis.report.axes import Frame, axes, title_text
 from keras_ccsam.analysis.report.scales import Scale, tick_text
 from keras_ccsam.analysis.report.svg import LEVELS, drawing, element, number
+
+UNIT = 0.5
+# Matplotlib's codes of a path, as contourpy gives them.
+_BEGUN, _CLOSED = 1, 79
 
 
 def shared_levels(surfaces: Sequence[np.ndarray]) -> np.ndarray:
@@ -63,7 +66,7 @@ def contour(
         np.log(np.clip(height, float(levels[0]) * 1.0000001, top * 0.9999999)),
         fill_type=contourpy.FillType.OuterCode,
     )
-    parts = [title_text(title)]
+    parts, bands = [title_text(title)], []
     edges = np.log(levels)
     for index in range(LEVELS):
         data = "".join(
@@ -71,8 +74,9 @@ def contour(
             for points, codes in zip(*made.filled(edges[index], edges[index + 1]), strict=True)
         )
         if data:
-            parts.append(element("path", d=data, class_=f"v{index}", fill_rule="evenodd"))
-    parts += axes(across, up, frame, x_label, y_label)
+            bands.append(element("path", d=data, class_=f"v{index}", fill_rule="evenodd"))
+    parts.append(element("g", *bands, transform=f"scale({UNIT})"))
+    parts += axes(across, up, frame, x_label, y_label, grid=False)
     if trajectory:
         places = [(across(a), up(b)) for a, b in trajectory]
         way = "L".join(f"{number(a)} {number(b)}" for a, b in places)
@@ -88,7 +92,7 @@ def level_bar(levels: np.ndarray, label: str) -> Markup:
     """The colours of the levels with their numbers."""
     width, tall = 26.0, 12.0
     parts = [element("text", label, x=0.0, y=11.0, class_="t")]
-    start = 8.0
+    start = 20.0
     for index in range(LEVELS):
         at = start + index * width
         box = element("rect", x=at, y=18.0, width=width, height=tall, class_=f"v{index}")
@@ -100,18 +104,19 @@ def level_bar(levels: np.ndarray, label: str) -> Markup:
 
 
 def _outline(points: np.ndarray, codes: np.ndarray, x: Scale, y: Scale) -> str:
-    """Polygons as a path; points that hardly move are left out."""
+    """Polygons as a path of whole half units, each point told from the one before it."""
     parts: list[str] = []
-    last = (math.inf, math.inf)
+    last = (0, 0)
     for (a, b), code in zip(points.tolist(), codes.tolist(), strict=True):
-        if code == 79:
+        if code == _CLOSED:
             parts.append("Z")
             continue
-        place = (x(a), y(b))
-        if code == 1:
-            parts.append(f"M{number(place[0])} {number(place[1])}")
-        elif abs(place[0] - last[0]) + abs(place[1] - last[1]) >= 0.8:
-            parts.append(f"L{number(place[0])} {number(place[1])}")
+        place = (round(x(a) / UNIT), round(y(b) / UNIT))
+        if code == _BEGUN:
+            parts.append(f"M{place[0]} {place[1]}")
+        elif abs(place[0] - last[0]) + abs(place[1] - last[1]) >= 2:
+            across, up = place[0] - last[0], place[1] - last[1]
+            parts.append(f"l{across}{'' if up < 0 else ' '}{up}")
         else:
             continue
         last = place

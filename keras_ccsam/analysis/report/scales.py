@@ -73,9 +73,11 @@ def fitted(
 
 def tick_text(value: float) -> str:
     """A number beside an axis: `0.25`, `12k`, `1e-4`."""
+    if value < 0:
+        return "\N{MINUS SIGN}" + tick_text(-value)
     if value == 0:
         return "0"
-    size = abs(value)
+    size = value
     if size >= 1e6 or size < 1e-3:
         mantissa, exponent = f"{value:.0e}".split("e")
         return f"{mantissa}e{int(exponent)}"

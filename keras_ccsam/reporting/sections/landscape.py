@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from keras_ccsam.analysis.landscapes import Landscape
+from keras_ccsam.analysis.landscapes.valley import Reach
 from keras_ccsam.analysis.report.blocks import (
     Block,
     Cell,
@@ -15,12 +16,11 @@ from keras_ccsam.analysis.report.blocks import (
     Surface,
     Table,
     Tabs,
-    Text,
 )
 from keras_ccsam.analysis.report.contour import contour, level_bar, shared_levels
 from keras_ccsam.analysis.report.line_chart import Line, line_chart
 from keras_ccsam.reporting.found_runs import Runs
-from keras_ccsam.reporting.wording import NONE, cell, legend
+from keras_ccsam.reporting.wording import cell, legend
 
 # One landscape per seed of a method.
 Found = Mapping[str, Sequence[Landscape]]
@@ -43,7 +43,7 @@ def section(runs: Runs) -> Section:
     for found in kinds.values():
         first = next(iter(found.values()))[0]
         blocks += _planes(runs, found) if first.dimensions == 2 else [_lines(runs, found)]
-        blocks.append(_numbers(found))
+        blocks += _numbers(found)
     return Section(
         name,
         title,
@@ -147,39 +147,40 @@ def _lines(runs: Runs, found: Found) -> Figure:
     return Figure(panels, caption, keys)
 
 
-def _numbers(found: Found) -> Table | Text:
+def _numbers(found: Found) -> list[Table]:
     """How far one can walk until the loss doubles, and how lopsided the valley is."""
     some = next(iter(found.values()))[0]
     groups = [g for g in some.shown_groups() if all(_has(m, g) for m in found.values())]
-    rows = []
+    if not groups:
+        return []
+    walks, sides = [], []
     for name, many in found.items():
-        row = [Cell(name)]
-        for group in groups:
-            walks = [each.doubling(group) for each in many]
-            made = cell([walk.mean for walk in walks], digits=3)
-            unfinished = any(walk.open for walk in walks)
-            note = "some rays end before the loss has doubled" if unfinished else ""
-            text = f"> {made.text}" if unfinished else made.text
-            row.append(Cell(text, made.value, made.spread, note=note))
-        for group in groups:
-            row.append(cell([each.asymmetry(group).mean for each in many]))
-        rows.append(row)
-    if not rows:
-        return Text(NONE)
-    columns = [Column("method", numeric=False)]
-    columns += [
-        Column(f"{g} doubles", note="Mean distance at which the loss has doubled") for g in groups
-    ]
-    columns += [Column(f"{g} lopsided", note="0 alike on both sides, 1 one-sided") for g in groups]
+        walks.append([Cell(name), *(_walk([each.doubling(g) for each in many]) for g in groups)])
+        lopsided = [cell([each.asymmetry(g).mean for each in many]) for g in groups]
+        sides.append([Cell(name), *lopsided])
+    columns = [Column("method", numeric=False), *(Column(group) for group in groups)]
     seeds = max(map(len, found.values()))
-    over = "one seed each" if seeds == 1 else f"mean ± standard deviation over up to {seeds} seeds"
-    return Table(
-        columns,
-        rows,
-        "Doubles: how far one can walk from the network, in norms of its weights, until the "
-        "group's loss has doubled, on average over the rays (> where some end before). Lopsided: "
-        f"how unlike both sides of the valley are, 0 alike and 1 one-sided; {over}.",
-    )
+    over = "One seed each." if seeds == 1 else f"Mean ± standard deviation, up to {seeds} seeds."
+    return [
+        Table(
+            columns,
+            walks,
+            "How far one can walk from the network until the group's loss has doubled: in norms "
+            f"of the weights, on average over the rays; > where some ray ends before. {over}",
+        ),
+        Table(
+            columns,
+            sides,
+            "How lopsided the valley is: 0 where the loss rises alike on both sides of the "
+            f"network, 1 where it rises on one side alone. {over}",
+        ),
+    ]
+
+
+def _walk(walks: Sequence[Reach]) -> Cell:
+    made = cell([walk.mean for walk in walks], digits=3)
+    text = f"> {made.text}" if any(walk.open for walk in walks) else made.text
+    return Cell(text, made.value, made.spread)
 
 
 def _has(many: Sequence[Landscape], group: str) -> bool:
