@@ -8,6 +8,7 @@ from collections.abc import Callable
 from keras_ccsam.analysis.report.blocks import Section
 from keras_ccsam.reporting.found_runs import Runs
 from keras_ccsam.reporting.sections import (
+    bound,
     calibration,
     conclusions,
     confusion,
@@ -15,6 +16,7 @@ from keras_ccsam.reporting.sections import (
     environment,
     landscape,
     per_class,
+    radius,
     recipes,
     representation,
     sharpness,
@@ -31,6 +33,8 @@ SECTIONS: tuple[Callable[[Runs], Section | None], ...] = (
     representation.section,
     landscape.section,
     sharpness.section,
+    bound.section,
+    radius.section,
     recipes.section,
     environment.section,
 )

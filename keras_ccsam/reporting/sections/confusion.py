@@ -71,7 +71,7 @@ def _matrix(runs: Runs, method: Method) -> Figure:
     share = np.divide(counts, total, where=total > 0, out=np.full_like(counts, np.nan))
     names = [runs.class_names[c] for c in order]
     many = len(order) > NAMED
-    panel = heat_map(method.name, share, names, "predicted class", "true class")
+    panel = heat_map("between the classes", share, names, "predicted class", "true class")
     members = {n: [order.index(c) for c in g] for n, g in runs.group_classes.items()}
     groups = leakage(counts, members)
     between = heat_map("between the groups", groups.share, groups.groups, "", "")

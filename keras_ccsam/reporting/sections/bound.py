@@ -1,0 +1,106 @@
+"""Theorem 1's bound beside the losses it bounds, over the epochs of stage 1."""
+
+from typing import Any
+
+from keras_ccsam.analysis.report.blocks import Block, Cell, Column, Figure, Key, Section, Table
+from keras_ccsam.analysis.report.line_chart import line_chart
+from keras_ccsam.analysis.report.svg import series_class
+from keras_ccsam.reporting.found_runs import Runs
+from keras_ccsam.reporting.sections.epoch_records import Found, last, over_epochs, records
+from keras_ccsam.reporting.wording import NONE, cell, over_seeds
+
+FILE = "bound.json"
+_LINES = (
+    ("train_zero_one", "training error", 0),
+    ("test_zero_one", "test error", 1),
+    ("root_16", "square-root term", 7),
+    ("bound_15_zero_one", "bound (15)", 2),
+    ("bound_16_zero_one", "bound (16)", 3),
+)
+
+
+def section(runs: Runs) -> Section:
+    """One panel per method and class, and where the bound stands in the end."""
+    name, title = f"bound{runs.id}", "Bound"
+    found = records(runs, FILE, "bound")
+    if not found:
+        return Section(
+            name,
+            title,
+            "The bound of Theorem 1 was not evaluated along these trainings. That is done by",
+            command="ccsam bound RUN",
+        )
+    first = next(iter(found.values()))[0]
+    blocks: list[Block] = []
+    for place, label in enumerate(first["classes"]):
+        blocks += [_chart(found, place, int(label)), _table(runs, found, place, int(label))]
+    return Section(
+        name,
+        title,
+        "Theorem 1 bounds the test loss of a class by its loss at the worst point nearby and a "
+        "square-root term. Below 1 it says something; above it, nothing.",
+        blocks,
+    )
+
+
+def _chart(found: Found, place: int, label: int) -> Figure:
+    panels, used = [], set()
+    for method, many in found.items():
+        lines = []
+        for column, words, series in _LINES:
+            line = over_epochs(many, column, place, words, series)
+            if line is not None:
+                lines.append(line)
+                used.add(words)
+        if lines:
+            known = [v for line in lines for v in line.y if v > 0]
+            log = bool(known) and max(known) > 5
+            panels.append(line_chart(method, lines, "epoch", "0-1 loss", log_y=log))
+    keys = [Key(words, series_class(series)) for _, words, series in _LINES if words in used]
+    return Figure(panels, f"{_class(found, label)}, 0-1 loss. {_how(found)}", keys)
+
+
+def _table(runs: Runs, found: Found, place: int, label: int) -> Table:
+    rows = []
+    for method, many in found.items():
+        row = [Cell(method)]
+        for column in ("train_zero_one", "test_zero_one", "root_16"):
+            row.append(cell([last(c, column, place) for c in many], digits=3))
+        for column in ("bound_15_zero_one", "bound_16_zero_one", "bound_16_clipped"):
+            row.append(cell([last(c, column, place) for c in many], digits=3))
+        ends = [last(c, "bound_16_zero_one", place) for c in many]
+        below = sum(end is not None and end < 1 for end in ends)
+        words = f"{below} of {len(ends)}" if len(ends) > 1 else ("no", "yes")[below]
+        row.append(Cell(words if any(e is not None for e in ends) else NONE, below))
+        rows.append(row)
+    columns = [
+        Column("method", numeric=False),
+        Column("training error"),
+        Column("test error"),
+        Column("square-root term"),
+        Column("(15)", note="The intermediate form, of the 0-1 loss"),
+        Column("(16)", note="The final form, of the 0-1 loss"),
+        Column("(16), clipped", note="The final form, of cross-entropy clipped at 1"),
+        Column("below 1", note="Whether (16) of the 0-1 loss says anything"),
+    ]
+    return Table(
+        columns,
+        rows,
+        f"{_class(found, label)}, after the last epoch of stage 1. {over_seeds(runs)}",
+    )
+
+
+def _class(found: Found, label: int) -> str:
+    first = next(iter(found.values()))[0]
+    names, counts = first["class_names"], first["class_counts"]
+    return f"Class {names[label]}, {counts[label]} training images"
+
+
+def _how(found: Found) -> str:
+    settings: dict[str, Any] = next(iter(found.values()))[0]["settings"]
+    text = (
+        f"Weights: {settings['weights']} ({settings['weights_count']}); δ = {settings['delta']:g}; "
+        f"radius: {settings['radius']}; worst point: {settings['worst_point']}; BatchNorm: "
+        f"{settings['batch_norm']}."
+    )
+    return text if settings.get("has_test", True) else f"{text} There was no test set."

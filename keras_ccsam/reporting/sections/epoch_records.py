@@ -1,0 +1,64 @@
+"""What was recorded epoch by epoch in a run's `analysis`: values[column][epoch][class]."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from keras_ccsam.analysis.report.line_chart import Line
+from keras_ccsam.reporting.found_runs import Runs
+
+FORMAT = 1
+# A method's name to one file per seed.
+Found = Mapping[str, Sequence[dict[str, Any]]]
+
+
+def records(runs: Runs, file: str, kind: str) -> dict[str, list[dict[str, Any]]]:
+    """The files of this kind that have at least one epoch."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for method in runs.methods:
+        for run in method.runs:
+            content = run.analysis(file)
+            known = content and content.get("kind") == kind and content.get("format") == FORMAT
+            if content and known and content.get("epochs"):
+                found.setdefault(method.name, []).append(content)
+    return found
+
+
+def over_epochs(
+    many: Sequence[dict[str, Any]], column: str, place: int, label: str, series: int
+) -> Line | None:
+    """A column of one class over the epochs: the mean over seeds, with a band.
+
+    Args:
+        many: one file per seed.
+        column: of `values`.
+        place: of the class within each epoch's list.
+        label: of the line.
+        series: its colour.
+    """
+    columns: dict[int, list[float]] = {}
+    for content in many:
+        values = content["values"].get(column, [])
+        for epoch, row in zip(content["epochs"], values, strict=False):
+            if place < len(row) and row[place] is not None:
+                columns.setdefault(int(epoch), []).append(float(row[place]))
+    if not columns:
+        return None
+    epochs = sorted(columns)
+    several = len(many) > 1
+    return Line(
+        label,
+        [float(epoch) for epoch in epochs],
+        [sum(columns[e]) / len(columns[e]) for e in epochs],
+        [min(columns[e]) for e in epochs] if several else (),
+        [max(columns[e]) for e in epochs] if several else (),
+        series,
+    )
+
+
+def last(content: dict[str, Any], column: str, place: int) -> float | None:
+    """A column of one class after the last epoch."""
+    values = content["values"].get(column) or [[]]
+    row = values[-1]
+    value = row[place] if place < len(row) else None
+    return None if value is None or not math.isfinite(value) else float(value)
