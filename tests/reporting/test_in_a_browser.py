@@ -203,12 +203,13 @@ def test_a_surface_is_drawn_by_plotly(browser: Any, tmp_path: Path) -> None:
     steps = [n / 5 - 1 for n in range(11)]
     z: list[list[float | None]] = [[x * x + y * y for x in steps] for y in steps]
     z[0][0] = None
-    section = blocks.Section(
-        "s", "Surface", "", [blocks.Surface("a</script>", steps, steps, z, "loss")]
-    )
+    surface = blocks.Surface("a</script>", steps, steps, z, "loss")
+    section = blocks.Section("s", "Surface", "", [blocks.Surfaces([surface])])
     html = pages.Page("t", "s", [], [pages.Part("", "p", [section])], {}).html()
     (tmp_path / "surface.html").write_text(html, encoding="utf-8")
     with opened(browser, tmp_path / "surface.html", **WIDE) as (page, complaints):
+        assert page.locator(".surface canvas").count() == 0
+        page.get_by_text("As surfaces that can be turned").click()
         page.wait_for_selector(".surface canvas", timeout=20_000)
         keep(page, "surface")
         assert [line for line in complaints if not line.startswith("warning")] == []

@@ -11,7 +11,7 @@ import pytest
 
 from keras_ccsam import reporting
 from keras_ccsam.analysis.report import page
-from keras_ccsam.analysis.report.blocks import Section, Surface
+from keras_ccsam.analysis.report.blocks import Section, Surface, Surfaces
 from tests.reporting.written_runs import HOSTILE, write_run
 
 
@@ -150,7 +150,7 @@ def test_a_large_comparison_stays_below_a_megabyte(tmp_path: Path) -> None:
 
 def test_plotly_comes_once_and_only_with_a_surface(tmp_path: Path) -> None:
     def made(*surfaces: Surface) -> str:
-        section = Section("one", "One", "", surfaces)
+        section = Section("one", "One", "", [Surfaces(surfaces)] if surfaces else [])
         return page.Page("t", "s", [], [page.Part("", "p", [section])], {}).html()
 
     surface = Surface("</script>", [0.0, 1.0], [0.0, 1.0], [[1.0, None], [2.0, 3.0]], "loss")

@@ -158,10 +158,17 @@ class Surface:
     y: Sequence[float]
     z: Sequence[Sequence[float | None]]
     z_label: str
-    kind: str = "surface"
 
 
-Block: TypeAlias = Table | Figure | Text | Points | Code | Details | Tabs | Surface
+@dataclass(frozen=True)
+class Surfaces:
+    """Surfaces side by side, shown on demand: each costs a browser one of few 3-D canvases."""
+
+    surfaces: Sequence[Surface]
+    kind: str = "surfaces"
+
+
+Block: TypeAlias = Table | Figure | Text | Points | Code | Details | Tabs | Surfaces
 
 
 @dataclass(frozen=True)

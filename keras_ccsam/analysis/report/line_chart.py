@@ -64,7 +64,7 @@ def line_chart(
         log_x, log_y: logarithmic axes; what is not positive has no place there.
         include_y: numbers that the vertical axis must show, such as 0.
         y_range: both ends of the vertical axis, in place of what the numbers need.
-        x_ticks: places and names, in place of round numbers.
+        x_ticks: places and names, in place of round numbers; of whole numbers only whole ones.
         marks: dotted vertical lines with a name behind them, above the area; a name without a
             line where the place is left of it.
         wide: scroll, rather than shrink.
@@ -76,8 +76,10 @@ def line_chart(
         y = fitted(heights, frame.bottom, frame.top, log=log_y, include=include_y)
     else:
         y = Scale(*y_range, frame.bottom, frame.top, log_y)
+    if x_ticks is None and not log_x and all(v == int(v) for line in lines for v in line.x):
+        x_ticks = [(tick, tick_text(tick)) for tick in x.ticks(5) if tick == int(tick)]
     around = axes(x, y, frame, x_label, y_label, x_ticks=x_ticks, titled=bool(title))
-    parts = [title_text(title, 26 if y_label else 44), *around]
+    parts = [title_text(title, 26 if y_label else 36), *around]
     for place, name in marks:
         at = max(x(place), frame.left)
         if place > x.low:

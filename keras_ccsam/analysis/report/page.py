@@ -15,7 +15,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from keras_ccsam.analysis.report.blocks import Details, Section, Surface, Tabs
+from keras_ccsam.analysis.report.blocks import Details, Section, Surface, Surfaces, Tabs
 
 GENERATOR = "keras-ccsam report"
 """What the page says of its maker, and by which it is known again."""
@@ -96,8 +96,8 @@ def payload(content: Any) -> Markup:
 
 def _surfaces(blocks: Sequence[Any]) -> Iterator[Surface]:
     for block in blocks:
-        if isinstance(block, Surface):
-            yield block
+        if isinstance(block, Surfaces):
+            yield from block.surfaces
         elif isinstance(block, Tabs):
             for _, inner in block.tabs:
                 yield from _surfaces(inner)

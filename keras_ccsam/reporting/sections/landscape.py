@@ -14,6 +14,7 @@ from keras_ccsam.analysis.report.blocks import (
     Figure,
     Section,
     Surface,
+    Surfaces,
     Table,
     Tabs,
 )
@@ -106,7 +107,7 @@ def _planes(runs: Runs, found: Found) -> list[Block]:
     return [Tabs("Group", tabs)]
 
 
-def _surfaces(runs: Runs, firsts: Mapping[str, Landscape], group: str) -> list[Surface]:
+def _surfaces(runs: Runs, firsts: Mapping[str, Landscape], group: str) -> list[Surfaces]:
     if not runs.surface:
         return []
     made = []
@@ -115,7 +116,7 @@ def _surfaces(runs: Runs, firsts: Mapping[str, Landscape], group: str) -> list[S
         z = [[v if math.isfinite(v) else None for v in row] for row in heights.round(4).tolist()]
         x, y = ([round(v, 5) for v in steps.tolist()] for steps in each.steps)
         made.append(Surface(f"{name}, {group}: the logarithm of the loss", x, y, z, "log10 loss"))
-    return made
+    return [Surfaces(made)]
 
 
 def _lines(runs: Runs, found: Found) -> Figure:
