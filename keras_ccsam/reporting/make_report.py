@@ -48,18 +48,18 @@ def report(
             extra `report` is not installed.
     """
     require_packages(surface)
-    from keras_ccsam.reporting import found_runs, whole_page
+    from keras_ccsam.reporting import gathering, whole_page
 
     target = Path(out) if out is not None else default_file(paths)
     check_file(target)
-    found, others = found_runs.find(paths)
+    found, others = gathering.find(paths)
     tell = say or (lambda _: None)
     notes = [f"Left out, because unfinished: {', '.join(others)}."] if others else []
     if predictions:
         notes += _predict(found, projection, trust_code, tell)
     for note in notes:
         tell(note)
-    page = whole_page.make(found_runs.gather(found, surface), notes, title, command)
+    page = whole_page.make(gathering.gather(found, surface), notes, title, command)
     html = page.html()
     target.parent.mkdir(parents=True, exist_ok=True)
     atomic.write_text(target, html)

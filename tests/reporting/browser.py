@@ -14,6 +14,9 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 # Without a sandbox of its own: it opens files that a test has written, often as root.
 OPTIONS = ("--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
 
+# Milliseconds; a machine that does much else may take its time.
+PATIENCE = 120_000
+
 
 def executable() -> str:
     """The path of the system's Chromium; the test is skipped with a sentence where it has none."""
@@ -44,6 +47,8 @@ def opened(browser: Any, file: Path, **options: Any) -> Iterator[tuple[Any, list
     """A page and what it complained of; whatever it asks the network for is a complaint, too."""
     context = browser.new_context(**options)
     page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    page.set_default_navigation_timeout(PATIENCE)
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
     page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
@@ -56,7 +61,7 @@ def opened(browser: Any, file: Path, **options: Any) -> Iterator[tuple[Any, list
         ),
     )
     page.goto(address)
-    page.wait_for_selector("html[data-ready]", timeout=20_000)
+    page.wait_for_selector("html[data-ready]", timeout=PATIENCE)
     try:
         yield page, complaints
     finally:

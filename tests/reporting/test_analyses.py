@@ -17,7 +17,7 @@ COMMANDS = {
     "landscape": "ccsam landscape",
     "sharpness": "ccsam sharpness",
     "bound": "ccsam bound",
-    "radius": "ccsam train --record radius",
+    "radius": "ccsam train --record bound,radius",
     "calibration": "ccsam report",
     "representation": "ccsam report",
 }
@@ -51,7 +51,7 @@ def test_an_empty_part_says_which_command_fills_it(tmp_path: Path) -> None:
 
 def test_each_part_shows_its_numbers(looked_at: Path) -> None:
     found = sections(reporting.report([looked_at]))
-    assert not [name for name, command in COMMANDS.items() if command in found[name]]
+    assert not [name for name in COMMANDS if len(found[name]) < 300]
     # Sharpness: means over the seeds, 2.0 and 2.1 times each number.
     assert "0.4100 ± 0.0141" in found["sharpness"]
     assert "\N{MINUS SIGN}6.66 ± 0.23" in found["sharpness"]

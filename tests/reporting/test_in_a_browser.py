@@ -210,6 +210,6 @@ def test_a_surface_is_drawn_by_plotly(browser: Any, tmp_path: Path) -> None:
     with opened(browser, tmp_path / "surface.html", **WIDE) as (page, complaints):
         assert page.locator(".surface canvas").count() == 0
         page.get_by_text("As surfaces that can be turned").click()
-        page.wait_for_selector(".surface canvas", timeout=20_000)
+        page.wait_for_selector(".surface canvas")
         keep(page, "surface")
         assert [line for line in complaints if not line.startswith("warning")] == []

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from keras_ccsam_cli.main import cli
 
 from keras_ccsam import reporting
-from keras_ccsam.reporting import found_runs, predictions, wording
+from keras_ccsam.reporting import gathering, predictions, wording
 from keras_ccsam.runs import RunResult, evaluate_run
 from tests.reporting.written_runs import write_run
 
@@ -63,8 +63,8 @@ def test_runs_that_differ_in_a_setting_are_two_methods_with_telling_names(tmp_pa
     for rate in (0.1, 0.5):
         for seed in (0, 1):
             write_run(tmp_path / f"{rate}-{seed}", "ce", seed, rate=rate)
-    runs, _ = found_runs.find([tmp_path])
-    (group,) = found_runs.gather(runs)
+    runs, _ = gathering.find([tmp_path])
+    (group,) = gathering.gather(runs)
     assert [m.name for m in group.methods] == ["ce (lr=0.1)", "ce (lr=0.5)"]
     assert [m.seeds for m in group.methods] == [(0, 1), (0, 1)]
 
@@ -72,9 +72,9 @@ def test_runs_that_differ_in_a_setting_are_two_methods_with_telling_names(tmp_pa
 def test_the_same_run_twice_is_not_two_seeds(tmp_path: Path) -> None:
     write_run(tmp_path / "one", "ce", 0)
     write_run(tmp_path / "two", "ce", 0)
-    runs, _ = found_runs.find([tmp_path, tmp_path / "one"])
+    runs, _ = gathering.find([tmp_path, tmp_path / "one"])
     assert len(runs) == 2
-    (group,) = found_runs.gather(runs)
+    (group,) = gathering.gather(runs)
     assert [m.seeds for m in group.methods] == [(0,), (0,)]
     assert len({m.name for m in group.methods}) == 2
 
@@ -94,7 +94,7 @@ def test_a_comparison_keeps_the_order_of_its_rows(tmp_path: Path) -> None:
     (tmp_path / "state.json").write_text('{"kind": "comparison"}', encoding="utf-8")
     rows = [{"recipe": name} for name in ("ce", "sam", "ccsam")]
     (tmp_path / "comparison.json").write_text(json.dumps({"rows": rows}), encoding="utf-8")
-    runs, _ = found_runs.find([tmp_path])
+    runs, _ = gathering.find([tmp_path])
     assert [run.results["recipe"] for run in runs] == ["ce", "sam", "ccsam"]
 
 

@@ -10,6 +10,7 @@ from keras_ccsam.reporting.sections.epoch_records import Found, last, over_epoch
 from keras_ccsam.reporting.wording import NONE, cell, over_seeds
 
 FILE = "bound.json"
+COMMAND = "ccsam bound RUN"
 _LINES = (
     ("train_zero_one", "training error", 0),
     ("test_zero_one", "test error", 1),
@@ -27,8 +28,9 @@ def section(runs: Runs) -> Section:
         return Section(
             name,
             title,
-            "The bound of Theorem 1 was not evaluated along these trainings. That is done by",
-            command="ccsam bound RUN",
+            "The bound of Theorem 1 was not evaluated. ccsam train --record bound,radius does it after "
+            "each epoch, and for the end of stage 1",
+            command=COMMAND,
         )
     first = next(iter(found.values()))[0]
     blocks: list[Block] = []
@@ -57,7 +59,7 @@ def _chart(found: Found, place: int, label: int) -> Figure:
             log = bool(known) and max(known) > 5
             panels.append(line_chart(method, lines, "epoch", "0-1 loss", log_y=log))
     keys = [Key(words, series_class(series)) for _, words, series in _LINES if words in used]
-    return Figure(panels, f"{_class(found, label)}, 0-1 loss. {_how(found)}", keys)
+    return Figure(panels, f"{_class(found, label)}, 0-1 loss. {_how(found)}", keys, COMMAND)
 
 
 def _table(runs: Runs, found: Found, place: int, label: int) -> Table:

@@ -53,6 +53,7 @@ def _diagrams(runs: Runs, methods: list[Method]) -> Figure:
         "much the confidence exceeds the accuracy. Pale within a bar: by so much it falls short. "
         "Faint bars have less than 1 % of the samples; the strip below shows how many each has."
         + (" The samples of all seeds are put together." if pooled else ""),
+        command="ccsam report RUN...",
     )
 
 

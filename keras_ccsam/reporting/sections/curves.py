@@ -57,7 +57,7 @@ def _figure(runs: Runs, stage: int) -> Figure | None:
     some = "" if len(present) == len(runs.methods) else f" ({', '.join(m.name for m in present)})"
     entries = [k for k, m in zip(legend(runs.methods), runs.methods, strict=True) if m in present]
     alike = _alike(runs, stage)
-    return Figure(panels, f"Stage {stage}{some}. {what}{alike}", entries)
+    return Figure(panels, f"Stage {stage}{some}. {what}{alike}", entries, runs.command)
 
 
 def _alike(runs: Runs, stage: int) -> str:

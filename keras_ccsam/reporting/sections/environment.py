@@ -1,6 +1,5 @@
 """Where the runs were made, with what, and by which commands."""
 
-import shlex
 from typing import Any
 
 from keras_ccsam.analysis.report.blocks import Block, Cell, Code, Column, Details, Section, Table
@@ -10,9 +9,8 @@ from keras_ccsam.reporting.wording import NONE
 
 def section(runs: Runs) -> Section:
     """The commands, the versions, and the list of runs."""
-    commands = list(dict.fromkeys(_command(run.environment) for run in runs.all))
     blocks: list[Block] = [
-        Code("\n".join(commands), "The commands that made the runs"),
+        Code("\n".join(runs.commands), "The commands that made the runs"),
         _table(runs),
         Details("The runs", [_runs(runs)]),
     ]
@@ -22,15 +20,6 @@ def section(runs: Runs) -> Section:
         "The commands that trained these runs, and what they ran on.",
         blocks,
     )
-
-
-def _command(environment: dict[str, Any]) -> str:
-    words = [str(word) for word in environment.get("command", [])]
-    if not words:
-        return "(not recorded)"
-    # `python -m keras_ccsam_cli` records the name of its file.
-    first = "ccsam" if words[0] in ("__main__.py", "ccsam", "keras_ccsam_cli") else words[0]
-    return shlex.join([first, *words[1:]])
 
 
 def _table(runs: Runs) -> Table:

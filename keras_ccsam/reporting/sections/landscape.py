@@ -102,7 +102,8 @@ def _planes(runs: Runs, found: Found) -> list[Block]:
         caption = (
             f"{group} ({what}): the loss around each network, which is the cross. {_how(some)}"
         )
-        figure = Figure(panels, caption, beside=level_bar(levels, "loss (nats)"))
+        bar = level_bar(levels, "loss (nats)")
+        figure = Figure(panels, caption, command=_command(some), beside=bar)
         tabs.append((group, [figure, *_surfaces(runs, firsts, group)]))
     return [Tabs("Group", tabs)]
 
@@ -145,7 +146,7 @@ def _lines(runs: Runs, found: Found) -> Figure:
         f"The loss along {count} lines through each network: their median, with a band over the "
         f"middle half of them. {_how(some)}"
     )
-    return Figure(panels, caption, keys)
+    return Figure(panels, caption, keys, _command(some))
 
 
 def _numbers(found: Found) -> list[Table]:
@@ -206,3 +207,19 @@ def _how(some: Landscape) -> str:
         f"{stage}, {kind}{seed}, up to {span:.3g} of the weights' norm; "
         f"{about.get('batch_norm', '')}."
     )
+
+
+def _command(some: Landscape) -> str:
+    """The command, with what differs from its defaults and the file knows."""
+    about = some.about
+    words = ["ccsam landscape RUN..."]
+    words += ["--one-dimensional"] if some.dimensions == 1 else []
+    if about.get("directions") == "pca":
+        words.append("--trajectory")
+    else:
+        words += ["--of stage1"] if about.get("stage") == "stage1" else []
+        kind = about.get("directions", "filter")
+        words += [f"--directions {kind}"] if kind != "filter" else []
+        words += [f"--seed {about['seed']}"] if about.get("seed") else []
+    words += [f"--split {about['split']}"] if about.get("split", "train") != "train" else []
+    return " ".join(words)

@@ -55,6 +55,7 @@ def _chart(runs: Runs) -> Figure:
         f"Test accuracy of each class in percent, mean over seeds.{band} Dotted lines part the "
         f"groups: {', '.join(f'{n} ({len(c)})' for n, c in runs.group_classes.items())}.",
         legend(runs.methods),
+        runs.command,
     )
 
 

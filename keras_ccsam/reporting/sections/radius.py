@@ -28,7 +28,7 @@ def section(runs: Runs) -> Section:
             name,
             title,
             "The radii of the classes were not recorded while these runs trained. That is done by",
-            command="ccsam train --record radius",
+            command="ccsam train --record bound,radius",
         )
     blocks: list[Block] = [_over_counts(runs, found), _over_epochs(runs, found)]
     return Section(

@@ -63,6 +63,7 @@ def _norm_charts(runs: Runs, methods: list[Method]) -> Figure:
         "One point per class, over its training images; features are those of the test samples."
         + (" Means over seeds, with a band from the lowest to the highest." if several else ""),
         [k for k, m in zip(legend(runs.methods), runs.methods, strict=True) if m in methods],
+        "ccsam report RUN...",
     )
 
 
@@ -162,6 +163,7 @@ def _planes(runs: Runs, methods: list[Method]) -> Figure:
         f"Features of {samples} test samples, equally many of each class, of the first seed of "
         f"each method. {' '.join(words[kind] for kind in words if kind in kinds)}",
         [Key(name, series_class(n), dot=True) for name, n in shown],
+        f"ccsam report RUN... --projection {min(kinds - {'same'})}",
     )
 
 

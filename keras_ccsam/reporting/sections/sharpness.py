@@ -10,6 +10,7 @@ from keras_ccsam.reporting.found_runs import Runs
 from keras_ccsam.reporting.wording import NONE, cell, legend, plural
 
 FILE = "sharpness.json"
+COMMAND = "ccsam sharpness RUN..."
 # A method's name to what was measured of each of its seeds.
 Found = Mapping[str, Sequence[dict[str, Any]]]
 
@@ -28,7 +29,7 @@ def section(runs: Runs) -> Section:
             name,
             title,
             "The sharpness of these networks was not measured. That is done by",
-            command="ccsam sharpness RUN...",
+            command=COMMAND,
         )
     blocks: list[Block] = [_gap_chart(runs, found), _gap_table(found)]
     spectra = _spectra(found)
@@ -80,7 +81,7 @@ def _gap_chart(runs: Runs, found: Found) -> Figure:
                 )
             )
     keys = [key for key in legend(runs.methods) if key.name in found]
-    return Figure(panels, f"One point per class. {_how(found)}", keys)
+    return Figure(panels, f"One point per class. {_how(found)}", keys, COMMAND)
 
 
 def _per_class(many: Sequence[dict[str, Any]], key: str) -> dict[int, list[float]]:

@@ -88,6 +88,7 @@ def _dots(runs: Runs, groups: list[str]) -> Figure:
     return Figure(
         panels,
         "Each dot is one seed, the upright stroke their mean. The axes differ from panel to panel.",
+        command=runs.command,
     )
 
 
