@@ -7,9 +7,9 @@ from keras_ccsam.analysis.report.line_chart import line_chart
 from keras_ccsam.analysis.report.svg import series_class
 from keras_ccsam.reporting.found_runs import Runs
 from keras_ccsam.reporting.sections.epoch_records import Found, last, over_epochs, records
-from keras_ccsam.reporting.wording import NONE, cell, over_seeds
+from keras_ccsam.reporting.wording import NONE, cell
 
-FILE = "bound.json"
+FILES = ("bound.json", "bound-checkpoint.json")
 COMMAND = "ccsam bound RUN"
 _LINES = (
     ("train_zero_one", "training error", 0),
@@ -23,19 +23,24 @@ _LINES = (
 def section(runs: Runs) -> Section:
     """One panel per method and class, and where the bound stands in the end."""
     name, title = f"bound{runs.id}", "Bound"
-    found = records(runs, FILE, "bound")
+    found = records(runs, "bound", *FILES)
     if not found:
         return Section(
             name,
             title,
-            "The bound of Theorem 1 was not evaluated. ccsam train --record bound,radius does it after "
-            "each epoch, and for the end of stage 1",
+            "The bound of Theorem 1 was not evaluated. ccsam train --record bound,radius does it "
+            "after each epoch, and of the end of stage 1",
             command=COMMAND,
         )
-    first = next(iter(found.values()))[0]
+    labels = dict.fromkeys(
+        int(c) for many in found.values() for one in many for c in one["classes"]
+    )
+    epochs = max(len(one["epochs"]) for many in found.values() for one in many)
     blocks: list[Block] = []
-    for place, label in enumerate(first["classes"]):
-        blocks += [_chart(found, place, int(label)), _table(runs, found, place, int(label))]
+    for label in labels:
+        # A single epoch is no curve.
+        blocks += [_chart(found, label)] if epochs > 1 else []
+        blocks.append(_table(found, label))
     return Section(
         name,
         title,
@@ -45,12 +50,12 @@ def section(runs: Runs) -> Section:
     )
 
 
-def _chart(found: Found, place: int, label: int) -> Figure:
+def _chart(found: Found, label: int) -> Figure:
     panels, used = [], set()
     for method, many in found.items():
         lines = []
         for column, words, series in _LINES:
-            line = over_epochs(many, column, place, words, series)
+            line = over_epochs(many, column, label, words, series)
             if line is not None:
                 lines.append(line)
                 used.add(words)
@@ -62,15 +67,15 @@ def _chart(found: Found, place: int, label: int) -> Figure:
     return Figure(panels, f"{_class(found, label)}, 0-1 loss. {_how(found)}", keys, COMMAND)
 
 
-def _table(runs: Runs, found: Found, place: int, label: int) -> Table:
+def _table(found: Found, label: int) -> Table:
     rows = []
     for method, many in found.items():
         row = [Cell(method)]
         for column in ("train_zero_one", "test_zero_one", "root_16"):
-            row.append(cell([last(c, column, place) for c in many], digits=3))
+            row.append(cell([last(c, column, label) for c in many], digits=3))
         for column in ("bound_15_zero_one", "bound_16_zero_one", "bound_16_clipped"):
-            row.append(cell([last(c, column, place) for c in many], digits=3))
-        ends = [last(c, "bound_16_zero_one", place) for c in many]
+            row.append(cell([last(c, column, label) for c in many], digits=3))
+        ends = [last(c, "bound_16_zero_one", label) for c in many]
         below = sum(end is not None and end < 1 for end in ends)
         words = f"{below} of {len(ends)}" if len(ends) > 1 else ("no", "yes")[below]
         row.append(Cell(words if any(e is not None for e in ends) else NONE, below))
@@ -88,8 +93,13 @@ def _table(runs: Runs, found: Found, place: int, label: int) -> Table:
     return Table(
         columns,
         rows,
-        f"{_class(found, label)}, after the last epoch of stage 1. {over_seeds(runs)}",
+        f"{_class(found, label)}, after the last epoch of stage 1. {_seeds(found)} {_how(found)}",
     )
+
+
+def _seeds(found: Found) -> str:
+    most = max(map(len, found.values()))
+    return "One seed each." if most == 1 else f"Mean ± standard deviation, up to {most} seeds."
 
 
 def _class(found: Found, label: int) -> str:

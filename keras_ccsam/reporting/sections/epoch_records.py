@@ -12,12 +12,12 @@ FORMAT = 1
 Found = Mapping[str, Sequence[dict[str, Any]]]
 
 
-def records(runs: Runs, file: str, kind: str) -> dict[str, list[dict[str, Any]]]:
-    """The files of this kind that have at least one epoch."""
+def records(runs: Runs, kind: str, *files: str) -> dict[str, list[dict[str, Any]]]:
+    """The files of this kind that have at least one epoch, of each run the first that is there."""
     found: dict[str, list[dict[str, Any]]] = {}
     for method in runs.methods:
         for run in method.runs:
-            content = run.analysis(file)
+            content = next((c for file in files if (c := run.analysis(file))), None)
             known = content and content.get("kind") == kind and content.get("format") == FORMAT
             if content and known and content.get("epochs"):
                 found.setdefault(method.name, []).append(content)
@@ -25,29 +25,30 @@ def records(runs: Runs, file: str, kind: str) -> dict[str, list[dict[str, Any]]]
 
 
 def over_epochs(
-    many: Sequence[dict[str, Any]], column: str, place: int, label: str, series: int
+    many: Sequence[dict[str, Any]], column: str, label: int, name: str, series: int
 ) -> Line | None:
     """A column of one class over the epochs: the mean over seeds, with a band.
 
     Args:
         many: one file per seed.
         column: of `values`.
-        place: of the class within each epoch's list.
-        label: of the line.
+        label: the class.
+        name: of the line.
         series: its colour.
     """
     columns: dict[int, list[float]] = {}
     for content in many:
         values = content["values"].get(column, [])
         for epoch, row in zip(content["epochs"], values, strict=False):
-            if place < len(row) and row[place] is not None:
-                columns.setdefault(int(epoch), []).append(float(row[place]))
+            value = _value(content, row, label)
+            if value is not None:
+                columns.setdefault(int(epoch), []).append(value)
     if not columns:
         return None
     epochs = sorted(columns)
     several = len(many) > 1
     return Line(
-        label,
+        name,
         [float(epoch) for epoch in epochs],
         [sum(columns[e]) / len(columns[e]) for e in epochs],
         [min(columns[e]) for e in epochs] if several else (),
@@ -56,9 +57,15 @@ def over_epochs(
     )
 
 
-def last(content: dict[str, Any], column: str, place: int) -> float | None:
+def last(content: dict[str, Any], column: str, label: int) -> float | None:
     """A column of one class after the last epoch."""
     values = content["values"].get(column) or [[]]
-    row = values[-1]
+    return _value(content, values[-1], label)
+
+
+def _value(content: dict[str, Any], row: Sequence[float | None], label: int) -> float | None:
+    """A class's number within an epoch's list; None where it has none."""
+    classes = content.get("classes") or list(range(len(row)))
+    place = classes.index(label) if label in classes else len(row)
     value = row[place] if place < len(row) else None
     return None if value is None or not math.isfinite(value) else float(value)

@@ -22,7 +22,7 @@ _COLUMNS = (
 def section(runs: Runs) -> Section:
     """Radius, step and gradient over the counts at the end, and over epochs of three classes."""
     name, title = f"radius{runs.id}", "Radius"
-    found = records(runs, FILE, "radius")
+    found = records(runs, "radius", FILE)
     if not found:
         return Section(
             name,
