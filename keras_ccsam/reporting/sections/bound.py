@@ -2,12 +2,27 @@
 
 from typing import Any
 
-from keras_ccsam.analysis.report.blocks import Block, Cell, Column, Figure, Key, Section, Table
+from keras_ccsam.analysis.report.blocks import (
+    Block,
+    Cell,
+    Column,
+    Figure,
+    Key,
+    Section,
+    Table,
+    Tabs,
+)
 from keras_ccsam.analysis.report.line_chart import line_chart
 from keras_ccsam.analysis.report.svg import series_class
 from keras_ccsam.reporting.found_runs import Runs
-from keras_ccsam.reporting.sections.epoch_records import Found, last, over_epochs, records
-from keras_ccsam.reporting.wording import NONE, cell
+from keras_ccsam.reporting.sections.epoch_records import (
+    Found,
+    last,
+    over_counts,
+    over_epochs,
+    records,
+)
+from keras_ccsam.reporting.wording import NONE, cell, legend
 
 FILES = ("bound.json", "bound-checkpoint.json")
 COMMAND = "ccsam bound RUN"
@@ -32,21 +47,53 @@ def section(runs: Runs) -> Section:
             "after each epoch, and of the end of stage 1",
             command=COMMAND,
         )
-    labels = dict.fromkeys(
-        int(c) for many in found.values() for one in many for c in one["classes"]
-    )
     epochs = max(len(one["epochs"]) for many in found.values() for one in many)
-    blocks: list[Block] = []
-    for label in labels:
+    tabs: list[tuple[str, list[Block]]] = []
+    for label in _chosen(runs, found):
         # A single epoch is no curve.
-        blocks += [_chart(found, label)] if epochs > 1 else []
-        blocks.append(_table(found, label))
+        inner: list[Block] = [_chart(found, label)] if epochs > 1 else []
+        tabs.append((f"class {runs.class_names[label]}", [*inner, _table(found, label)]))
+    blocks: list[Block] = [Tabs("Class", tabs)]
+    over_counts = _over_counts(runs, found)
+    if over_counts is not None:
+        blocks.append(over_counts)
     return Section(
         name,
         title,
         "Theorem 1 bounds the test loss of a class by its loss at the worst point nearby and a "
         "square-root term. Below 1 it says something; above it, nothing.",
         blocks,
+    )
+
+
+def _chosen(runs: Runs, found: Found) -> list[int]:
+    """Of the classes recorded the most frequent, the rarest, and one in the middle."""
+    known = {int(c) for many in found.values() for one in many for c in one["classes"]}
+    order = [c for c in runs.by_count if c in known]
+    return list(dict.fromkeys((order[0], order[len(order) // 2], order[-1])))
+
+
+def _over_counts(runs: Runs, found: Found) -> Figure | None:
+    """The final form after the last epoch of every class, over its training images."""
+    panels = []
+    for column, title in (("bound_16_zero_one", "bound (16), 0-1 loss"), ("root_16", "its root")):
+        lines = []
+        for index, method in enumerate(runs.methods):
+            line = over_counts(runs, found.get(method.name, ()), column, method.name, index)
+            if line is not None and len(line.x) > 2:
+                lines.append(line)
+        if lines:
+            panels.append(
+                line_chart(title, lines, "training images of the class", log_x=True, log_y=True)
+            )
+    if not panels:
+        return None
+    keys = [key for key in legend(runs.methods) if key.name in found]
+    return Figure(
+        panels,
+        "One point per class, after the last epoch of stage 1. From 1 on it says nothing.",
+        keys,
+        COMMAND,
     )
 
 

@@ -57,6 +57,28 @@ def over_epochs(
     )
 
 
+def over_counts(
+    runs: Runs, many: Sequence[dict[str, Any]], column: str, name: str, series: int
+) -> Line | None:
+    """A column after the last epoch over the training images of the classes, or nothing."""
+    points = []
+    for c in reversed(runs.by_count):
+        values = [v for content in many if (v := last(content, column, c)) is not None]
+        if values and runs.class_counts[c]:
+            points.append((float(runs.class_counts[c]), sum(values) / len(values), values))
+    if not points:
+        return None
+    several = len(many) > 1
+    return Line(
+        name,
+        [n for n, _, _ in points],
+        [middle for _, middle, _ in points],
+        [min(values) for _, _, values in points] if several else (),
+        [max(values) for _, _, values in points] if several else (),
+        series,
+    )
+
+
 def last(content: dict[str, Any], column: str, label: int) -> float | None:
     """A column of one class after the last epoch."""
     values = content["values"].get(column) or [[]]

@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from keras_ccsam.analysis.report.blocks import Block, Figure, Section
 from keras_ccsam.analysis.report.line_chart import Line, line_chart
 from keras_ccsam.reporting.found_runs import Runs
-from keras_ccsam.reporting.sections.epoch_records import Found, last, over_epochs, records
+from keras_ccsam.reporting.sections.epoch_records import Found, over_counts, over_epochs, records
 from keras_ccsam.reporting.wording import legend
 
 FILE = "radius.json"
@@ -34,8 +32,9 @@ def section(runs: Runs) -> Section:
     return Section(
         name,
         title,
-        "CC-SAM moves the weights further for a class with fewer images: its radius grows as the "
-        "images and the gradient of the class get smaller.",
+        "How far CC-SAM moves the weights against each class. At the same gradient the radius is "
+        "larger for fewer images, and at the same number of images smaller for a larger gradient; "
+        "rare classes mostly have both.",
         blocks,
     )
 
@@ -45,7 +44,7 @@ def _over_counts(runs: Runs, found: Found) -> Figure:
     for column, title in _COLUMNS:
         lines = []
         for index, method in enumerate(runs.methods):
-            line = _line(runs, found.get(method.name, ()), column, method.name, index)
+            line = over_counts(runs, found.get(method.name, ()), column, method.name, index)
             if line is not None:
                 lines.append(line)
         if lines:
@@ -76,27 +75,6 @@ def _over_epochs(runs: Runs, found: Found) -> Figure:
         "The length of the step over the epochs of stage 1: of the class with the most images, of "
         "one in the middle, and of the one with the fewest.",
         keys,
-    )
-
-
-def _line(
-    runs: Runs, many: Sequence[dict[str, Any]], column: str, label: str, series: int
-) -> Line | None:
-    points = []
-    for c in reversed(runs.by_count):
-        values = [v for content in many if (v := last(content, column, c)) is not None]
-        if values and runs.class_counts[c]:
-            points.append((float(runs.class_counts[c]), float(np.mean(values)), values))
-    if not points:
-        return None
-    several = len(many) > 1
-    return Line(
-        label,
-        [n for n, _, _ in points],
-        [middle for _, middle, _ in points],
-        [min(values) for _, _, values in points] if several else (),
-        [max(values) for _, _, values in points] if several else (),
-        series,
     )
 
 
