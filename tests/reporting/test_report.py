@@ -69,6 +69,16 @@ def test_runs_that_differ_in_a_setting_are_two_methods_with_telling_names(tmp_pa
     assert [m.seeds for m in group.methods] == [(0, 1), (0, 1)]
 
 
+def test_a_number_that_alone_differs_gets_a_chart(tmp_path: Path) -> None:
+    for rate in (0.3, 0.1, 0.2):
+        write_run(tmp_path / f"{rate}", f"variant {rate}", 0, rate=rate)
+    text = plain(reporting.report([tmp_path]))
+    assert "The methods differ in stage1.lr alone" in text
+    assert "the test set is none to choose by" in text
+    write_run(tmp_path / "other", "ce", 0, rate=0.4, stages=2)
+    assert "The methods differ in" not in plain(reporting.report([tmp_path]))
+
+
 def test_the_same_run_twice_is_not_two_seeds(tmp_path: Path) -> None:
     write_run(tmp_path / "one", "ce", 0)
     write_run(tmp_path / "two", "ce", 0)

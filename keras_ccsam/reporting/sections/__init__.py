@@ -21,11 +21,13 @@ from keras_ccsam.reporting.sections import (
     representation,
     sharpness,
     summary,
+    sweep,
 )
 
 SECTIONS: tuple[Callable[[Runs], Section | None], ...] = (
     summary.section,
     conclusions.section,
+    sweep.section,
     per_class.section,
     curves.section,
     calibration.section,

@@ -6,7 +6,8 @@ from keras_ccsam.analysis.report.blocks import Block, Cell, Code, Column, Detail
 from keras_ccsam.reporting.found_runs import Runs, flattened
 from keras_ccsam.reporting.wording import NONE
 
-_NOT_COMPARED = ("name", "description", "note", "seed", "setting", "variant")
+NOT_COMPARED = ("name", "description", "note", "seed", "setting", "variant")
+"""What tells a recipe from others without changing what is trained."""
 
 
 def section(runs: Runs) -> Section:
@@ -39,7 +40,7 @@ def _differences(runs: Runs) -> Table | None:
     rows = []
     for key in keys:
         values = [values.get(key) for values in flat]
-        if key in _NOT_COMPARED or len({repr(value) for value in values}) < 2:
+        if key in NOT_COMPARED or len({repr(value) for value in values}) < 2:
             continue
         rows.append([Cell(key), *(Cell(_shown(value)) for value in values)])
     if not rows:
