@@ -1,4 +1,4 @@
-# make demo    train CC-SAM beside its baselines on real images, in its own environment
+# make demo    train CC-SAM beside its baselines on real images, in its own environment; a report
 # make test    the whole suite under JAX, PyTorch and TensorFlow, in its own environment
 # make check   lint, types and test: what continuous integration runs
 # make test-fast     what is quick of it, under one backend: for daily work
@@ -15,11 +15,13 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python;
 	&& echo $$python && break; done)
 BACKENDS := jax torch tensorflow
 DEMO := .venv-demo
+DEMO_RUNS := runs/demo-$(shell date +%Y%m%d-%H%M%S)
 TEST := .venv-test
 LOWEST := .venv-lowest
 ARGS ?=
 # The demo installs a copy of the package, so it is installed again when the package changes.
-SOURCES := $(shell find keras_ccsam cli -name '*.py' -o -name '*.toml' -o -name py.typed)
+SOURCES := $(shell find keras_ccsam cli -name '*.py' -o -name '*.toml' -o -name py.typed \
+	-o -path '*/templates/*')
 
 # One thread per process: on a small machine a second one costs more in waiting than it brings.
 export OMP_NUM_THREADS ?= 1
@@ -34,7 +36,9 @@ help:
 	@sed -n 's/^# make/make/p' $(firstword $(MAKEFILE_LIST))
 
 demo: $(DEMO)/.installed
-	$(DEMO)/bin/ccsam compare ce crt crt-continued sam ccsam --data digits-lt --backend jax --seeds 3
+	$(DEMO)/bin/ccsam compare ce crt crt-continued sam ccsam --data digits-lt --backend jax --seeds 3 \
+		--out $(DEMO_RUNS)
+	$(DEMO)/bin/ccsam report $(DEMO_RUNS) --backend jax
 
 test: $(BACKENDS:%=test-%)
 
@@ -78,7 +82,7 @@ clean:
 $(DEMO)/.installed: pyproject.toml $(SOURCES)
 	$(call environment,$(DEMO))
 	rm -rf build
-	$(DEMO)/bin/python -m pip install --quiet ".[jax]"
+	$(DEMO)/bin/python -m pip install --quiet ".[jax,report]"
 	touch $@
 
 $(TEST)/.installed: pyproject.toml constraints.txt

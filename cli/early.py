@@ -85,3 +85,19 @@ def check_run(run: str) -> None:
     """
     if not light.imported():
         light.library("runs.folders").require_run(Path(run))
+
+
+def check_report(runs: Iterable[str], surface: bool) -> None:
+    """Refuse folders that do not exist, and a report without the packages that draw it.
+
+    Raises:
+        ValueError: the first that is wrong.
+    """
+    for run in runs:
+        if not Path(run).is_dir():
+            raise ValueError(
+                "a report is made of runs, or of folders of runs; there is no such folder. "
+                f"Received: run={run!r}"
+            )
+    if not light.imported():
+        light.library("reporting.extra").require_packages(surface)

@@ -21,6 +21,7 @@ COMMANDS = {
     "evaluate": "Evaluate a trained run on its test set, or on arrays of your own.",
     "landscape": "Draw the loss around trained networks, over all, head and tail classes.",
     "compare": "Train several recipes over several seeds and print one table.",
+    "report": "Write one HTML file on finished runs.",
     "reproduce": "Train the rows of a published table and print both numbers.",
     "sweep": "Train a recipe at several values of one key, and recommend one.",
     "sharpness": "Measure how sharp the loss of trained runs is, and compare them.",

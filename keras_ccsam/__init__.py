@@ -14,6 +14,7 @@ from keras_ccsam import m2m as m2m
 from keras_ccsam import metrics as metrics
 from keras_ccsam import models as models
 from keras_ccsam import recipes as recipes
+from keras_ccsam import reporting as reporting
 from keras_ccsam import reproduction as reproduction
 from keras_ccsam import runs as runs
 from keras_ccsam import schedules as schedules

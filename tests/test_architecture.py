@@ -32,7 +32,7 @@ LEVELS = (
     {"callbacks", "analysis", "recipes", "trackers"},
     {"runs"},
     {"comparison"},
-    {"reproduction"},
+    {"reproduction", "reporting"},
     {""},  # keras_ccsam/__init__.py, the façade
     {"keras_ccsam_cli"},
 )
