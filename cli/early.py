@@ -6,21 +6,21 @@ same words: they stand once, in files of the library that need the standard libr
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 from . import light
 
 
 def check_recipes(
-    names: Iterable[str], data: str | None = None, settings: Iterable[str] = ()
+    names: Sequence[str], data: str | None = None, settings: Sequence[str] = ()
 ) -> None:
-    """Refuse unknown recipes, unreadable recipe files, unknown data and malformed `--set`.
+    """Refuse recipes that cannot be read, unknown data, and keys and values that recipes have not.
 
     Args:
         names: recipes or TOML files.
         data: the value of `--data`, or None.
-        settings: the values of `--set`.
+        settings: overrides, as `--set` has them.
 
     Raises:
         ValueError: the first that is wrong.
@@ -36,18 +36,33 @@ def check_recipes(
         known.check("data", data, "settings")
     for text in settings:
         toml.assignment(text)
+    light.library("recipes.shipped").check([(name, data, ()) for name in names], settings)
 
 
-def check_table(name: str | None, scale: str) -> None:
-    """Refuse an unknown table of `ccsam reproduce`, or an unknown scale.
+def check_table(name: str | None, scale: str, settings: Sequence[str] = ()) -> None:
+    """Refuse an unknown table of `ccsam reproduce`, an unknown scale, and settings of no recipe.
 
     Raises:
-        ValueError: with the closest name.
+        ValueError: the first that is wrong.
     """
-    if name is None or light.imported():
+    if light.imported():
+        return
+    for text in settings:
+        light.library("recipes.toml").assignment(text)
+    if name is None:
         return
     light.library("recipes.known").check("table", name, "tables")
-    light.library("reproduction.scales").check_scale(scale)
+    scales = light.library("reproduction.scales")
+    scales.check_scale(scale)
+    recipes = [
+        (
+            row.recipe,
+            scales.setting(row.data, scale),
+            (scales.ratio(row.imbalance_ratio, scale), *row.overrides),
+        )
+        for row in light.library("recipes.tables").load(name).rows
+    ]
+    light.library("recipes.shipped").check(recipes, settings)
 
 
 def check_out(out: str | None, kind: str | None = None) -> None:

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from keras_ccsam.checks import did_you_mean
 from keras_ccsam.data.long_tailed import LongTailedData
 from keras_ccsam.data.outline import Outline
 from keras_ccsam.data.sources import cifar, digits
@@ -25,6 +24,7 @@ from keras_ccsam.data.tails.subset import (
     held_out,
 )
 from keras_ccsam.declare import find
+from keras_ccsam.hints import did_you_mean
 
 
 @dataclass(frozen=True)

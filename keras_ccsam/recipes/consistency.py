@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from keras_ccsam.declare import Table, chosen
+from keras_ccsam.closed_table import Table
+from keras_ccsam.declare import chosen
 
 
 def check(recipe: Any) -> None:
@@ -13,6 +14,11 @@ def check(recipe: Any) -> None:
     """
     _check_losses(recipe)
     first, second, posthoc = recipe.stage1, recipe.stage2, recipe.posthoc
+    if first.decay == "cosine" and first.warmup_epochs >= first.epochs:
+        raise ValueError(
+            f"stage1 must have more epochs ({first.epochs}) than warmup_epochs "
+            f"({first.warmup_epochs}) for a cosine decay. Received: stage1.epochs={first.epochs}"
+        )
     if first.translate is not None and first.mixup:
         raise ValueError(
             "stage1.translate needs hard labels: set stage1.mixup=0. "

@@ -1,4 +1,7 @@
-"""A failed validation in one line: the key, its value, and what would be right."""
+"""A failed validation in one line: the key, its value, and what would be right.
+
+It needs pydantic and no Keras: the command line asks it before Keras is imported.
+"""
 
 import json
 from collections.abc import Iterator
@@ -6,8 +9,9 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from keras_ccsam.checks import closest
-from keras_ccsam.recipes.slots import Slot, takes
+from keras_ccsam.hints import closest
+from keras_ccsam.recipes.slot import Slot
+from keras_ccsam.recipes.words import requirement
 
 
 def explain(error: ValidationError, schema: type[BaseModel], values: dict[str, Any]) -> str:
@@ -37,8 +41,8 @@ def explain(error: ValidationError, schema: type[BaseModel], values: dict[str, A
         received = received.get(tag, received) if isinstance(received, dict) else received
     else:
         same = [p for p in problems if p is not problem and _path(p["loc"], values) == path]
-        reasons = [_requirement(problem), *(_requirement(p).removeprefix("must be ") for p in same)]
-        message = f"{key} {' or '.join(reasons)}"
+        reasons = [requirement(problem), *(requirement(p).removeprefix("must be ") for p in same)]
+        message = f"{key} {' or '.join(dict.fromkeys(reasons))}"
     # A value that none of several types takes is one problem.
     more = len({_path(p["loc"], values) for p in problems} - {path})
     if more:
@@ -59,36 +63,45 @@ def suggestion(
             before those of others.
     """
     known = sorted(set(keys(schema)))
-    typed, table = ".".join(path), ".".join(path[:-1])
-    chosen = _chosen(path[:-1], schema, values or {})
-    own = [f"{table}.{name}" for name in chosen.model_fields] if chosen else []
+    typed, table, own_name = ".".join(path), ".".join(path[:-1]), path[-1]
+    slot, name = _chosen(path[:-1], schema, values or {})
+    chosen = slot and slot.table(name)
+    own = [f"{table}.{key}" for key in chosen.model_fields] if chosen else []
     siblings = own or [k for k in known if k.rpartition(".")[0] == table]
-    near = closest(path[-1], [k.rpartition(".")[2] for k in siblings])
-    close = None if near is None else f"{table}.{near}".lstrip(".")
-    if close is None and chosen and takes(chosen, path[-1]):
+    near = closest(own_name, [_last(k) for k in siblings])
+    if near is not None:
+        return f"; did you mean {f'{table}.{near}'.lstrip('.')!r}?"
+    if slot and slot.takes(name, own_name):
         return (
             ", which is no option because it is not declared: annotate the argument, as in "
-            f"{path[-1]}: Annotated[float, Field(ge=0, description=...)]."
+            f"{own_name}: Annotated[float, Field(ge=0, description=...)]."
         )
-    if close is None and typed in known:
-        return " here: it belongs to another choice of the same table."
-    # The right name in the wrong table: `epochs` for `stage1.epochs`.
-    close = close or next((k for k in known if k.rpartition(".")[2] == path[-1]), None)
-    close = close or (None if own else closest(typed, known, cutoff=0.7))
-    if close:
+    if typed in known:
+        chosen_here = f", and this one is {name!r}" if name else ""
+        return f" here: it belongs to another choice of the same table{chosen_here}."
+    # The right name in the wrong table, `epochs` for `stage1.epochs`, or nearly that.
+    other = closest(own_name, [_last(k) for k in known], cutoff=0.8)
+    same = [k for k in known if _last(k) == other]
+    close = closest(typed, same, cutoff=0.0)
+    if close and not (own and other != own_name):
         return f"; did you mean {close!r}?"
-    names = ", ".join(k.rpartition(".")[2] for k in siblings)
+    names = ", ".join(map(_last, siblings))
     return f"; known here: {names}." if names else "."
+
+
+def _last(key: str) -> str:
+    return key.rpartition(".")[2]
 
 
 def _chosen(
     path: tuple[str, ...], schema: type[BaseModel], values: dict[str, Any]
-) -> type[BaseModel] | None:
-    """The table of the part that the values name at `path`; None where no part is named."""
+) -> tuple[Slot | None, object]:
+    """The slot at `path` and the part that the values name there; nothing where none is named."""
     slot = dict(slots(schema)).get(path)
     for key in path:
         values = values.get(key, {}) if isinstance(values, dict) else {}
-    return slot.table(values.get("name")) if slot and isinstance(values, dict) else None
+    name = values.get("name") if isinstance(values, dict) else None
+    return (slot, name) if slot and isinstance(name, str) else (None, None)
 
 
 def slots(schema: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[tuple[Any, Slot]]:
@@ -101,35 +114,31 @@ def slots(schema: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[tuple
                 yield from slots(item, (*path, name))
 
 
-def _requirement(problem: Any) -> str:
-    reason: str = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "string_pattern_mismatch":
-        return "must hold letters, digits, dots, dashes and underscores only"
-    if problem["type"] in ("model_type", "dict_type"):
-        return "must be a table of keys and values"
-    reason = reason.replace("Input should be", "must be").replace("a valid ", "a ")
-    # The words that a constructor has for the same option (options.py).
-    for theirs, ours in (
-        (" a integer", " an integer"),
-        ("greater than or equal to", "at least"),
-        ("less than or equal to", "at most"),
-        ("greater than", "above"),
-        ("less than", "below"),
-    ):
-        reason = reason.replace(theirs, ours)
-    return reason
+def default_part(schema: Any, path: tuple[str, ...]) -> str | None:
+    """The name of the part that a slot has where a recipe says nothing; None where it has none."""
+    default = None
+    for key in path:
+        field = schema.model_fields[key]
+        default = getattr(field.default, "name", None)
+        tables = (item for item in _arguments(field.annotation) if isinstance(item, type))
+        schema = next((item for item in tables if issubclass(item, BaseModel)), None)
+    return default
 
 
-def keys(schema: Any, prefix: str = "") -> Iterator[str]:
-    """Yield the dotted name of every key that `schema` knows, tables included."""
+def keys(schema: Any, prefix: str = "", *, of_parts: bool = True) -> Iterator[str]:
+    """Yield the dotted name of every key that `schema` knows, tables included.
+
+    Args:
+        of_parts: with those of the parts that its slots may name.
+    """
     for name, field in schema.model_fields.items():
         yield prefix + name
         for item in (*field.metadata, *_arguments(field.annotation)):
             if isinstance(item, Slot):
-                for table in item.tables():
+                for table in item.tables() if of_parts else [item.base]:
                     yield from keys(table, f"{prefix}{name}.")
             elif isinstance(item, type) and issubclass(item, BaseModel):
-                yield from keys(item, f"{prefix}{name}.")
+                yield from keys(item, f"{prefix}{name}.", of_parts=of_parts)
 
 
 def _arguments(annotation: Any) -> Iterator[Any]:

@@ -23,8 +23,8 @@ from typing import Any
 
 import keras
 
-from keras_ccsam.checks import did_you_mean
 from keras_ccsam.declare import KINDS, Part, declared, parts, registered
+from keras_ccsam.hints import did_you_mean
 from keras_ccsam.recipes import known
 from keras_ccsam.sharpness.method import SharpnessMethod
 

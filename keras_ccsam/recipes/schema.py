@@ -11,13 +11,14 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import Field, ValidationError
 
-from keras_ccsam.declare import Table, choose, find, table
+from keras_ccsam.closed_table import Table
+from keras_ccsam.declare import choose, find, table
 from keras_ccsam.recipes import toml
 from keras_ccsam.recipes.consistency import check
 from keras_ccsam.recipes.errors import explain
 from keras_ccsam.recipes.schema_base import Positive, Seed
 from keras_ccsam.recipes.schema_stages import SpectralNorm, Stage1, Stage2
-from keras_ccsam.recipes.slots import Backbone, Head, Posthoc, Slot
+from keras_ccsam.recipes.slots import Backbone, Declared, Head, Posthoc
 
 
 class Data(Table):
@@ -63,7 +64,7 @@ class Model(Table):
     spectral_norm: SpectralNorm | None = Field(None, description="absent: kernels as they are")
 
 
-Source: TypeAlias = Annotated[Data, Slot("data", Data)]
+Source: TypeAlias = Annotated[Data, Declared("data", Data)]
 
 
 class Thresholds(Table):

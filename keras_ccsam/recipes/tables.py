@@ -1,14 +1,15 @@
 """The tables and figures of the CC-SAM paper's appendix, as rows that can be trained.
 
-Each is a TOML file in `tables` beside this module: adding a file adds a name.
+Each is a TOML file in `tables` beside this module: adding a file adds a name. It needs pydantic and
+no Keras: the command line asks it before Keras is imported.
 """
 
-from importlib import resources
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from keras_ccsam.recipes import known, toml
+from keras_ccsam.recipes.words import requirement
 
 
 class _Closed(BaseModel):
@@ -94,8 +95,7 @@ def load(name: str) -> Table:
         ValueError: there is none of that name.
     """
     known.check("table", name, "tables")
-    file = resources.files(__package__).joinpath("tables", f"{name}.toml")
-    return Table.from_toml(file.read_text(encoding="utf-8"), f"tables/{name}.toml")
+    return Table.from_toml(known.builtin("tables", name), f"tables/{name}.toml")
 
 
 def _explain(problem: Any) -> str:
@@ -110,5 +110,4 @@ def _explain(problem: Any) -> str:
             f"unknown key {key!r} (known here: {', '.join(known)}). "
             f"Received: {key}={problem['input']!r}"
         )
-    reason = problem["msg"].replace("Input should be", "must be")
-    return f"{key} {reason}. Received: {key}={problem['input']!r}"
+    return f"{key} {requirement(problem)}. Received: {key}={problem['input']!r}"

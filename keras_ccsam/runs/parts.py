@@ -7,8 +7,8 @@ from typing import Any
 import keras
 
 from keras_ccsam import data, models
+from keras_ccsam.closed_table import Table
 from keras_ccsam.data.tails.cut import cut
-from keras_ccsam.declare import Table
 from keras_ccsam.m2m import MajorToMinor
 from keras_ccsam.recipes import Recipe
 from keras_ccsam.recipes.schema import Data, Groups

@@ -17,11 +17,12 @@ from typing import Annotated, Any, Literal
 import keras
 from pydantic import Field
 
-from keras_ccsam.checks import check_class_counts, did_you_mean
+from keras_ccsam.checks import check_class_counts
 from keras_ccsam.data import BatchSequence
 from keras_ccsam.data.batches.augment import Augmentation
 from keras_ccsam.data.batches.samplers import TrainingSampler
 from keras_ccsam.heads import Scaled, puts_out_logits
+from keras_ccsam.hints import did_you_mean
 from keras_ccsam.options import checked
 from keras_ccsam.second_stage.alpha_ramp import AlphaRamp
 from keras_ccsam.second_stage.features import FeatureBatches, extract_features
