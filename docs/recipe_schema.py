@@ -40,10 +40,7 @@ def written() -> str:
     bases = {slot.kind: slot.base for _, slot in slots(Recipe)}
     found = {
         kind: {
-            part.name: _part(part, bases.get(kind, Table), tables)
-            for part in parts(kind).values()
-            # A part of somebody else's, from a test or a package, is not in the package's file.
-            if part.make.__module__.startswith("keras_ccsam.")
+            part.name: _part(part, bases.get(kind, Table), tables) for part in ours(kind).values()
         }
         for kind in KINDS
     }
@@ -57,6 +54,12 @@ def _shown(content: Any, depth: int = 0) -> str:
         return json.dumps(content)
     inner = (f"{json.dumps(key)}: {_shown(item, depth + 1)}" for key, item in content.items())
     return "{\n" + ",\n".join(" " * (depth + 1) + line for line in inner) + "\n" + " " * depth + "}"
+
+
+def ours(kind: str) -> dict[str, Part]:
+    """The package's own parts: not those of a test, or of somebody else's package."""
+    every = parts(kind).items()
+    return {name: part for name, part in every if part.make.__module__.startswith("keras_ccsam.")}
 
 
 def _part(part: Part, base: type[Table], tables: dict[str, Any]) -> dict[str, Any]:

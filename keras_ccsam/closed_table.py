@@ -12,6 +12,8 @@ class Table(BaseModel):
 
 
 class OpenTable(Table):
-    """A table whose options are not known here."""
+    """The table of a part whose options are not known here."""
 
     model_config = ConfigDict(extra="allow")
+
+    name: str

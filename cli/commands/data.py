@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import click
@@ -77,10 +78,11 @@ def describe(name: str, data_path: str | None, as_json: bool, **options: Any) ->
     if own:
         arrays.require(name)
     else:
-        early.check_recipes([], name)
+        settings = _settings(chosen, data_path)
+        early.check_recipes(["ce"], name, settings)
     prepare(dry=True)
     with output.working():
-        facts = _own(name, chosen) if own else _known(name, chosen, data_path)
+        facts = _own(name, chosen) if own else _known(name, settings)
     output.result(lambda: _text(facts), lambda: facts)
 
 
@@ -92,18 +94,21 @@ def _own(name: str, chosen: dict[str, Any]) -> dict[str, Any]:
     return _facts(images.describe(), images.outline.ratio_note, {"groups": "thresholds"})
 
 
-def _known(name: str, chosen: dict[str, Any], data_path: str | None) -> dict[str, Any]:
+def _settings(chosen: dict[str, Any], data_path: str | None) -> tuple[str, ...]:
+    """The options as overrides of a recipe's data."""
+    if data_path is not None:
+        chosen = chosen | {"path": data_path}
+    # JSON's text and numbers are TOML's.
+    return tuple(f"data.{key}={json.dumps(value)}" for key, value in chosen.items())
+
+
+def _known(name: str, settings: tuple[str, ...]) -> dict[str, Any]:
     """The facts of a dataset, as its recipes have it; one that is a download is not fetched."""
     from keras_ccsam import recipes
     from keras_ccsam.data import DATASETS
     from keras_ccsam.runs import parts
 
-    if data_path is not None:
-        chosen = chosen | {"path": data_path}
-    recipe = recipes.load("ce", data=name)
-    recipe = recipes.Recipe.from_dict(
-        recipe.to_dict() | {"data": recipe.data.model_dump() | chosen}
-    )
+    recipe = recipes.load("ce", data=name, overrides=settings)
     groups = parts.group_options(recipe.groups)
     if DATASETS[recipe.data.name].download and not recipe.data.path:
         outline = parts.outline_data(recipe.data)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from keras_ccsam.hints import closest
 from keras_ccsam.recipes.slot import Slot
-from keras_ccsam.recipes.words import requirement
+from keras_ccsam.recipes.words import any_of, requirement
 
 
 def explain(error: ValidationError, schema: type[BaseModel], values: dict[str, Any]) -> str:
@@ -25,7 +25,7 @@ def explain(error: ValidationError, schema: type[BaseModel], values: dict[str, A
     problems = error.errors(include_url=False)
     # A misspelt key explains a missing one, so it goes first.
     problem = min(problems, key=lambda p: p["type"] != "extra_forbidden")
-    path = _path(problem["loc"], values)
+    path = _path(problem, values)
     received = problem["input"]
     key = ".".join(path)
     if problem["type"] == "extra_forbidden":
@@ -40,11 +40,10 @@ def explain(error: ValidationError, schema: type[BaseModel], values: dict[str, A
         message = f"{key} must be one of {expected}" if expected else f"the recipe lacks {key!r}"
         received = received.get(tag, received) if isinstance(received, dict) else received
     else:
-        same = [p for p in problems if p is not problem and _path(p["loc"], values) == path]
-        reasons = [requirement(problem), *(requirement(p).removeprefix("must be ") for p in same)]
-        message = f"{key} {' or '.join(dict.fromkeys(reasons))}"
+        same = [p for p in problems if p is not problem and _path(p, values) == path]
+        message = f"{key} {any_of([requirement(p) for p in (problem, *same)])}"
     # A value that none of several types takes is one problem.
-    more = len({_path(p["loc"], values) for p in problems} - {path})
+    more = len({_path(p, values) for p in problems} - {path})
     if more:
         message += f" (and {more} more)"
     stop = "" if message.endswith(("?", ".")) else "."
@@ -68,7 +67,9 @@ def suggestion(
     chosen = slot and slot.table(name)
     own = [f"{table}.{key}" for key in chosen.model_fields] if chosen else []
     siblings = own or [k for k in known if k.rpartition(".")[0] == table]
-    near = closest(own_name, [_last(k) for k in siblings])
+    names = [_last(k) for k in siblings]
+    # `ratio` is meant for `imbalance_ratio`.
+    near = closest(own_name, names) or next((n for n in names if own_name in n.split("_")), None)
     if near is not None:
         return f"; did you mean {f'{table}.{near}'.lstrip('.')!r}?"
     if slot and slot.takes(name, own_name):
@@ -85,8 +86,7 @@ def suggestion(
     close = closest(typed, same, cutoff=0.0)
     if close and not (own and other != own_name):
         return f"; did you mean {close!r}?"
-    names = ", ".join(map(_last, siblings))
-    return f"; known here: {names}." if names else "."
+    return f"; known here: {', '.join(names)}." if names else "."
 
 
 def _last(key: str) -> str:
@@ -148,14 +148,18 @@ def _arguments(annotation: Any) -> Iterator[Any]:
         yield from _arguments(argument)
 
 
-def _path(location: tuple[int | str, ...], values: Any) -> tuple[str, ...]:
-    """Keep the parts of pydantic's location that are keys of the document, not union members."""
+def _path(problem: Any, values: Any) -> tuple[str, ...]:
+    """The key of a problem: pydantic's location without places in a list or choices of types."""
     path: list[str] = []
-    for position, part in enumerate(location):
-        if isinstance(values, dict) and (part in values or position == len(location) - 1):
-            values = values.get(part)
+    *above, last = problem["loc"] or ("",)
+    for part in above:
+        if isinstance(values, dict) and part in values:
+            values = values[part]
             path.append(str(part))
-    return tuple(path) or tuple(map(str, location))
+    is_key = problem["type"] == "missing" or (isinstance(values, dict) and last in values)
+    if isinstance(values, dict) and is_key:
+        path.append(str(last))
+    return tuple(path) or tuple(map(str, problem["loc"]))
 
 
 def _show(received: Any) -> str:

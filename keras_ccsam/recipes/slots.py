@@ -23,8 +23,6 @@ _DECLARING = (heads, losses, models, second_stage, sharpness)
 class Unread(OpenTable):
     """The table of a part from outside that has not been imported."""
 
-    name: str
-
 
 class Declared(Slot):
     """A slot whose parts are those that declare themselves, and those from outside."""

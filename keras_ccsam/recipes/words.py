@@ -1,5 +1,6 @@
 """Pydantic's problems in plain words: those that an option has for itself (options.py)."""
 
+from collections.abc import Sequence
 from typing import Any
 
 # By the type of the problem; what is in braces stands in its context.
@@ -18,7 +19,10 @@ _WORDS = {
     "string_pattern_mismatch": "must hold letters, digits, dots, dashes and underscores only",
     "list_type": "must be a list",
     "tuple_type": "must be a list",
+    "sequence_str": "must be a list",
     "too_short": "must be a longer list",
+    "too_long": "must be a shorter list",
+    "missing": "must be a longer list",
     "none_required": "must be left out",
     "model_type": "must be a table of keys and values",
     "dict_type": "must be a table of keys and values",
@@ -44,6 +48,14 @@ def requirement(problem: Any) -> str:
         return message.removeprefix("Value error, ").replace("Input should be", "must be")
     context = problem.get("ctx", {})
     return words.format(**{name: _number(value) for name, value in context.items()})
+
+
+def any_of(requirements: Sequence[str]) -> str:
+    """What would be right where one of several types would be, each said once."""
+    said = [text.removeprefix("must be ") for text in dict.fromkeys(requirements)]
+    if "a number" in said and "a whole number" in said:
+        said.remove("a whole number")
+    return f"must be {' or '.join(said)}" if len(said) > 1 else requirements[0]
 
 
 def _number(value: Any) -> str:

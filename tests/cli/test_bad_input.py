@@ -143,7 +143,7 @@ CASES: dict[str, tuple[tuple[str, ...], str, str]] = {
     "more epochs than anyone has time for": (
         ("train", "--epochs", "99999999999"),
         "stage1.epochs=99999999999",
-        "at most 1000000",
+        "at most 1,000,000",
     ),
     "a number beyond 64 bits": (
         ("train", "--set", "stage1.epochs=99999999999999999999"),
