@@ -1,9 +1,13 @@
-"""Choices of a recipe that exclude each other, refused before anything is trained."""
+"""Choices of a recipe that exclude each other, or that are probably not meant together."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from keras_ccsam.closed_table import Table
 from keras_ccsam.declare import chosen
+
+# With it, a softmax over ten cosines gives a class 98 in 100 at most; with 1, it is 45.
+_LEAST_SCALE = 3.0
 
 
 def check(recipe: Any) -> None:
@@ -57,10 +61,64 @@ def check(recipe: Any) -> None:
         )
 
 
+def doubts(recipe: Any) -> tuple[str, ...]:
+    """What a validated recipe may say, but its author has probably not meant."""
+    return (*_doubts_of_rates(recipe.stage1), *_doubts_of_logits(recipe))
+
+
+def _doubts_of_rates(stage: Any) -> Iterator[str]:
+    if stage.warmup_epochs >= stage.epochs > 1:
+        yield (
+            f"stage1.warmup_epochs={stage.warmup_epochs} lasts longer than "
+            f"stage1.epochs={stage.epochs}: the learning rate never reaches its peak"
+        )
+    boundaries = stage.boundary_epochs()
+    if any(x >= stage.epochs for x in boundaries):
+        yield (
+            f"stage1.boundaries={list(stage.boundaries)} reach beyond "
+            f"stage1.epochs={stage.epochs}: shares such as 0.8 follow the epochs"
+        )
+    if any(x < stage.warmup_epochs < stage.epochs for x in boundaries):
+        yield (
+            f"stage1.boundaries={list(stage.boundaries)} begin inside the warm-up of "
+            f"{stage.warmup_epochs} epochs: they take effect at its end"
+        )
+
+
+def _doubts_of_logits(recipe: Any) -> Iterator[str]:
+    posthoc = recipe.posthoc
+    head: Any = recipe.model.head
+    cosines = chosen(head) is not None and "cosines" in _offers(head)
+    scale = getattr(head, "scale", _LEAST_SCALE) if cosines else _LEAST_SCALE
+    for key, loss in _losses(recipe):
+        made = chosen(loss)
+        if made is None:
+            continue
+        if scale < _LEAST_SCALE and not getattr(made.make, "takes_cosines", False):
+            yield (
+                f"model.head.scale={scale:g} keeps the logits of {key} {loss.name!r} between "
+                f"{-scale:g} and {scale:g}, where no class can be nearly certain: set it to 16, or "
+                "take a loss of cosines, such as 'ldam'"
+            )
+        adjusted = getattr(made.make, "adjusts_prior", False) and getattr(loss, "tau", 1.0) != 0
+        if adjusted and posthoc is not None and posthoc.name == "logit_adjustment":
+            yield (
+                f"posthoc 'logit_adjustment' makes up for the class counts, and {key} "
+                f"{loss.name!r} has done so in training: rare classes are favoured twice. Train "
+                "with cross_entropy, or leave posthoc out"
+            )
+
+
+def _losses(recipe: Any) -> Iterator[tuple[str, Any]]:
+    """Where a recipe names a loss, and which."""
+    yield "stage1.loss", recipe.stage1.loss
+    if recipe.stage2 is not None and recipe.stage2.loss is not None:
+        yield "stage2.loss", recipe.stage2.loss
+
+
 def _check_losses(recipe: Any) -> None:
-    second = recipe.stage2 and recipe.stage2.loss
-    for key, loss in (("stage1.loss", recipe.stage1.loss), ("stage2.loss", second)):
-        part = chosen(loss) if loss else None
+    for key, loss in _losses(recipe):
+        part = chosen(loss)
         if part is None or not getattr(part.make, "takes_cosines", False):
             continue
         head = recipe.model.head

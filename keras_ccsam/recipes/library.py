@@ -78,7 +78,7 @@ def load_several(
     """
     overrides = listed(overrides)
     found, without = several(
-        map(os.fspath, names_or_paths),
+        [os.fspath(name) for name in names_or_paths],
         overrides,
         lambda name, changes: load(name, data, changes),
         lambda recipe: recipe.stage2 is not None,

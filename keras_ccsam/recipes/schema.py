@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError
 from keras_ccsam.closed_table import Table
 from keras_ccsam.declare import choose, find, table
 from keras_ccsam.recipes import toml
-from keras_ccsam.recipes.consistency import check
+from keras_ccsam.recipes.consistency import check, doubts
 from keras_ccsam.recipes.errors import explain
 from keras_ccsam.recipes.schema_base import Positive, Seed
 from keras_ccsam.recipes.schema_stages import SpectralNorm, Stage1, Stage2
@@ -146,24 +146,7 @@ class Recipe(Table):
 
     def warnings(self) -> tuple[str, ...]:
         """Return what is allowed but probably not meant."""
-        found = []
-        if self.stage1.warmup_epochs >= self.stage1.epochs > 1:
-            found.append(
-                f"stage1.warmup_epochs={self.stage1.warmup_epochs} lasts longer than "
-                f"stage1.epochs={self.stage1.epochs}: the learning rate never reaches its peak"
-            )
-        boundaries = self.stage1.boundary_epochs()
-        if any(x >= self.stage1.epochs for x in boundaries):
-            found.append(
-                f"stage1.boundaries={list(self.stage1.boundaries)} reach beyond "
-                f"stage1.epochs={self.stage1.epochs}: shares such as 0.8 follow the epochs"
-            )
-        if any(x < self.stage1.warmup_epochs < self.stage1.epochs for x in boundaries):
-            found.append(
-                f"stage1.boundaries={list(self.stage1.boundaries)} begin inside the warm-up of "
-                f"{self.stage1.warmup_epochs} epochs: they take effect at its end"
-            )
-        return tuple(found)
+        return doubts(self)
 
 
 def _digest(values: dict[str, Any], keys: tuple[str, ...]) -> str:

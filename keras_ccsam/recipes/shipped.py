@@ -156,7 +156,7 @@ def _type(said: Mapping[str, Any]) -> Any:
     if said.get("limits"):
         marks.append(Field(**said["limits"]))
     marks += [AfterValidator(RULES[name]) for name in said.get("rules", ())]
-    return Annotated[(kind, *marks)] if marks else kind  # type: ignore[return-value]
+    return Annotated[(kind, *marks)] if marks else kind
 
 
 @functools.cache

@@ -32,7 +32,8 @@ def load_data(choice: Data) -> data.LongTailedData:
     if not isinstance(source, data.Source):
         raise ValueError(
             "a dataset from outside must return a keras_ccsam.data.Source, as data.source(x, y) "
-            f"makes it. Received: data.name={choice.name!r}, a {type(source).__name__}"
+            f"makes it. Received: data.name={choice.name!r}, which returned the type "
+            f"{type(source).__name__}"
         )
     return cut(source, **_cutting(choice), fit_head=True)
 

@@ -12,6 +12,7 @@ from keras import ops
 
 from keras_ccsam import backend
 from keras_ccsam.sharpness.objective import Evaluation
+from keras_ccsam.training.method_gradients import method_gradients
 from keras_ccsam.training.objective import BatchObjective
 from keras_ccsam.training.trainee import Trainee
 from keras_ccsam.typing import Tensor
@@ -33,7 +34,7 @@ def stateless_train_step(model: Trainee, state: Any, data: Any) -> tuple[dict[st
     with keras.StatelessScope(others) as outer:
         targets, weights = model.step_parts.targets(y, sample_weight)
         objective = BatchObjective(model, trainable, others, x, targets, weights)
-        gradients, evaluation = model.sharpness.gradients(objective, model.hyper_parameters)
+        gradients, evaluation = method_gradients(model, objective)
         gradients = model.step_parts.gradients(
             gradients, variables, trainable, lambda: objective.scale
         )
@@ -70,7 +71,7 @@ def stateful_train_step(model: Trainee, data: Any) -> dict[str, Tensor]:
     values = [variable.value for variable in variables]
     targets, weights = model.step_parts.targets(y, sample_weight)
     objective = BatchObjective(model, values, (), x, targets, weights)
-    gradients, evaluation = model.sharpness.gradients(objective, model.hyper_parameters)
+    gradients, evaluation = method_gradients(model, objective)
     with backend.no_grad():
         gradients = model.step_parts.gradients(
             gradients, variables, values, lambda: objective.scale
