@@ -7,7 +7,6 @@ same words: they stand once, in files of the library that need the standard libr
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from . import light
 
@@ -78,7 +77,7 @@ def check_out(out: str | None, kind: str | None = None) -> None:
     if out is None or light.imported():
         return
     folders = light.library("runs.folders")
-    path = Path(out)
+    path = folders.named(out)
     if kind is None or folders.kind_of(path) != kind:
         folders.require_free(path)
 
@@ -90,4 +89,5 @@ def check_run(run: str) -> None:
         ValueError: it is no run directory.
     """
     if not light.imported():
-        light.library("runs.folders").require_run(Path(run))
+        folders = light.library("runs.folders")
+        folders.require_run(folders.named(run, "run"))

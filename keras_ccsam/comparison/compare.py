@@ -11,7 +11,7 @@ from keras_ccsam.comparison.time_left import TimeLeft
 from keras_ccsam.recipes import Recipe, override
 from keras_ccsam.runs import experiment, parts
 from keras_ccsam.runs.compiled_programs import kept_programs
-from keras_ccsam.runs.folders import PathLike
+from keras_ccsam.runs.folders import PathLike, make
 from keras_ccsam.runs.progress import Progress, duration
 from keras_ccsam.runs.run_directory import RunDirectory, write_json
 
@@ -66,7 +66,7 @@ def train(
         compile_cache: as in `compare`.
     """
     folder = chosen.path
-    folder.mkdir(parents=True, exist_ok=True)
+    make(folder)
     write_json(folder / _STATE, {"kind": "comparison", "status": "running"})
     with kept_programs(compile_cache, folder, announce=shown.shown):
         for run in chosen.waiting:

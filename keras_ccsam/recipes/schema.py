@@ -134,6 +134,12 @@ class Recipe(Table):
         """Write every field, defaults included; `from_toml` gives an equal recipe back."""
         return toml.dump(self.to_dict())
 
+    @property
+    def data_shown(self) -> str:
+        """The dataset's name, below that of a setting of it: `cifar10-lt-small (cifar10-lt)`."""
+        of_it = self.setting.startswith(f"{self.data.name}-")
+        return f"{self.setting} ({self.data.name})" if of_it else self.data.name
+
     def digest(self) -> str:
         """Return 16 hex digits of everything that can change a number in the results."""
         return _digest(

@@ -52,10 +52,11 @@ def requirement(problem: Any) -> str:
 
 def any_of(requirements: Sequence[str]) -> str:
     """What would be right where one of several types would be, each said once."""
-    said = [text.removeprefix("must be ") for text in dict.fromkeys(requirements)]
-    if "a number" in said and "a whole number" in said:
-        said.remove("a whole number")
-    return f"must be {' or '.join(said)}" if len(said) > 1 else requirements[0]
+    said = list(dict.fromkeys(requirements))
+    if {"must be a number", "must be a whole number"} <= set(said):
+        said.remove("must be a whole number")
+    first, *others = said
+    return " or ".join([first, *(text.removeprefix("must be ") for text in others)])
 
 
 def _number(value: Any) -> str:

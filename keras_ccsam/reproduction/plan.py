@@ -14,7 +14,7 @@ from keras_ccsam.comparison.plan import ComparisonPlan, PlannedRun, checked_seed
 from keras_ccsam.recipes import Recipe, tables
 from keras_ccsam.recipes.composing import of_stage2
 from keras_ccsam.reproduction import scales
-from keras_ccsam.runs.folders import PathLike, kind_of, require_free
+from keras_ccsam.runs.folders import PathLike, kind_of, named, require_free
 from keras_ccsam.runs.run_directory import read_json
 
 
@@ -181,7 +181,7 @@ def plan_reproduction(
     published = tables.load(name)
     scales.check_scale(scale)
     chosen = checked_seeds(seeds)
-    path = Path(f"runs/reproduce-{scale}" if out is None else out)
+    path = named(f"runs/reproduce-{scale}" if out is None else out)
     overrides = (overrides,) if isinstance(overrides, str) else tuple(overrides)
     # JSON's quotes and escapes are TOML's.
     source = () if data_path is None else (f"data.path={json.dumps(str(data_path))}",)
