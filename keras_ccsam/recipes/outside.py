@@ -126,7 +126,7 @@ def _checked(kind: str, name: str, made: Callable[..., Any]) -> Part:
         if not issubclass(made, base):
             raise ValueError(
                 f"a {kind} ({KINDS[kind]}) from outside must be a subclass of {expected[2:]}, or "
-                f"a function that returns one. Received: name={name!r}, a class below "
+                f"a function that returns one. Received: name={name!r}, which descends from "
                 f"{', '.join(b.__name__ for b in made.__bases__)}"
             )
     elif not callable(made) or inspect.ismodule(made):

@@ -153,7 +153,7 @@ CASES: dict[str, tuple[tuple[str, ...], str, str]] = {
         "name another",
     ),
     "output folder without a name": (("train", "--out", ""), "out=''", "needs a name"),
-    "the same, without a name, in a comparison": (
+    "a nameless folder of a comparison": (
         ("compare", "ce", "--out", " "),
         "out=' '",
         "needs a name",

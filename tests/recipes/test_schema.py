@@ -160,9 +160,8 @@ def test_logits_that_are_cosines_are_doubted():
 
 @pytest.mark.parametrize("setting", recipes.settings())
 def test_no_recipe_of_the_package_is_doubted(setting):
-    assert {
-        name: recipes.load(name, setting).warnings() for name in recipes.names()
-    } == dict.fromkeys(recipes.names(), ())
+    doubted = {name: recipes.load(name, setting).warnings() for name in recipes.names()}
+    assert not [text for found in doubted.values() for text in found]
 
 
 @pytest.mark.parametrize(
