@@ -19,6 +19,8 @@ from typing import Any
 
 import click
 
+from . import light
+
 EXIT_RUNTIME = 1
 EXIT_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -79,7 +81,8 @@ def describe(error: BaseException) -> str:
 
 def _describe_problem(problem: dict[str, Any]) -> str:
     place = ".".join(str(part) for part in problem["loc"])
-    message = one_line(f"{place}: {problem['msg']}" if place else problem["msg"])
+    words = light.library("recipes.words").requirement(problem)
+    message = one_line(f"{place}: {words}" if place else words)
     return f"{message}. Received: {problem['input']!r}"
 
 
