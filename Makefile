@@ -3,7 +3,7 @@
 # make check   lint, types and test: what continuous integration runs
 # make test-fast     what is quick of it, under one backend: for daily work
 # make test-lowest   the suite under JAX with the lowest versions that pyproject.toml allows
-# make docs    write the method cards and the tables of the pages anew
+# make docs    write the method cards, the tables of the pages and the recipes' schema anew
 # make bench-check   has anything got slower? Some minutes, against benchmarks/results
 #
 # Nothing but make and Python >= 3.11 has to be installed. A suite runs in one process per core, up
@@ -20,8 +20,8 @@ TEST := .venv-test
 LOWEST := .venv-lowest
 ARGS ?=
 # The demo installs a copy of the package, so it is installed again when the package changes.
-SOURCES := $(shell find keras_ccsam cli -name '*.py' -o -name '*.toml' -o -name py.typed \
-	-o -path '*/templates/*')
+SOURCES := $(shell find keras_ccsam cli -name '*.py' -o -name '*.toml' -o -name '*.json' \
+	-o -name py.typed -o -path '*/templates/*')
 
 # One thread per process: on a small machine a second one costs more in waiting than it brings.
 export OMP_NUM_THREADS ?= 1
@@ -70,6 +70,7 @@ check: lint types test
 docs: $(TEST)/.installed
 	$(TEST)/bin/python benchmarks/page_tables.py
 	KERAS_BACKEND=torch $(TEST)/bin/python docs/cards.py
+	KERAS_BACKEND=torch $(TEST)/bin/python docs/recipe_schema.py
 
 # Not part of `check`: timing wants a machine that does nothing else.
 bench-check: $(TEST)/.installed

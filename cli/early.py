@@ -6,21 +6,20 @@ same words: they stand once, in files of the library that need the standard libr
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 
 from . import light
 
 
 def check_recipes(
-    names: Iterable[str], data: str | None = None, settings: Iterable[str] = ()
+    names: Sequence[str], data: str | None = None, settings: Sequence[str] = ()
 ) -> None:
-    """Refuse unknown recipes, unreadable recipe files, unknown data and malformed `--set`.
+    """Refuse recipes that cannot be read, unknown data, and keys and values that recipes have not.
 
     Args:
         names: recipes or TOML files.
         data: the value of `--data`, or None.
-        settings: the values of `--set`.
+        settings: overrides, as `--set` has them.
 
     Raises:
         ValueError: the first that is wrong.
@@ -36,18 +35,33 @@ def check_recipes(
         known.check("data", data, "settings")
     for text in settings:
         toml.assignment(text)
+    light.library("recipes.shipped").check([(name, data, ()) for name in names], settings)
 
 
-def check_table(name: str | None, scale: str) -> None:
-    """Refuse an unknown table of `ccsam reproduce`, or an unknown scale.
+def check_table(name: str | None, scale: str, settings: Sequence[str] = ()) -> None:
+    """Refuse an unknown table of `ccsam reproduce`, an unknown scale, and settings of no recipe.
 
     Raises:
-        ValueError: with the closest name.
+        ValueError: the first that is wrong.
     """
-    if name is None or light.imported():
+    if light.imported():
+        return
+    for text in settings:
+        light.library("recipes.toml").assignment(text)
+    if name is None:
         return
     light.library("recipes.known").check("table", name, "tables")
-    light.library("reproduction.scales").check_scale(scale)
+    scales = light.library("reproduction.scales")
+    scales.check_scale(scale)
+    recipes = [
+        (
+            row.recipe,
+            scales.setting(row.data, scale),
+            (scales.ratio(row.imbalance_ratio, scale), *row.overrides),
+        )
+        for row in light.library("recipes.tables").load(name).rows
+    ]
+    light.library("recipes.shipped").check(recipes, settings)
 
 
 def check_trackers(names: Iterable[str]) -> None:
@@ -72,7 +86,7 @@ def check_out(out: str | None, kind: str | None = None) -> None:
     if out is None or light.imported():
         return
     folders = light.library("runs.folders")
-    path = Path(out)
+    path = folders.named(out)
     if kind is None or folders.kind_of(path) != kind:
         folders.require_free(path)
 
@@ -84,7 +98,8 @@ def check_run(run: str) -> None:
         ValueError: it is no run directory.
     """
     if not light.imported():
-        light.library("runs.folders").require_run(Path(run))
+        folders = light.library("runs.folders")
+        folders.require_run(folders.named(run, "run"))
 
 
 def check_report(runs: Iterable[str], surface: bool) -> None:

@@ -19,6 +19,8 @@ from typing import Any
 
 import click
 
+from . import light
+
 EXIT_RUNTIME = 1
 EXIT_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -79,17 +81,45 @@ def describe(error: BaseException) -> str:
 
 def _describe_problem(problem: dict[str, Any]) -> str:
     place = ".".join(str(part) for part in problem["loc"])
-    message = one_line(f"{place}: {problem['msg']}" if place else problem["msg"])
+    words = light.library("recipes.words").requirement(problem)
+    message = one_line(f"{place}: {words}" if place else words)
     return f"{message}. Received: {problem['input']!r}"
 
 
 def as_failure(error: Exception) -> Failure:
     """Turn an exception of the library into a worded failure with its exit code."""
+    place = _own_code(error)
+    if place is not None:
+        return Failure(
+            f"{type(error).__name__} in {place}: {describe(error)} (add --debug for the traceback)",
+            EXIT_RUNTIME,
+        )
     if isinstance(error, INPUT_ERRORS):
         return Failure(describe(error), EXIT_INPUT)
     return Failure(
         f"{type(error).__name__}: {describe(error)} (add --debug for the traceback)", EXIT_RUNTIME
     )
+
+
+def _own_code(error: Exception) -> str | None:
+    """Where code of the user's own failed, as file, line and function; None where none did.
+
+    What a constructor, or a function that makes a part, says of its arguments is said of the input.
+    """
+    outside = sys.modules.get("keras_ccsam.recipes.outside")
+    files = outside.files() if outside is not None else ()
+    if not files:
+        return None
+    from keras_ccsam.declare import Part
+
+    found = None
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        code = frame.f_code
+        if code is Part.build.__code__:
+            return None
+        if code.co_filename in files:
+            found = f"{code.co_filename}, line {line}, in {code.co_name}"
+    return found
 
 
 def debug_option(function: Any) -> Any:

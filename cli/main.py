@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from . import light
 from .errors import ReportingGroup, debug_option
 
 # Name -> what it does. The command is `commands/<name>.py`'s `command`; a test checks that both
@@ -52,10 +53,8 @@ class LazyGroup(ReportingGroup):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command named first on the line; a misspelt one is told its neighbour."""
         if args and not args[0].startswith("-") and args[0] not in COMMANDS:
-            import difflib
-
-            close = difflib.get_close_matches(args[0], COMMANDS, n=1)
-            hint = f"Did you mean {close[0]!r}?" if close else f"Choose from {', '.join(COMMANDS)}."
+            close = light.library("hints").closest(args[0], COMMANDS)
+            hint = f"Did you mean {close!r}?" if close else f"Choose from {', '.join(COMMANDS)}."
             raise click.UsageError(f"There is no command {args[0]!r}. {hint}", ctx)
         return super().resolve_command(ctx, args)
 

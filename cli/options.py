@@ -25,7 +25,7 @@ class Choices:
     Attributes:
         dataset: A dataset's setting, `--data`.
         data_path: A local file or folder of it.
-        imbalance_ratio: The largest class over the smallest.
+        imbalance_ratio: The largest class over the smallest, or "none".
         seed: Of weights, batches and augmentation.
         epochs: Of stage 1.
         settings: The `--set` options, which go last and so win.
@@ -33,7 +33,7 @@ class Choices:
 
     dataset: str | None = None
     data_path: str | None = None
-    imbalance_ratio: float | None = None
+    imbalance_ratio: float | str | None = None
     seed: int | None = None
     epochs: int | None = None
     settings: tuple[str, ...] = ()
@@ -49,6 +49,16 @@ class Choices:
         }
         chosen = (f"{key}={value}" for key, value in values.items() if value is not None)
         return (*chosen, *self.settings)
+
+
+def read_ratio(_: click.Context, __: click.Parameter, text: str | None) -> float | str | None:
+    """Read an imbalance ratio: a number, or `none`. One below 1 is refused with the recipe."""
+    if text is None or text == "none":
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is neither a number nor none.") from None
 
 
 def runtime_options(function: F) -> F:
@@ -81,9 +91,9 @@ def recipe_options(function: F) -> F:
         _DATA_PATH,
         click.option(
             "--imbalance-ratio",
-            type=float,
-            metavar="R",
-            help="Images of the largest class over those of the smallest.",
+            callback=read_ratio,
+            metavar="R|none",
+            help="Images of the largest class over those of the smallest; none keeps every image.",
         ),
         _EPOCHS,
         _SETTINGS,

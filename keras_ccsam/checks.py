@@ -3,8 +3,7 @@
 Every other file may import this one; it imports nothing of ours but `typing`.
 """
 
-import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -17,24 +16,6 @@ def require(condition: bool, name: str, value: object, expected: str) -> None:
     """Raises the ValueError of an argument outside its range."""
     if not condition:
         raise ValueError(f"`{name}` must be {expected}. Received: {name}={value!r}")
-
-
-def closest(typed: object, known: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """The known name that is most like what was typed; None if none is.
-
-    Args:
-        typed: what the user wrote.
-        known: the names that there are.
-        cutoff: how alike they must be, from 0 (anything) to 1 (the same).
-    """
-    found = difflib.get_close_matches(str(typed), list(known), n=1, cutoff=cutoff)
-    return found[0] if found else None
-
-
-def did_you_mean(typed: object, known: Iterable[str], cutoff: float = 0.6) -> str:
-    """`"; did you mean 'sam'?"`, or nothing where no known name is alike."""
-    found = closest(typed, known, cutoff)
-    return "" if found is None else f"; did you mean {found!r}?"
 
 
 def check_class_counts(

@@ -26,9 +26,10 @@ from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
 import keras
-from pydantic import BaseModel, ConfigDict, create_model
+from pydantic import BaseModel, create_model
 
-from keras_ccsam.checks import did_you_mean
+from keras_ccsam.closed_table import Table
+from keras_ccsam.hints import did_you_mean
 from keras_ccsam.options import Option, options
 
 T = TypeVar("T", bound=Callable[..., Any])
@@ -44,14 +45,6 @@ KINDS = {
     "callback": "what hangs on a stage while it trains",
     "posthoc": "what is done to a trained model without training",
 }
-
-
-class Table(BaseModel):
-    """A closed table: an unknown key is an error, and a value never changes after validation."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, arbitrary_types_allowed=True
-    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +94,12 @@ class Part:
     def options(self) -> Mapping[str, Option]:
         """Its options by name, in the constructor's order."""
         return options(self.make)
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """All of the constructor's arguments, those included that are no options."""
+        every = inspect.signature(self.make).parameters.values()
+        return tuple(p.name for p in every if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD))
 
     @property
     def summary(self) -> str:
@@ -230,12 +229,7 @@ _CHOSEN: dict[type[BaseModel], Part] = {}
 
 def chosen(choice: BaseModel) -> Part | None:
     """The part that a table chooses; None if it is the table of none."""
-    return declared_by(type(choice))
-
-
-def declared_by(made: type[BaseModel]) -> Part | None:
-    """The part that `table` has made a table of; None for any other table."""
-    return _CHOSEN.get(made)
+    return _CHOSEN.get(type(choice))
 
 
 def choose(kind: str, name: str, **values: Any) -> Table:

@@ -18,7 +18,7 @@ import numpy as np
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from keras_ccsam.checks import did_you_mean
+from keras_ccsam.hints import did_you_mean
 
 
 class _Variable:

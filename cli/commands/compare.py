@@ -65,7 +65,7 @@ def command(
     """
     output, chosen = Output(as_json, quiet), Choices(**choices)
     numbers = parse_seeds(seeds)
-    early.check_recipes(recipe_names, chosen.dataset, chosen.settings)
+    early.check_recipes(recipe_names, chosen.dataset, chosen.overrides())
     early.check_trackers(trackers)
     early.check_out(out, "comparison")
     prepare(backend, device, dry=dry_run)

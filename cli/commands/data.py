@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import click
@@ -9,6 +10,7 @@ import click
 from .. import arrays, complete, early
 from ..console import bar
 from ..errors import debug_option
+from ..options import read_ratio
 from ..output import Output, json_option
 from ..runtime import prepare
 
@@ -27,24 +29,48 @@ def list_data(as_json: bool) -> None:
     output = Output(as_json)
     prepare(dry=True)
     with output.working():
-        from keras_ccsam.data import DATASETS
         from keras_ccsam.text_table import text_table
-    header = ("dataset", "classes", "test images", "what it is")
-    rows = [
-        (name, info.num_classes, info.test_images, info.description)
-        for name, info in DATASETS.items()
-    ]
-    keys = ("dataset", "classes", "test_images", "description")
+
+        rows = _datasets()
+    header = ("dataset", "classes", "test images", "network", "epochs", "what it is")
+    keys = ("dataset", "classes", "test_images", "network", "epochs", "description")
+    left = ("network", "what it is")
     output.result(
-        lambda: text_table(header, [tuple(map(str, row)) for row in rows], left=header[3:]),
+        lambda: text_table(header, [tuple(map(str, row)) for row in rows], left=left),
         lambda: [dict(zip(keys, row, strict=True)) for row in rows],
     )
+
+
+def _datasets() -> list[tuple[str, int, int, str, int, str]]:
+    """What `--data` takes: each dataset, and below it the settings of it."""
+    from keras_ccsam import recipes
+    from keras_ccsam.data import DATASETS
+
+    settings = [recipes.load("ce", data=name) for name in recipes.settings()]
+    return [
+        (
+            found.setting,
+            info.num_classes,
+            info.test_images,
+            found.to_dict()["model"]["backbone"]["name"],
+            found.stage1.epochs,
+            info.description if found.setting == name else f"{name} at a scale for CPUs",
+        )
+        for name, info in DATASETS.items()
+        for found in settings
+        if found.data.name == name
+    ]
 
 
 @command.command()
 @click.argument("name", shell_complete=complete.data)
 @click.option("--data-path", metavar="PATH", help="Local file or folder; else a download.")
-@click.option("--imbalance-ratio", type=float, metavar="R", help="Largest class over smallest.")
+@click.option(
+    "--imbalance-ratio",
+    callback=read_ratio,
+    metavar="R|none",
+    help="Largest class over smallest; none keeps every image.",
+)
 @click.option(
     "--profile",
     metavar="exponential|step",
@@ -77,10 +103,11 @@ def describe(name: str, data_path: str | None, as_json: bool, **options: Any) ->
     if own:
         arrays.require(name)
     else:
-        early.check_recipes([], name)
+        settings = _settings(chosen, data_path)
+        early.check_recipes(["ce"], name, settings)
     prepare(dry=True)
     with output.working():
-        facts = _own(name, chosen) if own else _known(name, chosen, data_path)
+        facts = _own(name, chosen) if own else _known(name, settings)
     output.result(lambda: _text(facts), lambda: facts)
 
 
@@ -88,28 +115,35 @@ def _own(name: str, chosen: dict[str, Any]) -> dict[str, Any]:
     """The facts of a file of one's own."""
     from keras_ccsam.data import from_arrays
 
+    if chosen.get("imbalance_ratio") == "none":
+        chosen = chosen | {"imbalance_ratio": None}
     images = from_arrays(**arrays.read(name), **chosen, name=name)
     return _facts(images.describe(), images.outline.ratio_note, {"groups": "thresholds"})
 
 
-def _known(name: str, chosen: dict[str, Any], data_path: str | None) -> dict[str, Any]:
+def _settings(chosen: dict[str, Any], data_path: str | None) -> tuple[str, ...]:
+    """The options as overrides of a recipe's data."""
+    if data_path is not None:
+        chosen = chosen | {"path": data_path}
+    # JSON's text and numbers are TOML's.
+    return tuple(f"data.{key}={json.dumps(value)}" for key, value in chosen.items())
+
+
+def _known(name: str, settings: tuple[str, ...]) -> dict[str, Any]:
     """The facts of a dataset, as its recipes have it; one that is a download is not fetched."""
     from keras_ccsam import recipes
     from keras_ccsam.data import DATASETS
     from keras_ccsam.runs import parts
 
-    if data_path is not None:
-        chosen = chosen | {"path": data_path}
-    recipe = recipes.load("ce", data=name)
-    recipe = recipes.Recipe.from_dict(
-        recipe.to_dict() | {"data": recipe.data.model_dump() | chosen}
-    )
+    recipe = recipes.load("ce", data=name, overrides=settings)
     groups = parts.group_options(recipe.groups)
     if DATASETS[recipe.data.name].download and not recipe.data.path:
         outline = parts.outline_data(recipe.data)
-        return _facts(outline.describe(), outline.ratio_note, groups)
-    images = parts.load_data(recipe.data)
-    return _facts(images.describe(), images.outline.ratio_note, groups)
+        described, note = outline.describe(), outline.ratio_note
+    else:
+        images = parts.load_data(recipe.data)
+        described, note = images.describe(), images.outline.ratio_note
+    return _facts(described, note, groups) | {"heading": recipe.data_shown}
 
 
 def _facts(found: dict[str, Any], note: str | None, groups: dict[str, Any]) -> dict[str, Any]:
@@ -137,7 +171,7 @@ def _text(facts: dict[str, Any]) -> str:
         for row in facts["classes"]
     ]
     lines = [
-        f"{facts['name']}: {facts['source']}",
+        f"{facts.get('heading', facts['name'])}: {facts['source']}",
         f"licence: {facts['licence']}",
         f"{facts['train']} training, {facts['validation']} validation, {facts['test']} test images "
         f"of {' x '.join(map(str, facts['image_shape']))}",

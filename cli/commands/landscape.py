@@ -132,7 +132,7 @@ def command(
 
 
 def _cost_text(costs: dict[str, Standing]) -> str:
-    from keras_ccsam.runs.progress import duration
+    from keras_ccsam.duration import duration
     from keras_ccsam.text_table import text_table
 
     rows = [

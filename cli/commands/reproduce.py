@@ -68,8 +68,7 @@ def command(
     """
     output, changed = Output(as_json, quiet), Choices(**choices)
     numbers = parse_seeds(seeds)
-    early.check_table(name, scale)
-    early.check_recipes([], settings=changed.settings)
+    early.check_table(name, scale, changed.overrides())
     early.check_out(out, "reproduction")
     prepare(backend, device, dry=dry_run or name is None)
     with output.working():

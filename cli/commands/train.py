@@ -56,7 +56,7 @@ def command(
     argument at all, ccsam is trained on the embedded handwritten digits.
     """
     output, chosen = Output(as_json, quiet), Choices(**choices)
-    early.check_recipes([recipe], chosen.dataset, chosen.settings)
+    early.check_recipes([recipe], chosen.dataset, chosen.overrides())
     early.check_trackers(trackers)
     early.check_out(out)
     prepare(backend, device, dry=dry_run)

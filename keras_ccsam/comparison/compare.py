@@ -12,7 +12,7 @@ from keras_ccsam.duration import duration
 from keras_ccsam.recipes import Recipe, override
 from keras_ccsam.runs import experiment, parts
 from keras_ccsam.runs.compiled_programs import kept_programs
-from keras_ccsam.runs.folders import PathLike
+from keras_ccsam.runs.folders import PathLike, make
 from keras_ccsam.runs.progress import Progress
 from keras_ccsam.runs.recorders import check_record
 from keras_ccsam.runs.run_directory import RunDirectory, write_json
@@ -82,7 +82,7 @@ def train(
         trackers: as in `compare`.
     """
     folder = chosen.path
-    folder.mkdir(parents=True, exist_ok=True)
+    make(folder)
     write_json(folder / _STATE, {"kind": "comparison", "status": "running"})
     with kept_programs(compile_cache, folder, announce=shown.shown):
         for run in chosen.waiting:

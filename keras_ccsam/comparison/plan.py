@@ -10,7 +10,7 @@ import keras
 from keras_ccsam import text_table as table
 from keras_ccsam.recipes import Recipe, override
 from keras_ccsam.runs import parts
-from keras_ccsam.runs.folders import PathLike, fresh, kind_of, require_free
+from keras_ccsam.runs.folders import PathLike, fresh, kind_of, named, require_free
 from keras_ccsam.runs.run_directory import RunDirectory
 
 MAX_SEEDS = 1000
@@ -136,7 +136,7 @@ def plan_comparison(
     """
     chosen = checked_seeds(seeds)
     _check_recipes(recipes)
-    folder = Path(fresh(f"compare-{recipes[0].setting}") if out is None else out)
+    folder = fresh(f"compare-{recipes[0].setting}") if out is None else named(out)
     check_folder(folder, recipes, chosen)
     lending = first_stages(folder)
     runs = []

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from keras_ccsam import recipes
-from keras_ccsam.checks import did_you_mean
 from keras_ccsam.comparison.plan import ComparisonPlan, plan_comparison
 from keras_ccsam.comparison.varied import renamed, varied_name
+from keras_ccsam.hints import did_you_mean
 from keras_ccsam.recipes import Recipe
 from keras_ccsam.runs.folders import PathLike
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from keras_ccsam.checks import did_you_mean
 from keras_ccsam.data.long_tailed import LongTailedData
 from keras_ccsam.data.outline import Outline
 from keras_ccsam.data.sources import cifar, digits
@@ -15,6 +14,7 @@ from keras_ccsam.data.tails.profiles import fitting_maximum, profile_counts
 from keras_ccsam.data.tails.subset import held_out
 from keras_ccsam.data.tails.tail import Profile, Protocol, Tail
 from keras_ccsam.declare import find
+from keras_ccsam.hints import did_you_mean
 
 
 @dataclass(frozen=True)

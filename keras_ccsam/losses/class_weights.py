@@ -10,7 +10,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from keras_ccsam.checks import check_class_counts, did_you_mean
+from keras_ccsam.checks import check_class_counts
+from keras_ccsam.hints import did_you_mean
 from keras_ccsam.losses.effective_number import BETA, EffectiveBeta, effective_number_weights
 
 ClassWeights = Literal["effective_number", "inverse", "inverse_square_root"]

@@ -45,6 +45,7 @@ class LogitAdjustment(ClassCountLoss):
     """
 
     samples_independent = True
+    adjusts_prior = True
     tau: float
 
     def __init__(

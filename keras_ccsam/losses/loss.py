@@ -44,6 +44,8 @@ class LogitLoss(keras.losses.Loss):
     from_logits = True
     """The model must have no softmax."""
     takes_cosines = False
+    adjusts_prior = False
+    """Whether its logits are adjusted for the class counts while training, and need no more."""
     """Whether outputs must be cosines, and the loss multiplies them with its own `scale`."""
 
     def __init__(

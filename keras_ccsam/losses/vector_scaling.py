@@ -39,6 +39,7 @@ class VectorScaling(ClassCountLoss):
     """
 
     samples_independent = True
+    adjusts_prior = True
     gamma: float
     tau: float
 

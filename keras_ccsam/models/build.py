@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_ccsam.checks import closest
 from keras_ccsam.declare import parts
+from keras_ccsam.hints import closest, plain
 from keras_ccsam.models.accelerate import accelerate
 from keras_ccsam.models.normalization import affine_layer
 from keras_ccsam.typing import Tensor
@@ -46,10 +46,10 @@ def spelled(name: str) -> str:
     Raises:
         ValueError: for an unknown name, with the closest one.
     """
-    known = {_plain(key): key for names in reversed(available().values()) for key in names}
-    if _plain(name) in known:
-        return known[_plain(name)]
-    near = closest(_plain(name), known, cutoff=0.0)
+    known = {plain(key): key for names in reversed(available().values()) for key in names}
+    if plain(name) in known:
+        return known[plain(name)]
+    near = closest(plain(name), known, cutoff=0.0)
     raise ValueError(
         f"There is no network of that name; the closest is {known[near or 'smallcnn']!r}. Known "
         f"are {', '.join(parts('backbone'))} and the functions of keras.applications. "
@@ -122,7 +122,7 @@ def _from_name(
     if ours is not None:
         built: keras.Model = function(**options)
         return built
-    return _application(function, _plain(name), options)
+    return _application(function, plain(name), options)
 
 
 def _application(
@@ -204,10 +204,6 @@ def _fits(own: tuple[int | None, ...], wanted: tuple[int | None, ...]) -> bool:
     return len(own) == len(wanted) and all(
         a is None or b is None or a == b for a, b in zip(own, wanted, strict=True)
     )
-
-
-def _plain(name: str) -> str:
-    return "".join(character for character in name.lower() if character.isalnum())
 
 
 def _applications() -> dict[str, Callable[..., keras.Model]]:

@@ -1,8 +1,14 @@
-"""Choices of a recipe that exclude each other, refused before anything is trained."""
+"""Choices of a recipe that exclude each other, or that are probably not meant together."""
 
-from keras_ccsam.declare import Table, chosen
+from collections.abc import Iterator
+
+from keras_ccsam.closed_table import Table
+from keras_ccsam.declare import chosen
 from keras_ccsam.recipes.schema_stages import Stage1, Stage2
 from keras_ccsam.recipes.slots import name_of
+
+# With it, a softmax over ten cosines gives a class 98 in 100 at most; with 1, it is 45.
+_LEAST_SCALE = 3.0
 
 
 def check(
@@ -21,6 +27,11 @@ def check(
         ValueError: one line with the key, its value, and what would be right.
     """
     _check_losses(first, second, head)
+    if first.decay == "cosine" and first.warmup_epochs >= first.epochs:
+        raise ValueError(
+            f"stage1 must have more epochs ({first.epochs}) than warmup_epochs "
+            f"({first.warmup_epochs}) for a cosine decay. Received: stage1.epochs={first.epochs}"
+        )
     if first.translate is not None and first.mixup:
         raise ValueError(
             "stage1.translate needs hard labels: set stage1.mixup=0. "
@@ -58,11 +69,79 @@ def check(
         )
 
 
-def _check_losses(first: Stage1, second: Stage2 | None, head: Table) -> None:
-    losses = {"stage1.loss": first.loss, "stage2.loss": second.loss if second else None}
+def doubts(
+    first: Stage1, second: Stage2 | None, posthoc: Table | None, head: Table
+) -> tuple[str, ...]:
+    """What the tables of a validated recipe may say, but its author has probably not meant.
+
+    Args:
+        first, second, posthoc, head: as in `check`.
+    """
+    losses = _losses(first, second)
+    found = (_doubts_of_rates(first), _scale_doubts(losses, head), _prior_doubts(losses, posthoc))
+    return tuple(text for texts in found for text in texts)
+
+
+def _doubts_of_rates(stage: Stage1) -> Iterator[str]:
+    if stage.warmup_epochs >= stage.epochs > 1:
+        yield (
+            f"stage1.warmup_epochs={stage.warmup_epochs} lasts longer than "
+            f"stage1.epochs={stage.epochs}: the learning rate never reaches its peak"
+        )
+    boundaries = stage.boundary_epochs()
+    if any(x >= stage.epochs for x in boundaries):
+        yield (
+            f"stage1.boundaries={list(stage.boundaries)} reach beyond "
+            f"stage1.epochs={stage.epochs}: shares such as 0.8 follow the epochs"
+        )
+    if any(x < stage.warmup_epochs < stage.epochs for x in boundaries):
+        yield (
+            f"stage1.boundaries={list(stage.boundaries)} begin inside the warm-up of "
+            f"{stage.warmup_epochs} epochs: they take effect at its end"
+        )
+
+
+def _scale_doubts(losses: dict[str, Table], head: Table) -> Iterator[str]:
+    """Cosines that are scaled too little for the loss."""
+    cosines = chosen(head) is not None and "cosines" in _offers(head)
+    scale = getattr(head, "scale", _LEAST_SCALE) if cosines else _LEAST_SCALE
     for key, loss in losses.items():
-        if loss is None:
+        part = chosen(loss)
+        if part is None or getattr(part.make, "takes_cosines", False):
             continue
+        if scale < _LEAST_SCALE:
+            yield (
+                f"model.head.scale={scale:g} keeps the logits of {key} {name_of(loss)!r} between "
+                f"{-scale:g} and {scale:g}, where no class can be nearly certain: set it to 16, or "
+                "take a loss of cosines, such as 'ldam'"
+            )
+
+
+def _prior_doubts(losses: dict[str, Table], posthoc: Table | None) -> Iterator[str]:
+    """Class counts that are made up for twice."""
+    if posthoc is None or name_of(posthoc) != "logit_adjustment":
+        return
+    for key, loss in losses.items():
+        part = chosen(loss)
+        adjusts = part is not None and getattr(part.make, "adjusts_prior", False)
+        if adjusts and getattr(loss, "tau", 1.0) != 0:
+            yield (
+                f"posthoc 'logit_adjustment' makes up for the class counts, and {key} "
+                f"{name_of(loss)!r} has done so in training: rare classes are favoured twice. "
+                "Train with cross_entropy, or leave posthoc out"
+            )
+
+
+def _losses(first: Stage1, second: Stage2 | None) -> dict[str, Table]:
+    """The losses of a recipe by the key that names them."""
+    losses = {"stage1.loss": first.loss}
+    if second is not None and second.loss is not None:
+        losses["stage2.loss"] = second.loss
+    return losses
+
+
+def _check_losses(first: Stage1, second: Stage2 | None, head: Table) -> None:
+    for key, loss in _losses(first, second).items():
         part = chosen(loss)
         if part is None or not getattr(part.make, "takes_cosines", False):
             continue

@@ -1,4 +1,7 @@
-"""A failed validation in one line: the key, its value, and what would be right."""
+"""A failed validation in one line: the key, its value, and what would be right.
+
+It needs pydantic and no Keras: the command line asks it before Keras is imported.
+"""
 
 import json
 from collections.abc import Iterator
@@ -6,8 +9,9 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from keras_ccsam.checks import closest
-from keras_ccsam.recipes.slots import Slot, takes
+from keras_ccsam.hints import closest
+from keras_ccsam.recipes.slot import Slot
+from keras_ccsam.recipes.words import any_of, requirement
 
 
 def explain(error: ValidationError, schema: type[BaseModel], values: dict[str, Any]) -> str:
@@ -20,7 +24,7 @@ def explain(error: ValidationError, schema: type[BaseModel], values: dict[str, A
     """
     problems = error.errors(include_url=False)
     # What is wrong with an entry says more than that the list is none of the other types.
-    inside = tuple(_path(p["loc"], values) for p in problems)
+    inside = tuple(_path(p, values) for p in problems)
     problems = [
         p
         for p, path in zip(problems, inside, strict=True)
@@ -28,7 +32,7 @@ def explain(error: ValidationError, schema: type[BaseModel], values: dict[str, A
     ]
     # A misspelt key explains a missing one, so it goes first.
     problem = min(problems, key=lambda p: p["type"] != "extra_forbidden")
-    path = _path(problem["loc"], values)
+    path = _path(problem, values)
     received = problem["input"]
     key = ".".join(path)
     if problem["type"] == "extra_forbidden":
@@ -43,11 +47,10 @@ def explain(error: ValidationError, schema: type[BaseModel], values: dict[str, A
         message = f"{key} must be one of {expected}" if expected else f"the recipe lacks {key!r}"
         received = received.get(tag, received) if isinstance(received, dict) else received
     else:
-        same = [p for p in problems if p is not problem and _path(p["loc"], values) == path]
-        reasons = [_requirement(problem), *(_requirement(p).removeprefix("must be ") for p in same)]
-        message = f"{key} {' or '.join(reasons)}"
+        same = [p for p in problems if p is not problem and _path(p, values) == path]
+        message = f"{key} {any_of([requirement(p) for p in (problem, *same)])}"
     # A value that none of several types takes is one problem.
-    more = len({_path(p["loc"], values) for p in problems} - {path})
+    more = len({_path(p, values) for p in problems} - {path})
     if more:
         message += f" (and {more} more)"
     stop = "" if message.endswith(("?", ".")) else "."
@@ -66,39 +69,55 @@ def suggestion(
             before those of others.
     """
     known = sorted(set(keys(schema)))
-    typed, table = ".".join(path), ".".join(path[:-1])
-    chosen = _chosen(path[:-1], schema, values or {})
-    own = [f"{table}.{name}" for name in chosen.model_fields] if chosen else []
-    siblings = own or [k for k in known if k.rpartition(".")[0] == table]
-    near = closest(path[-1], [k.rpartition(".")[2] for k in siblings])
-    close = None if near is None else f"{table}.{near}".lstrip(".")
-    if close is None and chosen and takes(chosen, path[-1]):
+    typed, table, own_name = ".".join(path), ".".join(path[:-1]), path[-1]
+    slot, name = _chosen(path[:-1], schema, values or {})
+    chosen = slot and slot.table(name)
+    own = [f"{table}.{key}" for key in chosen.model_fields] if chosen else []
+    *above, _ = _places(path)
+    siblings = own or [k for k in known if k.rpartition(".")[0] == ".".join(above)]
+    names = [_last(k) for k in siblings]
+    # `ratio` is meant for `imbalance_ratio`.
+    near = closest(own_name, names) or next((n for n in names if own_name in n.split("_")), None)
+    if near is not None and near != own_name:
+        return f"; did you mean {f'{table}.{near}'.lstrip('.')!r}?"
+    if slot and slot.takes(name, own_name):
         return (
             ", which is no option because it is not declared: annotate the argument, as in "
-            f"{path[-1]}: Annotated[float, Field(ge=0, description=...)]."
+            f"{own_name}: Annotated[float, Field(ge=0, description=...)]."
         )
-    if close is None and typed in known:
-        return " here: it belongs to another choice of the same table."
-    # The right name in the wrong table: `epochs` for `stage1.epochs`.
-    close = close or next((k for k in known if k.rpartition(".")[2] == path[-1]), None)
-    close = close or (None if own else closest(typed, known, cutoff=0.7))
-    if close:
+    if ".".join(_places(path)) in known:
+        chosen_here = f", and this one is {name!r}" if name else ""
+        return f" here: it belongs to another choice of the same table{chosen_here}."
+    # The right name in the wrong table, `epochs` for `stage1.epochs`, or nearly that.
+    other = closest(own_name, [_last(k) for k in known], cutoff=0.8)
+    same = [k for k in known if _last(k) == other]
+    close = closest(typed, same, cutoff=0.0)
+    if close and not (own and other != own_name):
         return f"; did you mean {close!r}?"
-    names = ", ".join(k.rpartition(".")[2] for k in siblings)
-    return f"; known here: {names}." if names else "."
+    return f"; known here: {', '.join(names)}." if names else "."
+
+
+def _last(key: str) -> str:
+    return key.rpartition(".")[2]
 
 
 def _chosen(
     path: tuple[str, ...], schema: type[BaseModel], values: dict[str, Any]
-) -> type[BaseModel] | None:
-    """The table of the part that the values name at `path`; None where no part is named."""
-    slot = dict(slots(schema)).get(tuple(key.partition("[")[0] for key in path))
+) -> tuple[Slot | None, object]:
+    """The slot at `path` and the part that the values name there; nothing where none is named."""
+    slot = dict(slots(schema)).get(_places(path))
     for key in path:
-        name, _, place = key.partition("[")
-        values = values.get(name, {}) if isinstance(values, dict) else {}
+        own, _, place = key.partition("[")
+        values = values.get(own, {}) if isinstance(values, dict) else {}
         if place and isinstance(values, list):
             values = values[int(place.rstrip("]"))]
-    return slot.table(values.get("name")) if slot and isinstance(values, dict) else None
+    name = values.get("name") if isinstance(values, dict) else None
+    return (slot, name) if slot and isinstance(name, str) else (None, None)
+
+
+def _places(path: tuple[str, ...]) -> tuple[str, ...]:
+    """A path without the numbers of the entries."""
+    return tuple(key.partition("[")[0] for key in path)
 
 
 def slots(schema: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[tuple[Any, Slot]]:
@@ -111,36 +130,31 @@ def slots(schema: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[tuple
                 yield from slots(item, (*path, name))
 
 
-def _requirement(problem: Any) -> str:
-    reason: str = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "string_pattern_mismatch":
-        return "must hold letters, digits, dots, dashes and underscores only"
-    if problem["type"] in ("model_type", "dict_type"):
-        return "must be a table of keys and values"
-    reason = reason.replace("Input should be", "must be").replace("a valid ", "a ")
-    reason = reason.replace(" a tuple", " a list")
-    # The words that a constructor has for the same option (options.py).
-    for theirs, ours in (
-        (" a integer", " an integer"),
-        ("greater than or equal to", "at least"),
-        ("less than or equal to", "at most"),
-        ("greater than", "above"),
-        ("less than", "below"),
-    ):
-        reason = reason.replace(theirs, ours)
-    return reason
+def default_part(schema: Any, path: tuple[str, ...]) -> str | None:
+    """The name of the part that a slot has where a recipe says nothing; None where it has none."""
+    default = None
+    for key in path:
+        field = schema.model_fields[key]
+        default = getattr(field.default, "name", None)
+        tables = (item for item in _arguments(field.annotation) if isinstance(item, type))
+        schema = next((item for item in tables if issubclass(item, BaseModel)), None)
+    return default
 
 
-def keys(schema: Any, prefix: str = "") -> Iterator[str]:
-    """Yield the dotted name of every key that `schema` knows, tables included."""
+def keys(schema: Any, prefix: str = "", *, of_parts: bool = True) -> Iterator[str]:
+    """Yield the dotted name of every key that `schema` knows, tables included.
+
+    Args:
+        of_parts: with those of the parts that its slots may name.
+    """
     for name, field in schema.model_fields.items():
         yield prefix + name
         for item in (*field.metadata, *_arguments(field.annotation)):
             if isinstance(item, Slot):
-                for table in item.tables():
+                for table in item.tables() if of_parts else [item.base]:
                     yield from keys(table, f"{prefix}{name}.")
             elif isinstance(item, type) and issubclass(item, BaseModel):
-                yield from keys(item, f"{prefix}{name}.")
+                yield from keys(item, f"{prefix}{name}.", of_parts=of_parts)
 
 
 def _arguments(annotation: Any) -> Iterator[Any]:
@@ -150,14 +164,16 @@ def _arguments(annotation: Any) -> Iterator[Any]:
         yield from _arguments(argument)
 
 
-def _path(location: tuple[int | str, ...], values: Any) -> tuple[str, ...]:
-    """Keep the parts of pydantic's location that are keys of the document, not union members."""
+def _path(problem: Any, values: Any) -> tuple[str, ...]:
+    """The key of a problem: pydantic's location without choices of types, entries as `key[0]`."""
     path: list[str] = []
-    for position, part in enumerate(location):
-        if isinstance(values, dict) and (part in values or position == len(location) - 1):
+    location = problem["loc"]
+    for position, part in enumerate(location, 1):
+        lacks = problem["type"] == "missing" and position == len(location)
+        if isinstance(values, dict) and (part in values or lacks):
             values = values.get(part)
             path.append(str(part))
-        elif isinstance(values, list) and isinstance(part, int) and path:
+        elif isinstance(values, list) and isinstance(part, int) and path and part < len(values):
             values = values[part]
             path[-1] += f"[{part}]"
     return tuple(path) or tuple(map(str, location))

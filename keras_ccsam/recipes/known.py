@@ -1,15 +1,16 @@
 """The names of recipes, settings and tables, which are files beside this one, and of parts outside.
 
-It imports the standard library alone: the command line asks it before Keras is imported.
+It needs the standard library alone: the command line asks it before Keras is imported.
 """
 
-import difflib
 import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import TypeGuard
+
+from keras_ccsam.hints import did_you_mean
 
 _HERE = Path(__file__).resolve().parent
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
@@ -54,7 +55,7 @@ def check(kind: str, name: object, folder: str) -> None:
 def listed(name: object, folder: str) -> str:
     """Return `'cse'; did you mean 'ce'? (known: ce, ...)`."""
     there = stems(folder)
-    return f"{name!r}{_hint(str(name), there)} (known: {', '.join(there)})"
+    return f"{name!r}{did_you_mean(name, there, cutoff=0.5)} (known: {', '.join(there)})"
 
 
 def user_file(name: str) -> Path | None:
@@ -84,9 +85,15 @@ def user_file(name: str) -> Path | None:
     if path.name.removesuffix(".toml") in stems("methods"):
         hint = f"; the package's own recipe is called {path.stem!r}."
     else:
-        near = _hint(path.stem, [other.removesuffix(".toml") for other in beside])
+        stems_beside = [other.removesuffix(".toml") for other in beside]
+        near = did_you_mean(path.stem, stems_beside, cutoff=0.5)
         hint = near.replace("'?", ".toml'?") or "."
     raise ValueError(f"there is no such recipe file: {name!r}{hint} Received: recipe={name!r}")
+
+
+def builtin(folder: str, name: str) -> str:
+    """Return the text of a file of the package; folder and name as `stems` has them."""
+    return (_HERE / folder / f"{name}.toml").read_text(encoding="utf-8")
 
 
 def read(path: Path) -> str:
@@ -102,8 +109,3 @@ def read(path: Path) -> str:
         raise ValueError(
             f"cannot read the recipe file: {reason}. Received: recipe={str(path)!r}"
         ) from None
-
-
-def _hint(name: str, there: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(there), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else ""

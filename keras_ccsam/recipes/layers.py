@@ -1,11 +1,15 @@
-"""How the layers of a recipe are laid on each other, the user's overrides last."""
+"""How the layers of a recipe are laid on each other, the user's overrides last.
+
+It needs pydantic and no Keras: the command line asks it before Keras is imported.
+"""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pydantic import BaseModel
+
 from keras_ccsam.recipes import toml
 from keras_ccsam.recipes.errors import keys, slots, suggestion
-from keras_ccsam.recipes.schema import Data, Recipe
 
 # A table whose meaning hangs on one of its keys: when that changes, what it ruled is dropped,
 # because the radius of one method says nothing about another's.
@@ -18,8 +22,16 @@ _TAGS = {
     ("posthoc",): "name",
     ("groups",): "rule",
 }
-# Of the data, what is no dataset's own.
-_OF_ANY_DATA = frozenset(Data.model_fields)
+# Of the data, what is no dataset's own: it stays when another dataset is taken.
+OF_ANY_DATA = (
+    "name",
+    "imbalance_ratio",
+    "profile",
+    "protocol",
+    "seed",
+    "path",
+    "validation_fraction",
+)
 # Tables that may be absent: `--set stage1.average=none` leaves one out.
 _OPTIONAL = (
     ("model", "spectral_norm"),
@@ -53,26 +65,26 @@ def merge(
             merged[key] = dict(item)
         else:
             if here == ("data",) and item.get("name", below.get("name")) != below.get("name"):
-                below = {k: v for k, v in below.items() if k in _OF_ANY_DATA}
+                below = {k: v for k, v in below.items() if k in OF_ANY_DATA}
             merged[key] = merge(below, item, here)
     return merged
 
 
-def read_overrides(overrides: Iterable[str]) -> dict[str, Any]:
+def read_overrides(overrides: Iterable[str], schema: type[BaseModel]) -> dict[str, Any]:
     """Return overrides such as `"stage1.epochs=20"` as nested tables.
 
     Raises:
         ValueError: one is not of that form, or names a key that no recipe has.
     """
     values: dict[str, Any] = {}
-    there, places = set(keys(Recipe)), {path for path, _ in slots(Recipe)}
+    there, places = set(keys(schema, of_parts=False)), {path for path, _ in slots(schema)}
     for text in listed(overrides):
         key, value = toml.assignment(text)
         path = tuple(key.split("."))
         # Of a slot, the part that is chosen in the end knows.
         if key not in there and path[:-1] not in places:
             raise ValueError(
-                f"unknown recipe key {key!r}{suggestion(path, Recipe)} Received: {text.strip()}"
+                f"unknown recipe key {key!r}{suggestion(path, schema)} Received: {text.strip()}"
             )
         nested: Any = value
         for part in reversed(path):

@@ -23,8 +23,8 @@ from typing import Any
 
 import keras
 
-from keras_ccsam.checks import did_you_mean
 from keras_ccsam.declare import KINDS, Part, declared, parts, registered
+from keras_ccsam.hints import did_you_mean
 from keras_ccsam.recipes import known
 from keras_ccsam.sharpness.method import SharpnessMethod
 
@@ -103,13 +103,20 @@ def file_of(name: str) -> Path | None:
     return None if file is None else Path(file)
 
 
+def files() -> frozenset[str]:
+    """The files of all modules from outside that a part was imported from."""
+    made = (part.make.__module__ for part in _imported.values())
+    found = (getattr(sys.modules.get(module), "__file__", None) for module in made)
+    return frozenset(file for file in found if file is not None)
+
+
 def check_made(part: Part, made: object) -> None:
     """Raises ValueError if a function from outside has made something of another kind."""
     base, expected = _BASES[part.kind]
     if base is not None and not isinstance(made, base):
         raise ValueError(
             f"a {part.kind} from outside must be {expected}. "
-            f"Received: name={part.name!r}, which made a {type(made).__name__}"
+            f"Received: name={part.name!r}, which made one of the type {type(made).__name__}"
         )
 
 
@@ -120,13 +127,13 @@ def _checked(kind: str, name: str, made: Callable[..., Any]) -> Part:
         if not issubclass(made, base):
             raise ValueError(
                 f"a {kind} ({KINDS[kind]}) from outside must be a subclass of {expected[2:]}, or "
-                f"a function that returns one. Received: name={name!r}, a class of "
+                f"a function that returns one. Received: name={name!r}, which descends from "
                 f"{', '.join(b.__name__ for b in made.__bases__)}"
             )
     elif not callable(made) or inspect.ismodule(made):
         raise ValueError(
             f"a {kind} ({KINDS[kind]}) from outside must be a class, or a function that returns "
-            f"{expected}. Received: name={name!r}, a {type(made).__name__}"
+            f"{expected}. Received: name={name!r}, of the type {type(made).__name__}"
         )
     declaration = declared(made)
     if declaration is not None and declaration.kind != kind:

@@ -12,15 +12,16 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 from pydantic import Field, ValidationError, create_model
 
 from keras_ccsam import metrics
+from keras_ccsam.closed_table import Table
 from keras_ccsam.data.tails.tail import Ratio, Tail
-from keras_ccsam.declare import Table, choose, columns, find, table
+from keras_ccsam.declare import choose, columns, find, table
 from keras_ccsam.options import options
 from keras_ccsam.recipes import toml
-from keras_ccsam.recipes.consistency import check
+from keras_ccsam.recipes.consistency import check, doubts
 from keras_ccsam.recipes.errors import explain
 from keras_ccsam.recipes.schema_base import Seed
 from keras_ccsam.recipes.schema_stages import SpectralNorm, Stage1, Stage2
-from keras_ccsam.recipes.slots import Backbone, Head, Posthoc, Slot
+from keras_ccsam.recipes.slots import Backbone, Declared, Head, Posthoc
 
 # TOML has no null: every image is asked for as "none".
 _RATIO = options(Tail)["imbalance_ratio"]
@@ -65,7 +66,7 @@ class Model(Table):
     spectral_norm: SpectralNorm | None = Field(None, description="absent: kernels as they are")
 
 
-Source: TypeAlias = Annotated[Data, Slot("data", Data)]
+Source: TypeAlias = Annotated[Data, Declared("data", Data)]
 
 
 class Thresholds(_Thresholds):
@@ -138,6 +139,12 @@ class Recipe(Table):
         """Write every field, defaults included; `from_toml` gives an equal recipe back."""
         return toml.dump(self.to_dict())
 
+    @property
+    def data_shown(self) -> str:
+        """The dataset's name, below that of a setting of it: `cifar10-lt-small (cifar10-lt)`."""
+        of_it = self.setting.startswith(f"{self.data.name}-")
+        return f"{self.setting} ({self.data.name})" if of_it else self.data.name
+
     def digest(self) -> str:
         """Return 16 hex digits of everything that can change a number in the results."""
         return _digest(
@@ -150,24 +157,7 @@ class Recipe(Table):
 
     def warnings(self) -> tuple[str, ...]:
         """Return what is allowed but probably not meant."""
-        found = []
-        if self.stage1.warmup_epochs >= self.stage1.epochs > 1:
-            found.append(
-                f"stage1.warmup_epochs={self.stage1.warmup_epochs} lasts longer than "
-                f"stage1.epochs={self.stage1.epochs}: the learning rate never reaches its peak"
-            )
-        boundaries = self.stage1.boundary_epochs()
-        if any(x >= self.stage1.epochs for x in boundaries):
-            found.append(
-                f"stage1.boundaries={list(self.stage1.boundaries)} reach beyond "
-                f"stage1.epochs={self.stage1.epochs}: shares such as 0.8 follow the epochs"
-            )
-        if any(x < self.stage1.warmup_epochs < self.stage1.epochs for x in boundaries):
-            found.append(
-                f"stage1.boundaries={list(self.stage1.boundaries)} begin inside the warm-up of "
-                f"{self.stage1.warmup_epochs} epochs: they take effect at its end"
-            )
-        return tuple(found)
+        return doubts(self.stage1, self.stage2, self.posthoc, self.model.head)
 
 
 def _digest(values: dict[str, Any], keys: tuple[str, ...]) -> str:

@@ -1,30 +1,22 @@
 """The two stages of a run, and what may be done to a trained model without training."""
 
-import itertools
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field, create_model, field_validator, model_validator
+from pydantic import Field, create_model
 
 from keras_ccsam.callbacks import DeferredReweighting, StartTranslation, WeightAveraging
-from keras_ccsam.data import SAMPLERS
-from keras_ccsam.declare import Table, choose, columns
+from keras_ccsam.closed_table import Table
+from keras_ccsam.data.batches.samplers import TrainingSampler
+from keras_ccsam.declare import choose, columns
 from keras_ccsam.m2m import MajorToMinor
 from keras_ccsam.models import spectrally_normalize
 from keras_ccsam.options import options
-from keras_ccsam.recipes.schema_base import Epochs, Positive
+from keras_ccsam.recipes.schema_base import Boundaries, Epochs, Positive
 from keras_ccsam.recipes.slots import Augmentations, Callbacks, Loss, Method, augmentations
 from keras_ccsam.schedules.start import FIRST_DROP, Start
 from keras_ccsam.second_stage import Retraining
 from keras_ccsam.second_stage.retraining_rates import stage2_sgd
-
-TRAINING_SAMPLERS = tuple(name for name in SAMPLERS if name != "sequential")  # of evaluation
-
-
-def _check_sampler(value: str) -> str:
-    if value not in TRAINING_SAMPLERS:
-        raise ValueError(f"must be one of {', '.join(TRAINING_SAMPLERS)}")
-    return value
 
 
 def _declared(name: str, *makes: Callable[..., Any]) -> Any:
@@ -49,9 +41,9 @@ class Resample(Table):
     start: Start = Field(
         FIRST_DROP, description="share of the epochs, or an epoch from 0 on (code: 160 of 200)"
     )
-    sampler: str = Field("inverse_frequency", description="how batches are drawn from then on")
-
-    _sampler = field_validator("sampler")(_check_sampler)
+    sampler: TrainingSampler = Field(
+        "inverse_frequency", description="how batches are drawn from then on"
+    )
 
 
 class Average(_Average):
@@ -92,7 +84,7 @@ class Stage1(Table):
     decay: Literal["step", "cosine", "constant"] = Field(
         "step", description="what the rate does after the warm-up (field: step)"
     )
-    boundaries: Annotated[tuple[int | float, ...], Field(strict=False)] = Field(
+    boundaries: Boundaries = Field(
         (0.8, 0.9),
         description="where a step decay falls: epochs, or below 1 shares of all epochs (paper: "
         "160 and 180 of 200)",
@@ -107,7 +99,9 @@ class Stage1(Table):
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = Field(
         "float32", description="Keras dtype policy"
     )
-    sampler: str = Field("instance", description="how batches are drawn (field: instance)")
+    sampler: TrainingSampler = Field(
+        "instance", description="how batches are drawn (field: instance)"
+    )
     loss: Loss = Field(choose("loss", "cross_entropy"), description="of a sample")
     method: Method = Field(
         choose("sharpness", "erm"), description="how a step's gradient is formed"
@@ -119,30 +113,6 @@ class Stage1(Table):
     callbacks: Callbacks | None = Field(
         None, description="absent: none but those above; a list of tables with a name and options"
     )
-
-    _sampler = field_validator("sampler")(_check_sampler)
-
-    @field_validator("boundaries")
-    @classmethod
-    def _increasing(cls, value: tuple[int | float, ...]) -> tuple[int | float, ...]:
-        shares = [isinstance(x, float) for x in value]
-        if any(shares) and not all(shares):
-            raise ValueError("must be all whole epochs or all shares below 1, not a mixture")
-        highest = (1 if share else 1_000_001 for share in shares)
-        if any(not 0 < x < limit for x, limit in zip(value, highest, strict=True)):
-            raise ValueError("must be whole epochs from 1 to 1,000,000, or shares between 0 and 1")
-        if any(b <= a for a, b in itertools.pairwise(value)):
-            raise ValueError("must increase")
-        return value
-
-    @model_validator(mode="after")
-    def _cosine_has_room(self) -> "Stage1":
-        if self.decay == "cosine" and self.warmup_epochs >= self.epochs:
-            raise ValueError(
-                f"must have more epochs ({self.epochs}) than warmup_epochs "
-                f"({self.warmup_epochs}) for a cosine decay"
-            )
-        return self
 
     def boundary_epochs(self) -> tuple[float, ...]:
         """Where the step decay falls, in (fractional) epochs; empty without one."""

@@ -5,54 +5,38 @@ outside that has not been imported is kept as it stands, unread: to read a recip
 """
 
 import functools
-import inspect
-from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
-from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
+from pydantic import Field, create_model
 
 from keras_ccsam import callbacks, heads, losses, models, second_stage, sharpness
-from keras_ccsam.checks import did_you_mean
+from keras_ccsam.closed_table import OpenTable, Table
 from keras_ccsam.data.batches.augment import Augmentation
-from keras_ccsam.declare import Part, Table, chosen, declared_by, parts, table
+from keras_ccsam.declare import Part, chosen, parts, table
 from keras_ccsam.recipes import known, outside
+from keras_ccsam.recipes.slot import Slot
 
 # Imported for what they declare.
 _DECLARING = (callbacks, heads, losses, models, second_stage, sharpness)
 
 
-class _Open(Table):
-    """A table whose options are not known here."""
-
-    model_config = ConfigDict(extra="allow")
-
-
-class Unread(_Open):
+class Unread(OpenTable):
     """The table of a part from outside that has not been imported."""
 
-    name: str
 
+class Declared(Slot):
+    """A slot whose parts are those that declare themselves, and those from outside."""
 
-class Slot:
-    """Where a recipe names a part; put beside `Table` in an `Annotated`.
+    def declared(self) -> tuple[str, ...]:
+        """See `Slot`."""
+        return tuple(parts(self.kind))
 
-    Args:
-        kind: one of `declare.KINDS`.
-        base: what its tables have beside the part's own options.
-    """
-
-    def __init__(self, kind: str, base: type[Table] = Table) -> None:
-        self.kind = kind
-        self.base = base
-
-    def tables(self) -> Iterator[type[Table]]:
-        """The tables of all declared parts."""
-        for part in parts(self.kind).values():
-            yield table(part, self.base)
+    def names(self) -> tuple[str, ...]:
+        """See `Slot`."""
+        return outside.names(self.kind)
 
     def table(self, name: object) -> type[Table] | None:
-        """The table of a name; `Unread` from outside, and None where there is no such part."""
+        """See `Slot`; `Unread` from outside, where its code has not been imported."""
         if not isinstance(name, str):
             return None
         part = outside.found(self.kind, name)
@@ -62,66 +46,29 @@ class Slot:
             return _unread(self.base)
         return _application(name) if self.kind == "backbone" else None
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
-        """Pydantic's hook: `validated` on the way in; on the way out, whatever table it is."""
-        return core_schema.no_info_plain_validator_function(
-            self.validated, serialization=core_schema.simple_ser_schema("any")
-        )
+    def takes(self, name: object, argument: str) -> bool:
+        """See `Slot`."""
+        part = outside.found(self.kind, name) if isinstance(name, str) else None
+        return part is not None and argument in part.arguments
 
-    def validated(self, value: Any) -> Table:
-        """The table of what a recipe says.
-
-        Raises:
-            ValidationError: for another type, name, key or value.
-        """
-        if isinstance(value, str):
-            value = {"name": value}
-        if isinstance(value, self.base) and (chosen(value) or isinstance(value, _Open)):
-            return value
-        if not isinstance(value, Mapping):
-            raise PydanticCustomError("part", "must be a table of keys and values")
-        if "name" not in value:
-            raise _error("missing", value, ("name",))
-        name = value["name"]
-        try:
-            found = self.table(name)
-        except ValueError as error:  # of an installed package
-            raise _error(_message(str(error).partition(" Received:")[0]), name, ("name",)) from None
-        if found is None:
-            raise _error(_message(self._choices(name)), name, ("name",))
-        # A network's name may be typed in other cases.
-        own = found.model_fields["name"].default
-        return found.model_validate({**value, "name": own if isinstance(own, str) else name})
-
-    def _choices(self, name: object) -> str:
-        names = sorted(outside.names(self.kind))
-        more = " or a function of keras.applications" if self.kind == "backbone" else ""
-        hint = did_you_mean(name, names)
-        if isinstance(name, str) and "." in name and ":" not in name:
-            hint = "; code from outside reads module:Class"
-        return f"must be one of {', '.join(map(repr, names))}{more}{hint}"
+    def is_made(self, value: Table) -> bool:
+        """See `Slot`."""
+        return chosen(value) is not None or super().is_made(value)
 
 
-class Entry(Slot):
-    """A slot in a list: a name alone stays the name, since most entries have no options."""
-
-    def validated(self, value: Any) -> Any:
-        """The name, or the table where there are options or the part is from outside."""
-        chosen = super().validated(value)
-        return value if isinstance(value, str) and value in parts(self.kind) else chosen
-
-
-Method: TypeAlias = Annotated[Table, Slot("sharpness")]
-Loss: TypeAlias = Annotated[Table, Slot("loss")]
-Head: TypeAlias = Annotated[Table, Slot("head")]
-Backbone: TypeAlias = Annotated[Table, Slot("backbone")]
-Posthoc: TypeAlias = Annotated[Table, Slot("posthoc")]
+Method: TypeAlias = Annotated[Table, Declared("sharpness")]
+Loss: TypeAlias = Annotated[Table, Declared("loss")]
+Head: TypeAlias = Annotated[Table, Declared("head")]
+Backbone: TypeAlias = Annotated[Table, Declared("backbone")]
+Posthoc: TypeAlias = Annotated[Table, Declared("posthoc")]
 Callbacks: TypeAlias = Annotated[
-    tuple[Annotated[Table, Slot("callback")], ...], Field(strict=False)
+    tuple[Annotated[Table, Declared("callback")], ...], Field(strict=False)
 ]
 Augmentations: TypeAlias = (
     Literal["default"]
-    | Annotated[tuple[Annotated[str | Table, Entry("augmentation")], ...], Field(strict=False)]
+    | Annotated[
+        tuple[Annotated[str | Table, Declared("augmentation", bare=True)], ...], Field(strict=False)
+    ]
 )
 
 
@@ -145,12 +92,6 @@ def part_of(choice: Table) -> Part:
             f"and so does recipes.load of a file that names it. Received: name={name!r}"
         )
     return part
-
-
-def takes(made: type[BaseModel], argument: str) -> bool:
-    """Whether the part of a table has an argument of that name, declared or not."""
-    part = declared_by(made)
-    return part is not None and argument in inspect.signature(part.make).parameters
 
 
 def values(choice: Table) -> dict[str, Any]:
@@ -201,13 +142,4 @@ def _application(name: str) -> type[Table] | None:
     if spelled in parts("backbone"):
         return table(parts("backbone")[spelled], Table)
     fields: Any = {"name": (Literal[spelled], spelled)}
-    return create_model(spelled, __base__=_Open, **fields)
-
-
-def _message(text: str) -> PydanticCustomError:
-    return PydanticCustomError("part", "{text}", {"text": text.rstrip(".")})
-
-
-def _error(kind: Any, received: Any, place: tuple[str, ...]) -> ValidationError:
-    details = InitErrorDetails(type=kind, loc=place, input=received)
-    return ValidationError.from_exception_data("part", [details])
+    return create_model(spelled, __base__=OpenTable, **fields)

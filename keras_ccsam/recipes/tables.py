@@ -1,14 +1,15 @@
 """The tables and figures of the CC-SAM paper's appendix, as rows that can be trained.
 
-Each is a TOML file in `tables` beside this module: adding a file adds a name.
+Each is a TOML file in `tables` beside this module: adding a file adds a name. It needs pydantic and
+no Keras: the command line asks it before Keras is imported.
 """
 
-from importlib import resources
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from keras_ccsam.recipes import known, toml
+from keras_ccsam.recipes.words import requirement
 
 
 class _Closed(BaseModel):
@@ -131,22 +132,20 @@ def load(name: str) -> Table:
         ValueError: there is none of that name.
     """
     known.check("table", name, "tables")
-    values, source = _read(name)
+    values = _read(name)
     if "part_of" in values:
         values = _part(values)
-    return Table.from_values(values, source)
+    return Table.from_values(values, f"tables/{name}.toml")
 
 
-def _read(name: str) -> tuple[dict[str, Any], str]:
-    file = resources.files(__package__).joinpath("tables", f"{name}.toml")
-    source = f"tables/{name}.toml"
-    return toml.parse(file.read_text(encoding="utf-8"), source), source
+def _read(name: str) -> dict[str, Any]:
+    return toml.parse(known.builtin("tables", name), f"tables/{name}.toml")
 
 
 def _part(values: dict[str, Any]) -> dict[str, Any]:
     """Return some rows of another table, and what is claimed of them, under a title of its own."""
     values = dict(values)
-    whole, _ = _read(values.pop("part_of"))
+    whole = _read(values.pop("part_of"))
     labels = values.pop("labels")
     own = {
         "rows": [row for row in whole["rows"] if row["label"] in labels],
@@ -167,5 +166,4 @@ def _explain(problem: Any) -> str:
             f"unknown key {key!r} (known here: {', '.join(known)}). "
             f"Received: {key}={problem['input']!r}"
         )
-    reason = problem["msg"].replace("Input should be", "must be")
-    return f"{key} {reason}. Received: {key}={problem['input']!r}"
+    return f"{key} {requirement(problem)}. Received: {key}={problem['input']!r}"

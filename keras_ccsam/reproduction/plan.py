@@ -12,12 +12,10 @@ from keras_ccsam import text_table as table
 from keras_ccsam.comparison.plan import ComparisonPlan, PlannedRun, checked_seeds, plan_comparison
 from keras_ccsam.comparison.varied import renamed, varied_name
 from keras_ccsam.recipes import Recipe, tables
-from keras_ccsam.reproduction.scales import check_scale
-from keras_ccsam.runs.folders import PathLike, kind_of, require_free
+from keras_ccsam.recipes.composing import of_stage2
+from keras_ccsam.reproduction import scales
+from keras_ccsam.runs.folders import PathLike, kind_of, named, require_free
 from keras_ccsam.runs.run_directory import read_json
-
-# The digits' largest class has 128 images: a ratio of 200 would empty the smallest.
-_TINY_SHARE = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -181,9 +179,9 @@ def plan_reproduction(
         ValueError: an unknown table, scale or override, or seeds that are none.
     """
     published = tables.load(name)
-    check_scale(scale)
+    scales.check_scale(scale)
     chosen = checked_seeds(seeds)
-    path = Path(f"runs/reproduce-{scale}" if out is None else out)
+    path = named(f"runs/reproduce-{scale}" if out is None else out)
     overrides = (overrides,) if isinstance(overrides, str) else tuple(overrides)
     # JSON's quotes and escapes are TOML's.
     source = () if data_path is None else (f"data.path={json.dumps(str(data_path))}",)
@@ -193,7 +191,7 @@ def plan_reproduction(
         folder = path / f"{recipe.setting}-{recipe.data.imbalance_ratio:g}"
         rows.append(PlannedRow(row, recipe, folder))
     without: tuple[str, ...] = ()
-    if any(map(_of_stage2, overrides)):
+    if any(map(of_stage2, overrides)):
         without = tuple(dict.fromkeys(r.recipe.name for r in rows if r.recipe.stage2 is None))
         if all(row.recipe.stage2 is None for row in rows):
             recipes.load(published.rows[0].recipe, overrides=overrides)  # says what is wrong
@@ -202,23 +200,18 @@ def plan_reproduction(
 
 def _recipe(row: tables.Row, scale: str, overrides: Sequence[str]) -> Recipe:
     """Return the row's recipe, under a name that says what was changed in it."""
-    setting = {"tiny": "digits-lt", "small": f"{row.data}-small", "full": row.data}[scale]
-    ratio = row.imbalance_ratio / (_TINY_SHARE if scale == "tiny" else 1)
+    setting = scales.setting(row.data, scale)
 
     def load(*changes: str) -> Recipe:
-        changes = (f"data.imbalance_ratio={ratio:g}", *changes)
+        changes = (scales.ratio(row.imbalance_ratio, scale), *changes)
         recipe = recipes.load(row.recipe, setting, (*changes, *first))
         if recipe.stage2 is None or len(first) == len(overrides):
             return recipe
         return recipes.load(row.recipe, setting, (*changes, *overrides))
 
-    first = [text for text in overrides if not _of_stage2(text)]
+    first = [text for text in overrides if not of_stage2(text)]
     recipe, name = load(*row.overrides), row.recipe
     # The same recipe has the same name in every table, so that they can share a folder.
     if row.overrides and recipe.digest() != load().digest():
         name = varied_name(row.recipe, row.overrides)
     return renamed(recipe, name)
-
-
-def _of_stage2(override: str) -> bool:
-    return override.partition("=")[0].partition(".")[0].strip() == "stage2"

@@ -18,7 +18,7 @@ from keras_ccsam.reproduction.plan import PlannedRow, ReproductionPlan, plan_rep
 from keras_ccsam.reproduction.reproduction import ReproducedRow, Reproduction
 from keras_ccsam.runs import parts
 from keras_ccsam.runs.compiled_programs import kept_programs
-from keras_ccsam.runs.folders import PathLike
+from keras_ccsam.runs.folders import PathLike, make
 from keras_ccsam.runs.progress import Progress
 from keras_ccsam.runs.recorders import check_record
 from keras_ccsam.runs.run_directory import RunDirectory, write_json
@@ -73,7 +73,7 @@ def reproduce(
     if chosen.table.measure == "bound":
         record = tuple(dict.fromkeys((*record, RECORD)))
     failed = _check_groups(chosen)
-    chosen.path.mkdir(parents=True, exist_ok=True)
+    make(chosen.path)
     state = {"kind": "reproduction", "scale": scale}
     write_json(chosen.state_file, {**state, "status": "running"})
     clock = TimeLeft(run for plan in comparisons.values() for run in plan.runs)

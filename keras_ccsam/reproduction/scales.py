@@ -1,9 +1,9 @@
 """How large a reproduction is.
 
-It imports the standard library alone: the command line asks it before Keras is imported.
+It needs the standard library alone: the command line asks it before Keras is imported.
 """
 
-from difflib import get_close_matches
+from keras_ccsam.hints import did_you_mean
 
 SCALES = ("tiny", "small", "full")
 
@@ -15,6 +15,18 @@ def check_scale(scale: str) -> None:
         ValueError: with the closest one.
     """
     if scale not in SCALES:
-        close = get_close_matches(scale, SCALES, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else "."
+        hint = did_you_mean(scale, SCALES) or "."
         raise ValueError(f"`scale` must be one of {', '.join(SCALES)}{hint} Received: {scale=}")
+
+
+def setting(data: str, scale: str) -> str:
+    """The setting of `recipes` that a published dataset is trained with at a scale."""
+    return {"tiny": "digits-lt", "small": f"{data}-small", "full": data}[scale]
+
+
+def ratio(published: float, scale: str) -> str:
+    """The imbalance ratio that stands for a published one, as an override.
+
+    The digits' largest class has 128 images: a ratio of 200 would empty the smallest.
+    """
+    return f"data.imbalance_ratio={published / (2 if scale == 'tiny' else 1):g}"

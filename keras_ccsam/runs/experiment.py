@@ -19,7 +19,7 @@ from keras_ccsam.recipes import Recipe
 from keras_ccsam.recipes.schema_stages import Stage2
 from keras_ccsam.runs import environment, own_code, parts
 from keras_ccsam.runs.compiled_programs import kept_programs
-from keras_ccsam.runs.folders import PathLike, fresh, kind_of
+from keras_ccsam.runs.folders import PathLike, fresh, kind_of, named
 from keras_ccsam.runs.m2m_helper import check_helper, trained_helper
 from keras_ccsam.runs.progress import Progress
 from keras_ccsam.runs.recorders import check_record, copy_records, recorders
@@ -84,7 +84,8 @@ def run(
     """
     shown = Progress.of(progress)
     record = check_record(record)
-    directory = RunDirectory(fresh(f"{recipe.name}-{recipe.setting}") if out is None else out)
+    name = f"{recipe.name}-{recipe.setting}"
+    directory = RunDirectory(fresh(name) if out is None else named(out))
     directory.check_free()
     tracking = _tracking(trackers, recipe, directory)
     source = None if stage1_from is None else _same_stage1(RunDirectory(stage1_from), recipe)

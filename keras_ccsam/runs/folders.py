@@ -6,6 +6,8 @@ It imports the standard library alone: the command line asks it before Keras is 
 import datetime
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 PathLike = str | os.PathLike[str]
@@ -25,24 +27,64 @@ def fresh(name: str, parent: PathLike = "runs") -> Path:
     return path
 
 
+def named(out: PathLike, argument: str = "out") -> Path:
+    """Return the path of a folder that a user named.
+
+    Raises:
+        ValueError: its name is empty, which Python takes for the working folder.
+    """
+    if not os.fspath(out).strip():
+        raise ValueError(f"a folder needs a name. Received: {argument}={os.fspath(out)!r}")
+    return Path(out)
+
+
 def require_free(path: Path) -> None:
-    """Refuse a path that is a file, lies below one, or is a folder with anything in it.
+    """Refuse a path that cannot be made or written into, or is a folder with anything in it.
 
     Raises:
         ValueError: `path` cannot be taken for new files.
     """
-    existing = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
-    if not existing.is_dir():
-        raise ValueError(
-            f"the output folder cannot be made: {str(existing)!r} is a file; name another. "
-            f"Received: out={str(path)!r}"
-        )
-    # Runs leave their compiled programs in their parent; those are nobody's results.
-    if existing == path.absolute() and any(p.name != PROGRAMS for p in path.iterdir()):
+    with _worded(path):
+        existing = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
+        is_folder = existing.is_dir()
+        # Runs leave their compiled programs in their parent; those are nobody's results.
+        own = existing == path.absolute() and is_folder
+        taken = own and any(p.name != PROGRAMS for p in path.iterdir())
+    if not is_folder:
+        raise _not_made(path, f"{str(existing)!r} is a file")
+    if taken:
         raise ValueError(
             "the output folder exists and is not empty, and runs are never overwritten; name "
             f"another. Received: out={str(path)!r}"
         )
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise _not_made(path, f"nothing may be written into {str(existing)!r}")
+
+
+def make(path: Path) -> None:
+    """Make a folder, and those above it.
+
+    Raises:
+        ValueError: the system refuses it.
+    """
+    with _worded(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
+@contextmanager
+def _worded(path: Path) -> Iterator[None]:
+    """Word what the system says of a path: a name that is too long, a folder that is read-only."""
+    try:
+        yield
+    except OSError as error:
+        raise _not_made(path, (error.strerror or type(error).__name__).lower()) from None
+
+
+def _not_made(path: Path, reason: str) -> ValueError:
+    shown = str(path) if len(str(path)) <= 200 else f"{str(path)[:40]}..."
+    return ValueError(
+        f"the output folder cannot be made: {reason}; name another. Received: out={shown!r}"
+    )
 
 
 def kind_of(path: Path) -> str | None:
@@ -60,6 +102,16 @@ def require_run(path: Path) -> None:
     Raises:
         ValueError: the folder is no run directory.
     """
-    if not (path / "recipe.toml").is_file():
-        lack = "it has no recipe.toml" if path.exists() else "there is no such folder"
-        raise ValueError(f"not a run directory: {lack}. Received: run={str(path)!r}")
+    try:
+        if (path / "recipe.toml").is_file():
+            return
+        is_file, lies_in_run = path.is_file(), (path.parent / "recipe.toml").is_file()
+        exists = path.exists()
+    except OSError:  # a name that is too long
+        is_file = lies_in_run = exists = False
+    if is_file:
+        near = f"; did you mean its folder, {str(path.parent)!r}?" if lies_in_run else "."
+        lack = f"it is a file{near}"
+    else:
+        lack = "it has no recipe.toml." if exists else "there is no such folder."
+    raise ValueError(f"not a run directory: {lack} Received: run={str(path)!r}")

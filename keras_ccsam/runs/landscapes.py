@@ -12,9 +12,10 @@ from keras_ccsam.analysis.landscapes.cost import Standing
 from keras_ccsam.analysis.landscapes.directions import check_shared
 from keras_ccsam.analysis.landscapes.trajectory import trajectory_directions
 from keras_ccsam.data.batches.sequence import Split
+from keras_ccsam.duration import duration
 from keras_ccsam.runs.compiled_programs import kept_programs
 from keras_ccsam.runs.folders import PathLike
-from keras_ccsam.runs.progress import Progress, duration
+from keras_ccsam.runs.progress import Progress
 from keras_ccsam.runs.trained_run import TrainedRun, open_run
 
 Stage = Literal["stage1", "final"]

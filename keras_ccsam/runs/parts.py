@@ -7,9 +7,9 @@ from typing import Any
 import keras
 
 from keras_ccsam import data, models
+from keras_ccsam.closed_table import Table
 from keras_ccsam.data.tails.cut import cut
 from keras_ccsam.data.tails.tail import Tail
-from keras_ccsam.declare import Table
 from keras_ccsam.m2m import MajorToMinor
 from keras_ccsam.options import options as declared
 from keras_ccsam.recipes import Recipe
@@ -34,7 +34,8 @@ def load_data(choice: Data) -> data.LongTailedData:
     if not isinstance(source, data.Source):
         raise ValueError(
             "a dataset from outside must return a keras_ccsam.data.Source, as data.source(x, y) "
-            f"makes it. Received: data.name={choice.name!r}, a {type(source).__name__}"
+            f"makes it. Received: data.name={choice.name!r}, which returned the type "
+            f"{type(source).__name__}"
         )
     return cut(source, _tail(choice), fit_head=True)
 

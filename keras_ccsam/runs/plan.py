@@ -58,7 +58,7 @@ class RunPlan:
         counted = "; counted, not read" if recipe.data.name in data.DATASETS else ""
         lines = [
             f"recipe    {recipe.name} ({recipe.variant}): {recipe.description}",
-            f"data      {images.name}: {sum(images.class_counts)} images of "
+            f"data      {recipe.data_shown}: {sum(images.class_counts)} images of "
             f"{'x'.join(map(str, images.image_shape))} to train on, {validation} for "
             f"validation, {sum(images.test_counts)} to test on{counted}",
             f"model     {_shown(recipe.model.backbone)} and a {_shown(recipe.model.head)} head, "

@@ -13,7 +13,7 @@ from typing import Any
 
 import keras
 
-from keras_ccsam.duration import duration as duration
+from keras_ccsam.duration import duration
 
 KINDS = ("auto", "bar", "line", "none")
 

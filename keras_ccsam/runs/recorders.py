@@ -13,8 +13,8 @@ import keras
 from keras_ccsam import atomic
 from keras_ccsam.analysis.class_sets import head_class, tail_class
 from keras_ccsam.callbacks import BoundTracker, RadiusLog, WeightTrajectory
-from keras_ccsam.checks import did_you_mean
 from keras_ccsam.data import LongTailedData
+from keras_ccsam.hints import did_you_mean
 from keras_ccsam.recipes import Recipe
 from keras_ccsam.runs.run_directory import RunDirectory
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_ccsam.callbacks.bound_tracker import BoundTracker
-from keras_ccsam.checks import closest
+from keras_ccsam.hints import closest
 from keras_ccsam.runs import parts
 from keras_ccsam.runs.run_directory import read_json, write_json
 from keras_ccsam.runs.run_sharpness import run_facts

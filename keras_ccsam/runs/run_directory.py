@@ -29,7 +29,7 @@ from keras_ccsam.callbacks import metrics_log
 from keras_ccsam.recipes import Recipe, toml
 from keras_ccsam.recipes.library import import_outside
 from keras_ccsam.runs import own_code
-from keras_ccsam.runs.folders import PathLike, require_free, require_run
+from keras_ccsam.runs.folders import PathLike, make, named, require_free, require_run
 
 _PLAIN_LIST = re.compile(r"\[\n\s*([^\[\]{}]*?)\n\s*\]")
 
@@ -39,10 +39,13 @@ class RunDirectory:
 
     Args:
         path: the folder; nothing is touched until `create`.
+
+    Raises:
+        ValueError: the path is empty.
     """
 
     def __init__(self, path: PathLike) -> None:
-        self.path = Path(path)
+        self.path = named(path, "path")
         self.recipe_file = self.path / "recipe.toml"
         self.environment_file = self.path / "environment.json"
         self.indices_file = self.path / "indices.npz"
@@ -80,7 +83,7 @@ class RunDirectory:
         """
         self.check_free()
         for folder in (self.path, self.checkpoints, self.plots):
-            folder.mkdir(parents=True, exist_ok=True)
+            make(folder)
         self._mark("running")
         atomic.write_text(self.recipe_file, recipe.to_toml())
         write_json(self.environment_file, environment)

@@ -17,11 +17,12 @@ from typing import Annotated, Any, Literal
 import keras
 from pydantic import Field
 
-from keras_ccsam.checks import check_class_counts, did_you_mean
+from keras_ccsam.checks import check_class_counts
 from keras_ccsam.data import BatchSequence
 from keras_ccsam.data.batches.augment import Augmentation
 from keras_ccsam.data.batches.samplers import TrainingSampler
 from keras_ccsam.heads import Scaled, puts_out_logits
+from keras_ccsam.hints import did_you_mean
 from keras_ccsam.options import checked, options
 from keras_ccsam.second_stage.alpha_ramp import AlphaRamp
 from keras_ccsam.second_stage.features import FeatureBatches, LabelledImages, extract_features
@@ -302,10 +303,9 @@ class Retraining:
             lr_factor=self.lr_factor,
             weight_decay=self.weight_decay,
         )
-        optimizer = self.optimizer or stage2_sgd()
         compiled = model.sample_loss and model.sample_loss.loss
         stage.compile(
-            optimizer=unused(optimizer),
+            optimizer=unused(self.optimizer or stage2_sgd()),
             loss=compiled if self.loss is None else self.loss,
             metrics=list(self.metrics),
         )

@@ -3,9 +3,10 @@
 It imports the standard library alone: the command line asks it before Keras is imported.
 """
 
-import difflib
 import importlib.util
 from collections.abc import Iterable
+
+from keras_ccsam.hints import did_you_mean
 
 NAMES = ("tensorboard", "wandb", "mlflow", "trackio")
 """Each is called as the package that is imported and installed."""
@@ -20,9 +21,8 @@ def check(names: Iterable[str]) -> tuple[str, ...]:
     chosen = tuple(dict.fromkeys(names))
     for name in chosen:
         if name not in NAMES:
-            close = difflib.get_close_matches(name, NAMES, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"choose from {', '.join(NAMES)}."
-            raise ValueError(f"there is no tracker {name!r}; {hint} Received: tracker={name!r}")
+            hint = did_you_mean(name, NAMES) or f"; choose from {', '.join(NAMES)}."
+            raise ValueError(f"there is no tracker {name!r}{hint} Received: tracker={name!r}")
         if importlib.util.find_spec(name) is None:
             raise ValueError(
                 f"the tracker needs the package {name}, which is not installed: "

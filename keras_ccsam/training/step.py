@@ -12,6 +12,7 @@ from keras import ops
 
 from keras_ccsam import backend
 from keras_ccsam.sharpness.objective import Evaluation
+from keras_ccsam.training.method_gradients import method_gradients
 from keras_ccsam.training.objective import BatchObjective
 from keras_ccsam.training.step_parts import Trained
 from keras_ccsam.training.trainee import Trainee
@@ -34,7 +35,7 @@ def stateless_train_step(model: Trainee, state: Any, data: Any) -> tuple[dict[st
     with keras.StatelessScope(others) as outer:
         targets, weights = model.step_parts.targets(y, sample_weight)
         objective = BatchObjective(model, trainable, others, x, targets, weights)
-        gradients, evaluation = model.sharpness.gradients(objective, model.hyper_parameters)
+        gradients, evaluation = method_gradients(model, objective)
         trained = Trained(variables, trainable, lambda: objective.scale)
         gradients = model.step_parts.gradients(gradients, trained)
     trainable, optimizer_values = model.optimizer.stateless_apply(
@@ -70,7 +71,7 @@ def stateful_train_step(model: Trainee, data: Any) -> dict[str, Tensor]:
     values = [variable.value for variable in variables]
     targets, weights = model.step_parts.targets(y, sample_weight)
     objective = BatchObjective(model, values, (), x, targets, weights)
-    gradients, evaluation = model.sharpness.gradients(objective, model.hyper_parameters)
+    gradients, evaluation = method_gradients(model, objective)
     with backend.no_grad():
         trained = Trained(variables, values, lambda: objective.scale)
         gradients = model.step_parts.gradients(gradients, trained)

@@ -3,6 +3,7 @@
 The line names what was wrong and what would be right.
 """
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from click.testing import CliRunner
 from keras_ccsam_cli import runtime
 from keras_ccsam_cli.main import cli
 from keras_ccsam_cli.options import parse_seeds
+
+from keras_ccsam.runs import folders
 
 Refused = Callable[..., str]
 
@@ -43,6 +46,8 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "broken.toml").write_text("seed = \n", encoding="utf-8")
     deep = "seed = " + "[" * 20_000 + "]" * 20_000
     (tmp_path / "deep.toml").write_text(deep, encoding="utf-8")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "recipe.toml").write_text('name = "ce"\n', encoding="utf-8")
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "notes.txt").write_text("precious", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
@@ -112,7 +117,16 @@ CASES: dict[str, tuple[tuple[str, ...], str, str]] = {
     "a number in place of a table": (("train", "--set", "stage1=3"), "stage1=3", "a table"),
     "a number in place of the model": (("train", "--set", "model=3"), "model=3", "a table"),
     "negative ratio": (("train", "--imbalance-ratio", "-3"), "-3", "at least 1"),
-    "ratio that is no number": (("train", "--imbalance-ratio", "ten"), "'ten'", "float"),
+    "ratio that is no number": (
+        ("train", "--imbalance-ratio", "ten"),
+        "'ten'",
+        "neither a number nor none",
+    ),
+    "the same of a dataset": (
+        ("data", "describe", "digits-lt", "--imbalance-ratio", "ten"),
+        "'ten'",
+        "neither a number nor none",
+    ),
     "ratio that empties a class": (("train", "--imbalance-ratio", "100000"), "100000", "128"),
     "negative epochs": (("train", "--epochs", "-1"), "stage1.epochs=-1", "at least"),
     "seed out of range": (("train", "--seed", "-1"), "seed=-1", "at least 0"),
@@ -138,12 +152,29 @@ CASES: dict[str, tuple[tuple[str, ...], str, str]] = {
         "'taken'",
         "name another",
     ),
+    "output folder without a name": (("train", "--out", ""), "out=''", "needs a name"),
+    "a nameless folder of a comparison": (
+        ("compare", "ce", "--out", " "),
+        "out=' '",
+        "needs a name",
+    ),
+    "the same for a table": (("reproduce", "table1", "--out", ""), "out=''", "needs a name"),
+    "output folder of too long a name": (
+        ("train", "--dry-run", "--out", "long" * 100),
+        "out='longlong",
+        "file name too long; name another",
+    ),
+    "the same in a comparison of recipes": (
+        ("compare", "ce", "--out", "long" * 100),
+        "out='longlong",
+        "file name too long; name another",
+    ),
     "comparison into it": (("compare", "ce", "--out", "taken"), "'taken'", "name another"),
     "output folder below a file": (("train", "--out", "broken.toml/run"), "broken.toml", "a file"),
     "more epochs than anyone has time for": (
         ("train", "--epochs", "99999999999"),
         "stage1.epochs=99999999999",
-        "at most 1000000",
+        "at most 1,000,000",
     ),
     "a number beyond 64 bits": (
         ("train", "--set", "stage1.epochs=99999999999999999999"),
@@ -193,6 +224,10 @@ CASES: dict[str, tuple[tuple[str, ...], str, str]] = {
         "'stage1.epochs'",
     ),
     "not a run": (("evaluate", "taken"), "'taken'", "not a run directory"),
+    "a file of a run": (("evaluate", "run/recipe.toml"), "it is a file", "its folder, 'run'?"),
+    "any other file": (("evaluate", "broken.toml"), "broken.toml", "it is a file."),
+    "a run without a name": (("evaluate", ""), "=''", "needs a name"),
+    "a run of too long a name": (("evaluate", "long" * 100), "longlong", "no such folder"),
     "a run that is not there": (("evaluate", "absent"), "'absent'", "not a run directory"),
     "unknown part": (("evaluate", "taken", "--split", "dev"), "'dev'", "'validation'"),
     "unknown backend": (("train", "--backend", "mxnet"), "mxnet", "tensorflow, jax, torch"),
@@ -219,6 +254,33 @@ def test_a_backend_that_is_not_installed(refused: Refused, monkeypatch: pytest.M
 def test_a_gpu_that_is_not_there(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "gpus", lambda: [])
     assert "use --device cpu" in refused("train", "--device", "gpu")
+
+
+def test_a_folder_that_nothing_may_be_written_into(
+    refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Not by its mode: whoever runs the tests may be above such things.
+    monkeypatch.setattr(folders.os, "access", lambda path, mode: False)
+    for command in (["train"], ["train", "--dry-run"], ["compare", "ce"], ["reproduce", "table1"]):
+        line = refused(*command, "--out", "new/run")
+        assert "the output folder cannot be made: nothing may be written into" in line
+        assert line.endswith("name another. Received: out='new/run'")
+
+
+def test_a_folder_that_the_system_does_not_make(
+    refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Path.mkdir
+
+    def mkdir(self: Path, *arguments: bool, **options: bool) -> None:
+        if self.name == "new":
+            raise OSError(errno.EROFS, "Read-only file system", str(self))
+        made(self, *arguments, **options)
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    small = ("--set", "model.backbone.width=4", "--compile-cache", "off", "--quiet")
+    line = refused("train", "ce", "--out", "new", *small)
+    assert "cannot be made: read-only file system; name another. Received: out='new'" in line
 
 
 @pytest.mark.parametrize(

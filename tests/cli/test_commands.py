@@ -223,8 +223,33 @@ def test_data_list() -> None:
     assert [line.split()[0] for line in text.splitlines()[2:]] == [
         "digits-lt",
         "cifar10-lt",
+        "cifar10-lt-small",
         "cifar100-lt",
+        "cifar100-lt-small",
     ]
+    small = next(line for line in text.splitlines() if line.startswith("cifar10-lt-small"))
+    assert small.split()[3:5] == ["resnet14", "20"]
+
+
+def test_a_smaller_setting_is_called_by_its_name() -> None:
+    shown = ccsam("data", "describe", "cifar10-lt-small").stdout
+    assert shown.startswith("cifar10-lt-small (cifar10-lt): CIFAR-10")
+    assert ccsam("data", "describe", "cifar10-lt").stdout.startswith("cifar10-lt: CIFAR-10")
+    plan = ccsam("train", "ce", "--data", "cifar10-lt-small", "--dry-run").stdout
+    assert "\ndata      cifar10-lt-small (cifar10-lt): 12406 images" in plan
+
+
+def test_no_imbalance_ratio_keeps_every_image(tmp_path: Path) -> None:
+    described = ccsam("data", "describe", "digits-lt", "--imbalance-ratio", "none").stdout
+    assert "1297 training" in described
+    planned = ccsam("train", "ce", "--dry-run", "--imbalance-ratio", "none", "--json").stdout
+    plan = json.loads(planned)
+    assert plan["recipe"]["data"]["imbalance_ratio"] == "none"
+    assert sum(plan["class_counts"]) == 1297
+    y = np.repeat([0, 1], [6, 2])
+    np.savez(tmp_path / "own.npz", x=np.zeros((8, 4, 4, 1), "uint8"), y=y)
+    own = ccsam("data", "describe", str(tmp_path / "own.npz"), "--imbalance-ratio", "none").stdout
+    assert "imbalance ratio: 6 / 2 = 3" in own
 
 
 def test_data_describe_draws_a_bar_per_class() -> None:

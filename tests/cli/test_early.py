@@ -11,9 +11,9 @@ from click.testing import CliRunner
 from keras_ccsam_cli import light, options
 from keras_ccsam_cli.main import cli
 
-from keras_ccsam import duration, json_lines
+from keras_ccsam import duration, hints, json_lines
 from keras_ccsam.comparison import plan as comparison_plan
-from keras_ccsam.recipes import known
+from keras_ccsam.recipes import known, shipped, tables
 from keras_ccsam.reproduction import scales
 from keras_ccsam.runs import folders
 from keras_ccsam.trackers import known as trackers
@@ -65,6 +65,30 @@ CASES = [
     (["evaluate", "taken"], "it has no recipe.toml"),
     (["train", "--backend", "mxnet"], "tensorflow, jax, torch"),
     (["train", "--device", "tpu"], "cpu, gpu or gpu:N"),
+    # What the recipe's schema has to be known for.
+    (["train", "--set", "stage1.epocs=3"], "did you mean 'stage1.epochs'"),
+    (["train", "--epochs", "-1"], "stage1.epochs must be at least 1. Received: stage1.epochs=-1"),
+    (["train", "--seed", "-1"], "seed must be at least 0"),
+    (["train", "sam", "--set", "stage1.method.rh=1"], "did you mean 'stage1.method.rho'"),
+    (["train", "--set", "stage1.method.name=samm"], "did you mean 'sam'"),
+    (["train", "--set", "model.backbone=resnet33"], "did you mean 'resnet32'"),
+    (["train", "--set", "stage1.boundaries=[3, 2]"], "must increase"),
+    (["train", "typed.toml"], "stage1.batch_size must be a whole number"),
+    (["train", "range.toml"], "stage1.lr must be above 0"),
+    (["train", "ce", "--set", "stage2.epochs=3"], "'ce' has no second stage"),
+    (["compare", "ce", "sam", "--set", "stage2.epochs=3"], "'ce' has no second stage"),
+    (["compare", "ce", "crt", "--set", "stage2.epochs=-3"], "stage2.epochs must be at least 1"),
+    (
+        ["train", "--set", 'stage1.callbacks=[{name="weight_averaging", start=-1}]'],
+        "stage1.callbacks[0].start must be at least 0 or above 0.",
+    ),
+    (["reproduce", "figure3", "--set", "stage1.epocs=3"], "did you mean 'stage1.epochs'"),
+    (["recipes", "show", "ce", "--set", "stage1.lr=fast"], "stage1.lr must be a number"),
+    (["reproduce", "table1", "--set", "stage1.epocs=3"], "did you mean 'stage1.epochs'"),
+    (["reproduce", "table1", "--epochs", "0"], "stage1.epochs must be at least 1"),
+    (["reproduce", "--set", "=3"], "reads key=value"),
+    (["data", "describe", "digits-lt", "--profile", "expo"], "'exponential' or 'step'"),
+    (["data", "describe", "digits-lt", "--imbalance-ratio", "0.5"], "must be at least 1"),
 ]
 SCRIPT = """
 import io, json, sys, time
@@ -78,7 +102,7 @@ for words in json.load(open("cases.json")):
             main(args=words)
         except SystemExit as stop:
             code = stop.code
-    heavy = sorted({"keras", "numpy", "pydantic", "keras_ccsam"} & set(sys.modules))
+    heavy = sorted({"keras", "numpy", "keras_ccsam"} & set(sys.modules))
     seconds = time.perf_counter() - start
     found.append([code, out.getvalue(), err.getvalue(), heavy, seconds])
 print(json.dumps(found))
@@ -92,6 +116,8 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list]:
     (folder / "taken").mkdir()
     (folder / "taken" / "notes.txt").write_text("precious", encoding="utf-8")
     (folder / "mime.toml").write_text("seed = \n", encoding="utf-8")
+    (folder / "typed.toml").write_text("[stage1]\nbatch_size = 3.5\n", encoding="utf-8")
+    (folder / "range.toml").write_text('base = "sam"\n[stage1]\nlr = 0\n', encoding="utf-8")
     deep = {
         "list": "seed = " + "[" * DEEP + "]" * DEEP,
         "inline": "seed = " + "{a=" * DEEP + "1" + "}" * DEEP,
@@ -127,6 +153,9 @@ def test_the_files_read_alone_are_those_of_the_package() -> None:
         ("trackers.known", trackers),
         ("json_lines", json_lines),
         ("duration", duration),
+        ("recipes.shipped", shipped),
+        ("recipes.tables", tables),
+        ("hints", hints),
     ):
         assert light.library(name).__file__ == module.__file__
     assert options.MAX_SEEDS == comparison_plan.MAX_SEEDS
@@ -175,7 +204,7 @@ def completed(words: str, folder: Path) -> list[str]:
         ("ccsam data describe dig", ["digits-lt"]),
         ("ccsam recipes show ld", ["ldam", "ldam-ccsam", "ldam-drw", "ldam-drw-ccsam",
                                    "ldam-drw-sam", "ldam-sam"]),
-        ("ccsam reproduce fig", ["figure1", "figure2"]),
+        ("ccsam reproduce fig", [f"figure{number}" for number in range(1, 10)]),
         ("ccsam reproduce table1 --scale t", ["tiny"]),
         ("ccsam train --backend t", ["tensorflow", "torch"]),
         ("ccsam train --tracker t", ["tensorboard", "trackio"]),

@@ -109,6 +109,55 @@ OWN = """
 """
 
 
+BROKEN = """
+    from typing import Annotated
+    from keras import ops
+    from pydantic import Field
+    import keras_ccsam as cc
+
+    class Raises(cc.sharpness.SharpnessMethod):
+        def gradients(self, objective, options):
+            raise ValueError("the moons are not aligned")
+
+    class Fewer(cc.sharpness.SharpnessMethod):
+        def gradients(self, objective, options):
+            gradients, evaluation = objective.gradient(objective.values)
+            return gradients[1:], evaluation
+
+    class Refuses(cc.sharpness.SharpnessMethod):
+        def __init__(self, rho: Annotated[float, Field(description="radius")] = 0.1) -> None:
+            if rho > 1:
+                raise ValueError(f"`rho` must be small. Received: rho={rho}")
+            super().__init__(rho=rho)
+"""
+
+
+@pytest.mark.parametrize(
+    ("method", "code", "said"),
+    [
+        ("Raises", 1, "ValueError in {file}, line 9, in gradients: the moons are not aligned (add"),
+        ("Fewer", 1, "the evaluation of the clean pass; it returned 10 gradients (add --debug"),
+        # What a constructor says is said of the recipe.
+        ("Refuses", 2, "`rho` must be small. Received: rho=2.0"),
+    ],
+)
+def test_an_error_in_ones_own_code_is_said_to_be_there(
+    tmp_path: Path, method: str, code: int, said: str
+) -> None:
+    file, recipe = tmp_path / "lab_own.py", tmp_path / "mine.toml"
+    file.write_text(textwrap.dedent(BROKEN))
+    rho = "rho = 2.0" if method == "Refuses" else ""
+    recipe.write_text(f'[stage1.method]\nname = "lab_own:{method}"\n{rho}\n')
+    result = ccsam("train", recipe, *SHORT, "--out", tmp_path / "run", "--quiet", code=code)
+    assert said.format(file=file) in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    if code == 1:
+        assert str(file) in result.stderr
+    if method == "Raises":
+        shown = ccsam("train", recipe, *SHORT, "--out", tmp_path / "r2", "--debug", code=1).stderr
+        assert "Traceback" in shown and 'raise ValueError("the moons' in shown
+
+
 @pytest.mark.slow
 def test_a_dataset_of_ones_own_on_the_command_line(tmp_path: Path) -> None:
     """In a process of its own: what is checked before Keras is imported lets the name pass."""

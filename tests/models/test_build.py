@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from keras_ccsam import models
-from keras_ccsam.models.build import SCALINGS, _plain, _scaled
+from keras_ccsam.hints import plain
+from keras_ccsam.models.build import SCALINGS, _scaled
 
 PREPROCESSING = {
     "caffe": keras.applications.resnet.preprocess_input,
@@ -100,7 +101,7 @@ def test_every_application_has_the_scaling_of_its_module():
     ]
     x = np.full((1, 2, 2, 3), 100.0, dtype="float32") + np.arange(3, dtype="float32")
     for name in models.available()["keras.applications"]:
-        family = max((key for key in SCALINGS if _plain(name).startswith(key)), key=len)
+        family = max((key for key in SCALINGS if plain(name).startswith(key)), key=len)
         named = [module for module in modules if hasattr(module, name)]
         assert named or name.startswith("MobileNetV3")  # whose module exports no network
         expected = named[0].preprocess_input(x.copy()) if named else x

@@ -114,7 +114,7 @@ def test_reading_a_recipe_runs_nothing(lab):
     [
         ('stage1.method = "lab_methd:Lab"', "no module 'lab_methd' among the installed ones, nor"),
         ('stage1.method = "lab_method:Labb"', "has no 'Labb'; did you mean 'Lab'?"),
-        ('stage1.method = "lab_method:three"', "must be a class, or a function .* a int"),
+        ('stage1.method = "lab_method:three"', "must be a class, or a function .* of the type int"),
         ('stage1.method = "keras.losses:Hinge"', "subclass of keras_ccsam.sharpness.Sharpness"),
         ('stage1.loss = "lab_method:Lab"', "subclass of keras.losses.Loss.*stage1.loss='lab_m"),
         ('stage1.loss = "keras_ccsam.losses:Gone"', "has no 'Gone'"),
@@ -143,7 +143,7 @@ def test_a_module_that_does_not_import_is_named(lab):
 
 def test_a_function_that_makes_something_else(lab):
     recipe = recipes.load(lab('stage1.method = "lab_method:number"\n'))
-    with pytest.raises(ValueError, match="which made a int"):
+    with pytest.raises(ValueError, match="which made one of the type int"):
         build(recipe.stage1.method)
 
 

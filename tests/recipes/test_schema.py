@@ -30,8 +30,8 @@ def test_every_field_is_described():
         ("stage1.lr=-1", "stage1.lr must be above 0. Received: stage1.lr=-1"),
         ("data.imbalance_ratio=-3", "data.imbalance_ratio must be at least 1"),
         ("stage1.method=sma", "stage1.method.name must be one of 'adversarial_features', "),
-        ("stage1.batch_size=3.5", "stage1.batch_size must be an integer"),
-        ("stage1.epochs=true", "stage1.epochs must be an integer"),
+        ("stage1.batch_size=3.5", "stage1.batch_size must be a whole number"),
+        ("stage1.epochs=true", "stage1.epochs must be a whole number"),
         ("stage1.lr=nan", "stage1.lr must be a finite number"),
         ("data.profile=expo", "data.profile must be 'exponential' or 'step'"),
         ('stage1.augment=["rotate"]', "stage1.augment[0] must be one of 'crop', 'cut"),
@@ -126,3 +126,97 @@ def test_the_digest_names_what_determines_the_results():
 def test_a_recipe_cannot_be_changed():
     with pytest.raises(ValueError, match="frozen"):
         recipes.load("ce").stage1.lr = 1.0
+
+
+def test_logits_that_are_adjusted_twice_are_doubted():
+    once = ("stage1.loss=cross_entropy", "stage1.loss=logit_adjustment", "stage1.loss.tau=0")
+    assert recipes.load("la-posthoc", overrides=once[:1]).warnings() == ()
+    for loss in ("logit_adjustment", "balanced_softmax", "vector_scaling"):
+        (said,) = recipes.load("la-posthoc", overrides=[f"stage1.loss={loss}"]).warnings()
+        assert f"stage1.loss '{loss}' has done so in training" in said
+        assert "rare classes are favoured twice" in said
+    # Without any strength nothing has been done; and other ways after training make up for nothing.
+    assert recipes.load("la-posthoc", overrides=once[1:]).warnings() == ()
+    assert recipes.load("tau-norm", overrides=["stage1.loss=balanced_softmax"]).warnings() == ()
+
+
+def test_logits_that_are_cosines_are_doubted():
+    cosine = ("model.head=cosine", "model.head.scale=1")
+    (said,) = recipes.load("ce", overrides=cosine).warnings()
+    assert (
+        "model.head.scale=1 keeps the logits of stage1.loss 'cross_entropy' between -1 and 1"
+        in (said)
+    )
+    assert (
+        "stage2.loss 'focal'" in recipes.load("gcl", overrides=["stage2.loss=focal"]).warnings()[0]
+    )
+    assert recipes.load("ce", overrides=["model.head=cosine"]).warnings() == ()
+    assert recipes.load("ldam").warnings() == ()
+    # The other way round is no doubt, but an error.
+    for head in ("dense", "cosine"):
+        with pytest.raises(ValueError, match="takes cosines and owns their scale"):
+            recipes.load("ce", overrides=["stage1.loss=ldam", f"model.head={head}"])
+
+
+@pytest.mark.parametrize("setting", recipes.settings())
+def test_no_recipe_of_the_package_is_doubted(setting):
+    doubted = {name: recipes.load(name, setting).warnings() for name in recipes.names()}
+    assert not [text for found in doubted.values() for text in found]
+
+
+@pytest.mark.parametrize(
+    ("override", "hint"),
+    [
+        ("stage1.schedule=cosine", "; known here: augment, average, batch_size,"),
+        ("stagel.epochs=3", "; did you mean 'stage1.epochs'?"),
+        ("stage3.lr=1", "; did you mean 'stage1.lr'?"),
+        ("stage1.metod.rho=1", "; did you mean 'stage1.method.rho'?"),
+        ("data.ratio=3", "; did you mean 'data.imbalance_ratio'?"),
+        ("epocs=3", "; did you mean 'stage1.epochs'?"),
+        (
+            "stage1.loss.head=3",
+            "another choice of the same table, and this one is 'cross_entropy'.",
+        ),
+        ("stage1.loss.gama=3", "; known here: name."),
+        ("groups.inclusive=true", "here: it belongs to another choice of the same table."),
+    ],
+)
+def test_a_key_is_compared_with_its_neighbours_first(override, hint):
+    with pytest.raises(ValueError) as error:
+        recipes.load("ce", overrides=[override])
+    assert f"unknown recipe key '{override.partition('=')[0]}'" in str(error.value)
+    assert hint in str(error.value)
+
+
+def test_an_unknown_table_of_a_file_is_compared_with_its_neighbours(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text("[stagel]\nepochs = 3\n")
+    with pytest.raises(ValueError, match="key 'stagel'; did you mean 'stage1'"):
+        recipes.load(file)
+
+
+def test_options_without_a_name_are_those_of_the_default():
+    recipe = recipes.load("ce", overrides=["model.head.scale=8", "model.head.name=cosine"])
+    assert recipe.model.head.scale == 8
+    with pytest.raises(ValueError, match=r"the recipe lacks 'posthoc\.name'"):
+        recipes.load("ce", overrides=["posthoc.tau=1"])
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("stage1.boundaries=3", "stage1.boundaries must be a list. "),
+        ('stage1.boundaries=["a"]', "stage1.boundaries[0] must be a number. "),
+        ("stage1.nesterov=1", "stage1.nesterov must be true or false. "),
+        ("description=3", "description must be text. "),
+        ("stage1.average=3", "stage1.average must be a table of keys and values. "),
+        ("stage1.method.perturb=''", "stage1.method.perturb must be text that is not empty. "),
+        ("stage1.method.flat_ratio={a=1}", "stage1.method.flat_ratio must be a number. "),
+        ("model.backbone={name='resnet32', normalization=[1]}", "'none' or a longer list. "),
+        ("seed=4294967296", "seed must be below 4,294,967,296. "),
+    ],
+)
+def test_the_words_are_plain(override, words):
+    with pytest.raises(ValueError) as error:
+        recipes.load("ccsam", overrides=[override])
+    assert words in str(error.value)

@@ -72,7 +72,7 @@ def test_a_model_can_be_trained_after_a_plan(small, tmp_path):
 def test_many_epochs_are_planned_as_quickly(small):
     plan = runs.plan(small("ce", "stage1.epochs=1000000"))
     assert len(plan.rates) == 1001
-    with pytest.raises(ValueError, match="at most 1000000"):
+    with pytest.raises(ValueError, match="at most 1,000,000"):
         small("ce", "stage1.epochs=1000001")
 
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from keras_ccsam import runs
+from keras_ccsam.duration import duration
 from keras_ccsam.runs import progress
-from keras_ccsam.runs.progress import Progress, duration
+from keras_ccsam.runs.progress import Progress
 
 
 class Terminal(io.StringIO):

@@ -13,7 +13,7 @@ import numpy as np
 from keras_ccsam import atomic
 from keras_ccsam.analysis.landscapes import valley
 from keras_ccsam.analysis.landscapes.grid import centre
-from keras_ccsam.checks import did_you_mean
+from keras_ccsam.hints import did_you_mean
 
 FORMAT = "keras_ccsam landscape 1"
 

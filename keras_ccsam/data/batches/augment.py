@@ -13,9 +13,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from pydantic import Field
 
-from keras_ccsam.checks import did_you_mean
 from keras_ccsam.data.sources.source import Images
 from keras_ccsam.declare import part, parts
+from keras_ccsam.hints import did_you_mean
 from keras_ccsam.options import checked
 
 Augmentation = Callable[[Images, np.random.Generator], Images]
