@@ -116,7 +116,7 @@ class ModelAt:
         self.batch_size = math.ceil(size / math.ceil(size / batch_size))
         # A model trained on cosines (LDAM, GCL) says what makes logits of them.
         self._logit_scale = float(getattr(model, "logit_scale", 1.0))
-        self.class_sums = backend.compiled(self._class_sums)
+        self._scores = backend.compiled(self._losses_and_right)
 
     @functools.cached_property
     def sha256(self) -> str:
@@ -160,11 +160,7 @@ class ModelAt:
         self, values: Sequence[Tensor], state: Sequence[Tensor], x: Any
     ) -> Tensor:
         """(B, K) log-probabilities of inputs, at these weights; differentiable in `values`."""
-        others = self.model.non_trainable_variables
-        mapping = [*zip(self.variables, values, strict=True), *zip(others, state, strict=True)]
-        with keras.StatelessScope(state_mapping=mapping):
-            outputs = at_least_float32(self.model(x, training=False)) * self._logit_scale
-        outputs = two_columns(outputs, self.from_logits)
+        outputs = self._outputs(values, state, x)
         if self.from_logits:
             return ops.log_softmax(outputs, axis=-1)
         return ops.log(ops.maximum(outputs, 1e-12))
@@ -173,7 +169,19 @@ class ModelAt:
         self, values: Sequence[Tensor], state: Sequence[Tensor], x: Any, y: Tensor
     ) -> Tensor:
         """(B,) cross-entropies at these weights; differentiable in `values`."""
-        log_p = self.log_probabilities(values, state, x)
+        return self._picked(self.log_probabilities(values, state, x), y)
+
+    def _outputs(self, values: Sequence[Tensor], state: Sequence[Tensor], x: Any) -> Tensor:
+        """(B, K) logits, or probabilities."""
+        others = self.model.non_trainable_variables
+        mapping = [*zip(self.variables, values, strict=True), *zip(others, state, strict=True)]
+        with keras.StatelessScope(state_mapping=mapping):
+            outputs = at_least_float32(self.model(x, training=False)) * self._logit_scale
+        return two_columns(outputs, self.from_logits)
+
+    @staticmethod
+    def _picked(log_p: Tensor, y: Tensor) -> Tensor:
+        """(B,) of (B, K) log-probabilities those of the labels, negated."""
         return -ops.take_along_axis(log_p, y[:, None], axis=1)[:, 0]
 
     def tensors(self, values: Sequence[Any]) -> list[Tensor]:
@@ -189,35 +197,37 @@ class ModelAt:
             values: one array per trainable variable, in the order of `variables`.
             state: the values of all other variables; those of now by default.
         """
-        return self.collected(self.sums(self.tensors(values), state))
+        return self.collected(self.scores(self.tensors(values), state))
 
-    def sums(self, values: list[Tensor], state: Sequence[Tensor] | None = None) -> list[Any]:
-        """The same as tensors, batch by batch: nothing waits for the device yet."""
+    def scores(self, values: list[Tensor], state: Sequence[Tensor] | None = None) -> list[Any]:
+        """What `collected` adds up, batch by batch: nothing waits for the device yet."""
         now = list(self.state() if state is None else state)
         with backend.no_grad():
-            return [self.class_sums(values, now, *batch) for batch in self.batches()]
+            return [self._scores(values, now, batch.x, batch.y) for batch in self.batches()]
 
-    def collected(self, sums: Iterable[Any]) -> ClassTotals:
-        """The totals of what `sums` found, added up in float64."""
-        loss = np.zeros(self.num_classes)
-        correct = np.zeros(self.num_classes)
-        for batch_loss, batch_correct in sums:
-            loss += ops.convert_to_numpy(batch_loss)
-            correct += ops.convert_to_numpy(batch_correct)
-        return ClassTotals(loss, np.rint(correct).astype("int64"), self.count)
-
-    def _class_sums(
-        self, values: list[Tensor], state: list[Tensor], x: Any, y: Tensor, weight: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """(K,) sums of the losses and of the right answers of one batch."""
-        log_p = self.log_probabilities(values, state, x)
-        losses = -ops.take_along_axis(log_p, y[:, None], axis=1)[:, 0]
-        right = ops.cast(ops.argmax(log_p, axis=-1), y.dtype) == y
-        of_class = ops.cast(ops.one_hot(y, self.num_classes), losses.dtype)
-        weight = ops.cast(weight, losses.dtype)
-        # Not a product with 0 for what fills up: a network far from its weights may be infinite.
-        losses = ops.where(weight > 0, losses, 0.0)
-        return (
-            ops.sum(of_class * losses[:, None], axis=0),
-            ops.matmul(ops.cast(right, losses.dtype) * weight, of_class),
+    def collected(self, scores: Sequence[Any]) -> ClassTotals:
+        """The totals of what `scores` found, added up in float64."""
+        # What fills up the last batch is left out here, and costs the program nothing.
+        losses, right = (
+            np.concatenate([np.asarray(ops.convert_to_numpy(part)) for part in parts])[
+                : len(self.labels)
+            ]
+            for parts in zip(*scores, strict=True)
         )
+        return ClassTotals(
+            np.bincount(self.labels, losses, self.num_classes),
+            np.bincount(self.labels, right, self.num_classes).astype("int64"),
+            self.count,
+        )
+
+    def _losses_and_right(
+        self, values: list[Tensor], state: list[Tensor], x: Any, y: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """(B,) cross-entropies, and (B,) whether the likeliest class is the label."""
+        outputs = self._outputs(values, state, x)
+        if self.from_logits:
+            # One operation on TensorFlow.
+            losses = ops.sparse_categorical_crossentropy(y, outputs, from_logits=True)
+        else:
+            losses = self._picked(ops.log(ops.maximum(outputs, 1e-12)), y)
+        return losses, ops.argmax(outputs, axis=-1) == ops.cast(y, "int32")

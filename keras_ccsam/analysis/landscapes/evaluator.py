@@ -1,5 +1,7 @@
 """Loss and accuracy per class at points of a plane through a model's weights."""
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -28,12 +30,15 @@ class Points:
     ) -> None:
         self.at = at
         self.state = at.state()
-        self._origin = at.tensors(at.weights)
-        self._directions = [at.tensors(values) for values in directions.values]
-        # A parameter that no direction moves need not be added to.
+        weights = at.weights
+        # All that moves is one vector, so that a step along a direction is one operation.
         self._moves = [
-            any(np.any(values[i]) for values in directions.values) for i in range(len(self._origin))
+            any(np.any(values[i]) for values in directions.values) for i in range(len(weights))
         ]
+        self._dtype = "float64" if any(w.dtype == "float64" for w in weights) else "float32"
+        self._origin = self._flat(weights)
+        self._directions = [self._flat(values) for values in directions.values]
+        self._rest = at.tensors(weights)
         self._moved = backend.compiled(self._move)
         self._statistics = statistics if statistics and batch_norms(at.model) else None
         self._estimated = backend.compiled(self._estimate)
@@ -50,16 +55,17 @@ class Points:
             waiting = []
             for point in coordinates:
                 values = self.values(point)
-                waiting.append(self.at.sums(values, self.state_at(values)))
-        return [self.at.collected(sums) for sums in waiting]
+                waiting.append(self.at.scores(values, self.state_at(values)))
+        return [self.at.collected(scores) for scores in waiting]
 
     def values(self, point: np.ndarray) -> list[Tensor]:
         """The weights at a point."""
-        dtype = self.at.variables[0].dtype
-        found: list[Tensor] = self._moved(
-            self._origin, self._directions, ops.convert_to_tensor(point, dtype)
-        )
-        return found
+        steps = [ops.convert_to_tensor(step, self._dtype) for step in point]
+        moved = iter(self._moved(self._origin, self._directions, steps))
+        return [
+            next(moved) if moves else value
+            for moves, value in zip(self._moves, self._rest, strict=True)
+        ]
 
     def state_at(self, values: list[Tensor]) -> list[Tensor]:
         """The values of all other variables there."""
@@ -77,16 +83,22 @@ class Points:
         others = self.at.model.non_trainable_variables
         return [new.get(id(v), old) for v, old in zip(others, self.state, strict=True)]
 
-    def _move(
-        self, origin: list[Tensor], directions: list[list[Tensor]], point: Tensor
-    ) -> list[Tensor]:
-        values = []
-        for index, value in enumerate(origin):
-            if self._moves[index]:
-                for number, direction in enumerate(directions):
-                    value = value + ops.cast(point[number], value.dtype) * direction[index]
-            values.append(value)
-        return values
+    def _flat(self, values: Sequence[np.ndarray]) -> Tensor:
+        """What moves, one weight after the other."""
+        parts = [v.ravel() for v, moves in zip(values, self._moves, strict=True) if moves]
+        return ops.convert_to_tensor(np.concatenate(parts).astype(self._dtype))
+
+    def _move(self, origin: Tensor, directions: list[Tensor], steps: list[Tensor]) -> list[Tensor]:
+        """The weights that move, at a point."""
+        for step, direction in zip(steps, directions, strict=True):
+            origin = origin + step * direction
+        moving = [v for v, moves in zip(self.at.variables, self._moves, strict=True) if moves]
+        ends = np.cumsum([math.prod(v.shape) for v in moving])[:-1].tolist()
+        parts = ops.split(origin, ends) if ends else [origin]
+        return [
+            ops.cast(ops.reshape(part, v.shape), v.dtype)
+            for part, v in zip(parts, moving, strict=True)
+        ]
 
     def _moving(self) -> list[Any]:
         return [

@@ -55,10 +55,14 @@ def classes_of(model: Any) -> int:
     """
     if isinstance(model, SharpnessAwareModel):
         return int(model.num_classes)
-    shape = getattr(model, "output_shape", None)
+    # A model of one's own class, never called on a symbolic input, raises.
+    try:
+        shape = model.output_shape
+    except (AttributeError, ValueError):
+        shape = None
     if not isinstance(shape, tuple) or len(shape) != 2 or not shape[1]:
         raise ValueError(
-            "The model must have outputs (B, K), one for each class. "
+            "The model must have outputs (B, K), one for each class; or give num_classes=K. "
             f"Received: model with output_shape={shape}"
         )
     return max(2, int(shape[1]))

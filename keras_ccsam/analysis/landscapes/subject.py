@@ -74,7 +74,7 @@ def subject(
     batch_norm_data: Any,
     batch_norm_samples: int,
     limit: int | None,
-    seed: int,
+    num_classes: int | None,
     from_logits: bool | None,
     batch_size: int,
 ) -> Subject:
@@ -87,21 +87,21 @@ def subject(
     require(batch_norm_samples >= 2, "batch_norm_samples", batch_norm_samples, "at least 2")
     require(batch_size >= 1, "batch_size", batch_size, "at least 1")
     x, y = data.arrays() if hasattr(data, "arrays") else data
-    classes = classes_of(model)
+    classes = classes_of(model) if num_classes is None else num_classes
     labels = check_labels(y, "y", len(keras.tree.flatten(x)[0]), classes)
     if class_counts is None:
         class_counts = getattr(data, "class_counts", None)
     if class_counts is None:
         class_counts = np.bincount(labels, minlength=classes).tolist()
     counts = check_class_counts(class_counts, classes, at_least=0)
-    kept = some_of_each_class(labels, limit, seed)
+    kept = some_of_each_class(labels, limit)
     source = x if batch_norm_data is None else batch_norm_data
     x, own = rows(x, kept), labels if kept is None else labels[kept]
     if from_logits is None:
         from_logits = gives_logits(model, x)
     fast = fast_copy(model)
     at = ModelAt(fast, x, own, classes, from_logits=from_logits, batch_size=batch_size)
-    words, statistics = _batch_norm(fast, batch_norm, source, batch_norm_samples, at)
+    words, statistics = _batch_norm(fast, batch_norm, source, batch_norm_samples, batch_size)
     names = [str(label) for label in range(classes)] if class_names is None else class_names
     if len(names) != classes:
         raise ValueError(
@@ -121,7 +121,7 @@ def subject(
 
 
 def _batch_norm(
-    model: Any, choice: str, source: Any, samples: int, at: ModelAt
+    model: Any, choice: str, source: Any, samples: int, batch_size: int
 ) -> tuple[str, ModelAt | None]:
     """What becomes of BatchNorm's statistics, in words, and what they are re-estimated on."""
     if not batch_norms(model):
@@ -132,11 +132,8 @@ def _batch_norm(
     # Sets lie sorted by class at times: any number of them must be a mixture. And batches that
     # are equally large count alike.
     index = np.random.default_rng(0).permutation(size)[:samples]
-    batches = -(-len(index) // at.batch_size)
-    index = np.sort(index[: len(index) // batches * batches])
-    chosen = np.random.default_rng(1).permutation(index)
+    batches = -(-len(index) // batch_size)
+    chosen = index[: len(index) // batches * batches]
     nothing = np.zeros(len(chosen), "int32")
-    found = ModelAt(
-        model, rows(source, chosen), nothing, at.num_classes, batch_size=len(chosen) // batches
-    )
+    found = ModelAt(model, rows(source, chosen), nothing, 1, batch_size=len(chosen) // batches)
     return f"BatchNorm re-estimated at each point on {len(chosen)} samples", found

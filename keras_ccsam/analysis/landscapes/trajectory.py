@@ -93,9 +93,7 @@ def principal_directions(recorded: np.ndarray, weights: Sequence[np.ndarray]) ->
     variances, vectors = variances[::-1], vectors[:, ::-1]
     total = variances.clip(0).sum()
     if not total > 0 or variances[1] <= 1e-12 * variances[0]:
-        raise ValueError(
-            "The path of the training is not a plane. Received: a trajectory on a line"
-        )
+        raise ValueError("The path must not lie on a line. Received: a trajectory without a plane")
     axes = [centred.T @ vectors[:, i] / np.sqrt(variances[i]) for i in (0, 1)]
     # A sign that does not depend on the library of linear algebra: training comes from the right.
     axes = [axis if points[0] @ axis >= 0 else -axis for axis in axes]

@@ -82,6 +82,7 @@ def plan_landscape(
     class_counts: Sequence[int] | None = None,
     class_names: Sequence[str] | None = None,
     groups: Groups = "thresholds",
+    num_classes: int | None = None,
     from_logits: bool | None = None,
     batch_size: int = 500,
     about: Mapping[str, Any] | None = None,
@@ -98,9 +99,9 @@ def plan_landscape(
             `"uniform"` for the appendix's; see `directions`. Or a `Directions`.
         dimensions: 2 for a plane of P x P points (default), 1 for lines.
         lines: of a 1-D landscape, how many directions. 10 by default.
-        seed: of the directions, and of the samples where `limit` chooses some.
+        seed: of the directions.
         limit: about how many samples to take: of each class its share, at least one. All by
-            default.
+            default. Which ones does not depend on `seed`.
         batch_norm: `"as_trained"` (default) or `"reestimated"`: the statistics that the network has
             at each point, from one pass in training mode.
         batch_norm_data: inputs for that pass; those of `data` by default. Give training images.
@@ -109,6 +110,8 @@ def plan_landscape(
             of `data` by default.
         class_names: of the classes; their numbers by default.
         groups: see `metrics.group_classes`.
+        num_classes: K; that of the model's output by default, which a model of your own class may
+            not tell.
         from_logits: whether the outputs are logits; found out by default.
         batch_size: samples per pass, at most.
         about: what else the file should say, as JSON types.
@@ -127,7 +130,7 @@ def plan_landscape(
         batch_norm_data=batch_norm_data,
         batch_norm_samples=batch_norm_samples,
         limit=limit,
-        seed=seed,
+        num_classes=num_classes,
         from_logits=from_logits,
         batch_size=batch_size,
     )
@@ -156,6 +159,7 @@ class LandscapePlan:
         directions: from the model's weights.
         steps: of the axes, in units of the weights' norm.
         shape: of the points: (P, P) of a plane, (D, P) of lines.
+        points: the model as a function of coordinates.
     """
 
     def __init__(
@@ -170,7 +174,7 @@ class LandscapePlan:
         self.steps = steps
         self._coordinates = coordinates(steps, len(directions.values))
         self.shape: tuple[int, int] = self._coordinates.shape[:2]
-        self._points = Points(of.at, directions, of.statistics)
+        self.points = Points(of.at, directions, of.statistics)
         self._about = about
         self.key = {
             **of.known_by(),
@@ -210,7 +214,7 @@ class LandscapePlan:
     def _fill(self, partial: Partial, tell: Progress) -> None:
         middle = centre(self.shape)
         if not partial.done[middle]:
-            totals = self._points.totals(self._coordinates[middle][None])[0]
+            totals = self.points.totals(self._coordinates[middle][None])[0]
             lines = [middle[0]] if len(self.steps) == 2 else range(self.shape[0])
             for line in lines:  # they all meet in the model
                 partial.set((line, middle[1]), totals)
@@ -223,7 +227,7 @@ class LandscapePlan:
             number = self._at_once(clock.pace)
             now, missing = missing[:number], missing[number:]
             where = np.stack([self._coordinates[index] for index in now])
-            for index, totals in zip(now, self._points.totals(where), strict=True):
+            for index, totals in zip(now, self.points.totals(where), strict=True):
                 partial.set(index, totals)
             partial.keep()
             tell(clock.advance(len(now)))
@@ -231,7 +235,7 @@ class LandscapePlan:
     def _time_one(self) -> float:
         """Seconds of a point; the corner is as dear as any."""
         began = time.perf_counter()
-        self._points.totals(self._coordinates[0, 0][None])
+        self.points.totals(self._coordinates[0, 0][None])
         return time.perf_counter() - began
 
     def _at_once(self, pace: float) -> int:
@@ -262,7 +266,7 @@ class LandscapePlan:
         if differs:
             raise ValueError(
                 "the file holds a landscape of something else, and is not written over: it differs "
-                f"in {', '.join(differs)}; name another place or remove it. "
+                f"in {', '.join(differs)}; name another place (--out), or say --overwrite. "
                 f"Received: path={str(path)!r}"
             )
         return Landscape.load(path) if Path(path).exists() else None
