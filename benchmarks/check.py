@@ -39,6 +39,7 @@ class Benchmark:
 BENCHMARKS = (
     Benchmark("pipeline", "", backends=("torch",)),  # computes with NumPy alone
     Benchmark("fixed_costs", "--parts steps --steps 300 --rounds 5"),
+    Benchmark("landscape", "--networks small_cnn --rounds 5"),
     Benchmark("whole_network", "--networks mlp --classes 100"),
     Benchmark(
         "step_cost", "--batch 64 --classes 10 --methods cross-entropy ccsam-head sam --rounds 3"

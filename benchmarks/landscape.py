@@ -38,7 +38,7 @@ from benchmarks.timing import Times, arrays, in_turn, summary
 KEY = ("network", "samples", "method")
 BATCH = 500
 CLASSES = 10
-SAMPLES = {"resnet32": 500, "small_cnn": 1000}
+SAMPLES = {"resnet32": 200, "small_cnn": 1000}
 POINTS = {"resnet32": 4, "small_cnn": 25}
 
 Contender = Callable[[int], float]

@@ -60,6 +60,8 @@ NETWORKS = {
     "mlp": "MLP",
 }
 
+LANDSCAPES = {"resnet32": "ResNet-32", "small_cnn": "SmallCNN"}
+
 
 def results(name: str) -> dict[str, Any]:
     """The content of a file of results."""
@@ -204,6 +206,29 @@ def fixed_costs() -> str:
     return markdown((*heads, "import", "first step of CC-SAM"), cells)
 
 
+def landscape() -> str:
+    """A point of a landscape, times a forward pass of the same backend."""
+    methods = {
+        "forward": "forward pass",
+        "landscape": "**a point, ours**",
+        "forward, accelerated": "forward pass, `models.accelerate`",
+        "set weights, evaluate": "`set_weights` and `evaluate`",
+        "pytorch forward": "PyTorch by hand, forward pass",
+        "loss-landscapes": "loss-landscapes (PyTorch)",
+    }
+    cells = []
+    for backend in BACKENDS:
+        rows = results(f"landscape-{backend}-cpu")["rows"]
+        for (network,), found in grouped(rows, ("network",)):
+            by_method = {row["method"]: row for row in found}
+            base = f"{number(by_method['forward'], 'ms_per_step')} ms"
+            shown = [ratio(by_method[m]) if m in by_method else "" for m in list(methods)[1:]]
+            cells.append((network, backend, base, *shown))
+    cells.sort(key=lambda row: list(LANDSCAPES).index(row[0]))
+    named = [(LANDSCAPES[row[0]], *row[1:]) for row in cells]
+    return markdown(("network", "backend", *methods.values()), named, 2)
+
+
 def recorded(name: str, files: Iterable[str]) -> str:
     """The tables that `tables.py` prints, one below the other."""
     return "\n\n".join(TABLES[name](results(file)).strip() for file in files)
@@ -221,6 +246,7 @@ LAYOUTS: dict[str, Callable[[], str]] = {
     "whole-network": whole_network,
     "pipeline": pipeline,
     "fixed-costs": fixed_costs,
+    "landscape": landscape,
     "versus-pytorch-rows": lambda: recorded("versus_pytorch", ["versus_pytorch-cpu"]),
     "profile-rows": lambda: recorded("profile", [f"profile-{b}-cpu" for b in BACKENDS]),
 }

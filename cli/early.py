@@ -7,6 +7,7 @@ same words: they stand once, in files of the library that need the standard libr
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from . import light
 

@@ -45,10 +45,10 @@ def cell(
 
 
 def best_of(columns: Sequence[Sequence[float | None]], lowest: bool = False) -> list[bool]:
-    """Which of several methods has the best mean; none where there is one method alone."""
+    """Which of several methods has the best mean; none where all are alike."""
     means = [mean(values) for values in columns]
     numbers = known(means)
-    if len(numbers) < 2:
+    if len(set(numbers)) < 2:
         return [False] * len(means)
     top = min(numbers) if lowest else max(numbers)
     return [m is not None and m == top for m in means]

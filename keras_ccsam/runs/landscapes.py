@@ -74,6 +74,13 @@ class PlannedLandscapes:
     ) -> None:
         if not run_dirs:
             raise ValueError("Name at least one run. Received: no run")
+        if trajectory and options.get("directions", "filter") != "filter":
+            raise ValueError(
+                "The plane of a training's path has no random directions: leave one out. "
+                f"Received: trajectory=True, directions={options['directions']!r}"
+            )
+        if out is not None and Path(out).exists() and not Path(out).is_dir():
+            raise ValueError(f"`out` must be a folder. Received: out={str(out)!r}, a file")
         self._folders = _named(run_dirs)
         self._out = None if out is None else Path(out)
         self._overwrite = overwrite

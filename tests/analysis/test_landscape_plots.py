@@ -135,6 +135,12 @@ def test_lines_are_curves_with_a_band(tmp_path, drawn):
     assert band.max() == pytest.approx(found.loss().max())
 
 
+def test_names_are_no_formulas(tmp_path, drawn):
+    names = (r"$\frac$", "<b>", "owl", "elk")
+    plots.landscape({r"a$\x$b": made(class_names=names)}, tmp_path / "a.png")
+    assert r"\$\frac\$" in drawn[0].axes[1].get_title()
+
+
 def test_bad_arguments_are_named(tmp_path):
     with pytest.raises(ValueError, match="Received: quantity='error'"):
         plots.landscape(made(), tmp_path / "a.png", quantity="error")

@@ -11,6 +11,7 @@ from keras_ccsam import reporting
 from keras_ccsam.analysis.report import blocks
 from keras_ccsam.analysis.report import page as pages
 from tests.reporting.browser import chromium, keep, opened
+from tests.reporting.written_analyses import write_analyses
 from tests.reporting.written_runs import HOSTILE, write_run
 
 pytestmark = [
@@ -35,9 +36,12 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three methods over two seeds; classes, a method and the folder have hostile names."""
     folder = tmp_path_factory.mktemp("it's <i>here") / "a&b"
     for seed in (0, 1):
-        write_run(folder / f"ce-seed{seed}", "ce", seed, skill=1.5)
+        ce = write_run(folder / f"ce-seed{seed}", "ce", seed, skill=1.5)
         write_run(folder / f"sam-seed{seed}", "sam", seed, skill=2.5, stages=2)
-        write_run(folder / f"evil-seed{seed}", HOSTILE[0], seed, skill=3.5, rate=0.2, stages=2)
+        name = f"evil-seed{seed}"
+        evil = write_run(folder / name, HOSTILE[0], seed, skill=3.5, rate=0.2, stages=2)
+        write_analyses(ce, 2.0)
+        write_analyses(evil, 1.0)
     return reporting.report([folder])
 
 
@@ -56,7 +60,7 @@ def test_everything_is_drawn_and_nothing_is_complained_of(browser: Any, file: Pa
         )
         keep(page, "light")
         assert empty == []
-        assert drawn >= 15
+        assert drawn >= 30
         assert (
             page.evaluate("document.querySelector('svg .ln').getAttribute('d').includes('NaN')")
             is False

@@ -120,7 +120,10 @@ def test_the_command(two, tmp_path, monkeypatch):
 
 
 def test_wrong_input_is_one_line(two, tmp_path):
+    (tmp_path / "file").touch()
     for arguments, words in [
+        ((two / "ce", "--out", tmp_path / "file"), "must be a folder"),
+        ((two / "ce", "--trajectory", "--directions", "layer"), "leave one out"),
         ((tmp_path,), "not a run directory"),
         ((two / "ce", two / "ce"), "named twice"),
         ((two / "ce", "--points", "4"), "Received: points=4"),

@@ -79,7 +79,7 @@ def landscape(
                 axes.set_ylabel("")
             elif name:
                 axes.annotate(
-                    name,
+                    _literal(name),
                     (0, 0.5),
                     xytext=(-52, 0),
                     xycoords="axes fraction",
@@ -182,7 +182,12 @@ def _title(each: Landscape, group: str | int) -> str:
         return f"{group}: {len(each.classes(group))} classes"
     label = each.classes(group)[0]
     which = f"{group}: " if isinstance(group, str) else ""
-    return f"{which}class {each.class_names[label]} (n = {each.class_counts[label]})"
+    return f"{which}class {_literal(each.class_names[label])} (n = {each.class_counts[label]})"
+
+
+def _literal(text: str) -> str:
+    """A name as it is: between dollars matplotlib reads formulas, and fails at what is none."""
+    return text.replace("$", r"\$")
 
 
 def _axis_names(each: Landscape) -> tuple[str, str]:
