@@ -21,7 +21,7 @@ def two(finished, small, tmp_path_factory):
     """A run of two stages and one of cross-entropy that kept its path, in one folder."""
     folder = tmp_path_factory.mktemp("two")
     shutil.copytree(finished.path, folder / "ccsam")
-    runs.run(small("ce"), folder / "ce", progress="none", keep_trajectory=True)
+    runs.run(small("ce"), folder / "ce", progress="none", record=("trajectory",))
     return folder
 
 

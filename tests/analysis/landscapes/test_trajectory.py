@@ -114,7 +114,7 @@ def test_coordinates_lead_to_where_training_was():
 
 def test_what_is_no_path_is_refused(trained, tmp_path):
     _model, path, kept = trained
-    with pytest.raises(ValueError, match="--keep-trajectory"):
+    with pytest.raises(ValueError, match="--record trajectory"):
         read_trajectory(tmp_path / "none.npz")
     other = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3)])
     with pytest.raises(ValueError, match="with 6 weights, model with 2"):
