@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.any_backend
+
 ROOT = Path(__file__).resolve().parent.parent
 LIBRARY = ROOT / "keras_ccsam"
 COMMAND_LINE = ROOT / "cli"

@@ -3,8 +3,12 @@
 import ast
 from pathlib import Path
 
+import pytest
+
 import keras_ccsam
 from keras_ccsam.hints import closest, did_you_mean, plain
+
+pytestmark = pytest.mark.any_backend
 
 
 def test_the_closest_name_is_found():

@@ -6,6 +6,8 @@ import pytest
 from keras_ccsam.analysis.calibration import Predictions, calibration, group_calibration
 from keras_ccsam.metrics import Report
 
+pytestmark = pytest.mark.any_backend
+
 # Four samples of three classes; confidences 0.8, 0.6, 0.6 and 0.5.
 PROBABILITIES = np.array([[0.8, 0.1, 0.1], [0.3, 0.6, 0.1], [0.6, 0.3, 0.1], [0.25, 0.25, 0.5]])
 LABELS = np.array([0, 1, 1, 2])

@@ -9,6 +9,8 @@ from PIL import Image
 from keras_ccsam.analysis import Landscape, plots
 from keras_ccsam.analysis.plots import canvas
 
+pytestmark = pytest.mark.any_backend
+
 ABOUT = {
     "samples": 40,
     "samples_of": 100,

@@ -5,6 +5,8 @@ import pytest
 
 from keras_ccsam.analysis.leakage import leakage
 
+pytestmark = pytest.mark.any_backend
+
 # Rows are labels: 0 and 1 have many images, 2 a medium number, 3 few.
 CONFUSION = [[8, 1, 1, 0], [2, 7, 0, 1], [1, 1, 8, 0], [3, 2, 1, 4]]
 GROUPS = {"many": (0, 1), "medium": (2,), "few": (3,)}

@@ -11,6 +11,8 @@ from keras_ccsam.analysis.plots import canvas
 from keras_ccsam.analysis.plots.series import epoch_series
 from keras_ccsam.metrics import Report
 
+pytestmark = pytest.mark.any_backend
+
 RECORDS = [
     {"stage": 1, "epoch": 1, "loss": 2.0, "accuracy": 0.2, "learning_rate": 0.1},
     {"stage": 1, "epoch": 2, "loss": 1.0, "accuracy": 0.4, "val_accuracy": 0.3, "seconds": 1.0},

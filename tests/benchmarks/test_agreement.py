@@ -6,6 +6,8 @@ import pytest
 
 from benchmarks.versus.agreement import check, tolerances
 
+pytestmark = pytest.mark.any_backend
+
 A, B, C = ("pytorch", "ce"), ("keras-jax", "ce"), ("keras-jax", "sam")
 OBJECTIVES = {A: "ce", B: "ce", C: "sam"}
 CPU = tolerances("float32", "cpu")

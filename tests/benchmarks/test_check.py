@@ -9,6 +9,8 @@ import pytest
 from benchmarks import check, record
 from benchmarks.comparison import compare
 
+pytestmark = pytest.mark.any_backend
+
 KEY = ["batch", "method"]
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from benchmarks import record
 
+pytestmark = pytest.mark.any_backend
+
 
 def test_rows_replace_their_own_and_keep_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

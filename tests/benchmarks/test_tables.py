@@ -1,6 +1,10 @@
 """Tables say what the files of results hold."""
 
+import pytest
+
 from benchmarks import tables
+
+pytestmark = pytest.mark.any_backend
 
 
 def test_methods_stand_side_by_side() -> None:

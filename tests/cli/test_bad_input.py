@@ -17,6 +17,8 @@ from keras_ccsam_cli.options import parse_seeds
 
 from keras_ccsam.runs import folders
 
+pytestmark = pytest.mark.any_backend
+
 Refused = Callable[..., str]
 
 

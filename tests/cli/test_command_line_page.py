@@ -10,6 +10,8 @@ import click
 import pytest
 from keras_ccsam_cli.main import COMMANDS, cli
 
+pytestmark = pytest.mark.any_backend
+
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "command-line.md").read_text("utf-8")
 LINES = [
     line

@@ -18,6 +18,8 @@ from keras_ccsam.reproduction import scales
 from keras_ccsam.runs import folders
 from keras_ccsam.trackers import known as trackers
 
+pytestmark = pytest.mark.any_backend
+
 DEEP = 20_000
 # The command line, and what the one line says.
 CASES = [

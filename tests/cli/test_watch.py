@@ -23,6 +23,8 @@ from keras_ccsam_cli.watching.watcher import Watcher
 
 from keras_ccsam import runs
 
+pytestmark = pytest.mark.any_backend
+
 RECIPE = 'name = "{name}"\n[stage1]\nepochs = {first}\n'
 NOW = 2_000_000_000.0
 

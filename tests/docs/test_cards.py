@@ -5,6 +5,8 @@ import pytest
 from docs import cards
 from keras_ccsam import recipes
 
+pytestmark = pytest.mark.any_backend
+
 
 @pytest.fixture(scope="module")
 def written():

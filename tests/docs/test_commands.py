@@ -14,6 +14,8 @@ from keras_ccsam_cli.options import Choices, parse_seeds
 from docs import pages
 from keras_ccsam import recipes
 
+pytestmark = pytest.mark.any_backend
+
 TEXTS = {page: page.read_text(encoding="utf-8") for page in pages.pages()}
 LINES = [
     pytest.param(page, words[1:], id=f"{pages.name_of(page)}: {' '.join(words[1:])}")

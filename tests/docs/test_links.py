@@ -6,6 +6,8 @@ import pytest
 
 from docs import pages
 
+pytestmark = pytest.mark.any_backend
+
 TEXTS = {page: page.read_text(encoding="utf-8") for page in pages.pages()}
 
 

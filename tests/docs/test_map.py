@@ -2,8 +2,12 @@
 
 import re
 
+import pytest
+
 from docs import pages
 from tests.test_architecture import LEVELS
+
+pytestmark = pytest.mark.any_backend
 
 ROW = re.compile(r"^\| (\d+) \| (.+?) \| .+ \|$", re.MULTILINE)
 # What the rooms are called there and here.

@@ -6,6 +6,8 @@ import pytest
 
 from docs import pages
 
+pytestmark = pytest.mark.any_backend
+
 UNITS = "class|step|sample|epoch|batch|channel|seed|recipe|method|stage|visit|row|pass"
 AMOUNTS = (
     "one|two|three|four|once|twice|pass|passes|steps|row|value|number|entry|record|draws?|weights?"

@@ -7,6 +7,8 @@ import pytest
 from benchmarks import page_tables
 from docs import pages
 
+pytestmark = pytest.mark.any_backend
+
 
 def test_the_tables_are_those_of_the_results():
     assert not page_tables.stale(), "make docs"

@@ -6,6 +6,8 @@ from keras_ccsam import recipes
 from keras_ccsam.data import SAMPLERS
 from keras_ccsam.recipes.layers import merge
 
+pytestmark = pytest.mark.any_backend
+
 
 @pytest.mark.parametrize("setting", recipes.settings())
 @pytest.mark.parametrize("name", recipes.names())

@@ -8,6 +8,8 @@ from keras_ccsam import recipes
 from keras_ccsam.declare import KINDS
 from keras_ccsam.recipes import reference
 
+pytestmark = pytest.mark.any_backend
+
 
 def test_every_part_says_what_it_is():
     everything = reference.everything()

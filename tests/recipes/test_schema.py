@@ -9,6 +9,8 @@ from keras_ccsam.recipes.errors import keys
 from keras_ccsam.recipes.schema import Recipe
 from keras_ccsam.recipes.slots import augmentations
 
+pytestmark = pytest.mark.any_backend
+
 
 def test_every_field_is_described():
     def fields(schema, prefix=""):

@@ -11,6 +11,8 @@ from keras_ccsam.recipes import shipped
 from keras_ccsam.recipes.errors import keys, slots
 from keras_ccsam.recipes.schema import Recipe
 
+pytestmark = pytest.mark.any_backend
+
 WRONG = ("-1.5", "word", "{a=1}")
 
 

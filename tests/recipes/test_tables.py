@@ -6,6 +6,8 @@ from keras_ccsam import recipes
 from keras_ccsam.recipes import tables
 from keras_ccsam.recipes.tables import Table
 
+pytestmark = pytest.mark.any_backend
+
 # Written out from the appendix once more: method -> accuracy on CIFAR-10-LT and on CIFAR-100-LT.
 ABLATIONS = {
     "table1": (50, (81.14, 84.03, 85.69, 85.81), (47.73, 52.41, 52.73, 53.24)),

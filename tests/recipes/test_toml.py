@@ -7,6 +7,8 @@ import pytest
 from keras_ccsam import recipes
 from keras_ccsam.recipes import Recipe, toml
 
+pytestmark = pytest.mark.any_backend
+
 
 @pytest.mark.parametrize("setting", recipes.settings())
 @pytest.mark.parametrize("name", recipes.names())

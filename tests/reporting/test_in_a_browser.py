@@ -15,6 +15,7 @@ from tests.reporting.written_analyses import write_analyses
 from tests.reporting.written_runs import HOSTILE, write_run
 
 pytestmark = [
+    pytest.mark.any_backend,
     pytest.mark.slow,
     # The page is the same from every backend.
     pytest.mark.skipif(

@@ -14,6 +14,8 @@ from keras_ccsam.analysis.report import page
 from keras_ccsam.analysis.report.blocks import Section, Surface, Surfaces
 from tests.reporting.written_runs import HOSTILE, write_run
 
+pytestmark = pytest.mark.any_backend
+
 
 class Reader(HTMLParser):
     """Elements, attributes and text of a page."""

@@ -7,6 +7,8 @@ import pytest
 from keras_ccsam.recipes.tables import Claim
 from keras_ccsam.reproduction import claims
 
+pytestmark = pytest.mark.any_backend
+
 
 def claim(expected="lower", groups=("head",)):
     return Claim(text="flat", row="A", than="B", measure="near", expected=expected, groups=groups)

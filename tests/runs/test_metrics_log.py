@@ -10,6 +10,8 @@ import pytest
 from keras_ccsam.callbacks import metrics_log
 from keras_ccsam.callbacks.metrics_log import MetricsLog
 
+pytestmark = pytest.mark.any_backend
+
 
 def fit(callback, epochs, validation=False):
     x, y = np.ones((8, 3), "float32"), np.zeros(8, "int32")

@@ -13,6 +13,8 @@ from keras_ccsam.duration import duration
 from keras_ccsam.runs import progress
 from keras_ccsam.runs.progress import Progress
 
+pytestmark = pytest.mark.any_backend
+
 
 class Terminal(io.StringIO):
     """A stdout that a person watches."""

@@ -5,6 +5,8 @@ import pytest
 
 from keras_ccsam.analysis.landscapes import valley
 
+pytestmark = pytest.mark.any_backend
+
 STEPS = np.linspace(-1.0, 1.0, 2001)
 
 
