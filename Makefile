@@ -16,6 +16,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python;
 BACKENDS := jax torch tensorflow
 DEMO := .venv-demo
 DEMO_RUNS := runs/demo-$(shell date +%Y%m%d-%H%M%S)
+DEMO_LANDSCAPES = $(addprefix $(DEMO_RUNS)/,ce-seed0 crt-continued-seed0 sam-seed0 ccsam-seed0)
 TEST := .venv-test
 LOWEST := .venv-lowest
 ARGS ?=
@@ -38,6 +39,7 @@ help:
 demo: $(DEMO)/.installed
 	$(DEMO)/bin/ccsam compare ce crt crt-continued sam ccsam --data digits-lt --backend jax --seeds 3 \
 		--out $(DEMO_RUNS)
+	$(DEMO)/bin/ccsam landscape $(DEMO_LANDSCAPES) --backend jax --quiet > /dev/null
 	$(DEMO)/bin/ccsam report $(DEMO_RUNS) --backend jax
 
 test: $(BACKENDS:%=test-%)
