@@ -199,7 +199,7 @@ def completed(words: str, folder: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
-        ("ccsam re", ["reproduce", "recipes"]),
+        ("ccsam rep", ["report", "reproduce"]),
         ("ccsam train ccsam-stage1", ["ccsam-stage1", "ccsam-stage1-published"]),
         ("ccsam compare ce la-c", ["la-ccsam"]),
         ("ccsam train --data cifar100", ["cifar100-lt", "cifar100-lt-small"]),

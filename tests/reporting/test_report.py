@@ -4,6 +4,7 @@ import builtins
 import importlib.util
 import json
 import re
+import shutil
 from html import unescape
 from pathlib import Path
 
@@ -156,21 +157,28 @@ def test_importing_the_room_needs_none_of_its_packages(monkeypatch: pytest.Monke
     importlib.reload(reporting)
 
 
-def test_predictions_of_a_run_are_those_of_its_evaluation(finished: RunResult) -> None:
-    content = reporting.predict(finished.path, samples=50)
-    report = evaluate_run(finished.path)
+@pytest.fixture(scope="module")
+def copied(finished: RunResult, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run that predictions may be written into; other tests read the original."""
+    folder = tmp_path_factory.mktemp("copied") / "ccsam"
+    shutil.copytree(finished.path, folder)
+    return folder
+
+
+def test_predictions_of_a_run_are_those_of_its_evaluation(copied: Path) -> None:
+    content = reporting.predict(copied, samples=50)
+    report = evaluate_run(copied)
     overall = content["calibration"]["overall"]
     assert overall["accuracy"] == pytest.approx(report.overall, abs=1e-9)
     assert overall["ece"] == pytest.approx(report.ece, abs=1e-6)
     assert overall["nll"] == pytest.approx(report.nll, abs=1e-5)
-    folder = finished.path / "analysis"
+    folder = copied / "analysis"
     assert json.loads((folder / "predictions.json").read_text("utf-8")) == content
     arrays = predictions.arrays(folder)
     assert arrays["labels"].shape == (report.num_samples,)
     assert arrays["projection"].shape == (50, 2)
-    kernel = finished.path
     weights = content["representation"]["weight_norms"]
-    head = evaluate_head(kernel)
+    head = evaluate_head(copied)
     assert weights == pytest.approx(np.linalg.norm(head, axis=0).tolist(), rel=1e-5)
 
 
@@ -182,10 +190,10 @@ def evaluate_head(path: Path) -> np.ndarray:
 
 
 def test_the_command_predicts_once_and_says_where_the_report_is(
-    finished: RunResult, tmp_path: Path
+    copied: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "deep" / "r.html"
-    arguments = ["report", str(finished.path), "--out", str(out)]
+    arguments = ["report", str(copied), "--out", str(out)]
     result = CliRunner().invoke(cli, arguments)
     assert result.exit_code == 0, result.output
     assert str(out) in result.stdout
