@@ -74,8 +74,7 @@ def command(
         from keras_ccsam.runs import run_bound
 
         directory = runs.RunDirectory(run_dir)
-        results = directory.results()
-        names, counts = results["class_names"], results["class_counts"]
+        names, counts = run_bound.classes_of(directory)
         chosen = head_class(counts) if label is None else run_bound.class_number(names, label)
         content = None if weights or delta is not None else run_bound.recorded_bound(directory)
         if content is not None and chosen not in content["classes"]:

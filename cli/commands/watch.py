@@ -36,6 +36,8 @@ def command(runs: tuple[Path, ...], once: bool, interval: float, as_json: bool) 
     runs. What begins later is shown too. It reads only, starts without Keras, and ends when all
     runs are over, or with Ctrl-C. Where stdout is no terminal, each change is printed.
     """
+    if not 0.1 <= interval <= 86400:  # NaN passes Click's own range
+        raise ValueError(f"--interval must be 0.1 to 86400 seconds. Received: interval={interval}")
     watcher = Watcher(runs)
     if as_json:
         click.echo(json.dumps(content(watcher.frame()), indent=2, allow_nan=False))

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from keras_ccsam.analysis.landscapes import Landscape
 from keras_ccsam.recipes import toml
 from keras_ccsam.reporting.found_runs import FoundRun, Method, Runs, flattened
 from keras_ccsam.runs.folders import PathLike, kind_of
@@ -39,18 +40,16 @@ def find(paths: Sequence[PathLike]) -> tuple[list[FoundRun], list[str]]:
     found, others = [], []
     for folder in folders:
         directory = RunDirectory(folder)
-        if directory.status() != "complete":
-            state = "interrupted" if directory.status() == "running" else directory.status()
+        status = _status(directory)
+        if status != "complete":
+            state = "interrupted" if status == "running" else status
             others.append(f"{folder.name} ({state})")
             continue
-        recipe = toml.parse(
-            directory.recipe_file.read_text(encoding="utf-8"), str(directory.recipe_file)
-        )
-        results = directory.results()
-        if not all(key in results for key in ("test", "class_counts", "class_names")):
-            others.append(f"{folder.name} (results of another version)")
-            continue
-        found.append(FoundRun(directory, recipe, results, directory.environment()))
+        try:
+            found.append(_read(directory))
+        except (ValueError, OSError) as error:
+            # One of a hundred runs that is damaged must not cost the report on the others.
+            others.append(f"{folder.name} ({' '.join(str(error).split())})")
     if not found:
         raise ValueError(
             "no run is complete, and a report is made of finished ones: "
@@ -58,6 +57,43 @@ def find(paths: Sequence[PathLike]) -> tuple[list[FoundRun], list[str]]:
             f"Received: run={[str(path) for path in paths]}"
         )
     return found, others
+
+
+def _status(directory: RunDirectory) -> str:
+    try:
+        return directory.status()
+    except ValueError:
+        return "state.json cannot be read"
+
+
+def _read(directory: RunDirectory) -> FoundRun:
+    """A finished run.
+
+    Raises:
+        ValueError: a file of it is damaged, or of another version.
+    """
+    recipe = toml.parse(
+        directory.recipe_file.read_text(encoding="utf-8"), str(directory.recipe_file)
+    )
+    results = directory.results()
+    if not all(key in results for key in ("test", "class_counts", "class_names")):
+        raise ValueError("results of another version")
+    run = FoundRun(directory, recipe, results, directory.environment())
+    _ = run.records
+    return run
+
+
+def unreadable(found: Sequence[FoundRun]) -> list[str]:
+    """The files of the runs' `analysis` that are damaged, so that the page lacks them."""
+    broken = []
+    for run in found:
+        folder = run.directory.analysis
+        for path in sorted([*folder.glob("*.json"), *folder.glob("landscape*.npz")]):
+            try:
+                read_json(path) if path.suffix == ".json" else Landscape.load(path)
+            except ValueError:
+                broken.append(f"{run.path.name}/{folder.name}/{path.name}")
+    return broken
 
 
 def gather(found: Sequence[FoundRun], surface: bool = False) -> list[Runs]:

@@ -54,9 +54,11 @@ def report(
     check_file(target)
     found, others = gathering.find(paths)
     tell = say or (lambda _: None)
-    notes = [f"Left out, because unfinished: {', '.join(others)}."] if others else []
+    notes = [f"Left out, because unfinished or damaged: {', '.join(others)}."] if others else []
     if predictions:
         notes += _predict(found, projection, trust_code, tell)
+    damaged = gathering.unreadable(found)
+    notes += [f"Left out, because they cannot be read: {', '.join(damaged)}."] if damaged else []
     for note in notes:
         tell(note)
     page = whole_page.make(gathering.gather(found, surface), notes, title, command)

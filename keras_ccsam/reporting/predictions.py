@@ -14,6 +14,7 @@ from keras_ccsam.analysis import representation
 from keras_ccsam.analysis.calibration import Predictions, calibration, group_calibration
 from keras_ccsam.analysis.leakage import leakage
 from keras_ccsam.analysis.representation import Method, Outputs, Projection
+from keras_ccsam.data.npz import UNREADABLE, open_npz
 from keras_ccsam.runs.folders import PathLike
 from keras_ccsam.runs.run_directory import read_json, write_json
 from keras_ccsam.runs.trained_run import open_run
@@ -81,19 +82,20 @@ def predict(
 
 
 def predicted(folder: Path) -> dict[str, Any] | None:
-    """What `predict` wrote into a run's `analysis`; None where it did not, or in another format."""
+    """What `predict` wrote into a run's `analysis`; None where it did not, or it cannot be read."""
     if not (folder / f"{FILE}.json").is_file() or not (folder / f"{FILE}.npz").is_file():
         return None
     try:
         content = read_json(folder / f"{FILE}.json")
-    except ValueError:
+        arrays(folder)
+    except UNREADABLE:
         return None
     return content if content.get("format") == FORMAT else None
 
 
 def arrays(folder: Path) -> dict[str, np.ndarray]:
     """The arrays that `predict` wrote."""
-    with np.load(folder / f"{FILE}.npz", allow_pickle=False) as file:
+    with open_npz(folder / f"{FILE}.npz") as file:
         return {name: file[name] for name in file.files}
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from keras_ccsam.analysis.landscapes import Landscape, LandscapePlan, plan_landscape
 from keras_ccsam.analysis.landscapes.cost import Standing
 from keras_ccsam.analysis.landscapes.directions import check_shared
+from keras_ccsam.analysis.landscapes.grid import steps_of
 from keras_ccsam.analysis.landscapes.trajectory import trajectory_directions
 from keras_ccsam.data.batches.sequence import Split
 from keras_ccsam.duration import duration
@@ -81,6 +82,8 @@ class PlannedLandscapes:
             )
         if out is not None and Path(out).exists() and not Path(out).is_dir():
             raise ValueError(f"`out` must be a folder. Received: out={str(out)!r}, a file")
+        # Before a network is read, which takes longer.
+        steps_of(options.get("points", 25), 1.0 if (span := options.get("span")) is None else span)
         self._folders = _named(run_dirs)
         self._out = None if out is None else Path(out)
         self._overwrite = overwrite

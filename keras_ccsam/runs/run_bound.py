@@ -4,9 +4,8 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from keras_ccsam.callbacks.bound_tracker import BoundTracker
+from keras_ccsam.callbacks.bound_tracker import FORMAT, BoundTracker
 from keras_ccsam.hints import closest
-from keras_ccsam.runs import parts
 from keras_ccsam.runs.run_directory import read_json, write_json
 from keras_ccsam.runs.run_sharpness import run_facts
 from keras_ccsam.runs.trained_run import TrainedRun
@@ -16,10 +15,34 @@ def recorded_bound(run_directory: Any) -> dict[str, Any] | None:
     """Return what a `BoundTracker` recorded while the run trained; None if nothing did.
 
     Raises:
-        ValueError: the file is broken.
+        ValueError: the file is broken, or is something else.
     """
     file = run_directory.analysis / "bound.json"
-    return read_json(file) if file.is_file() else None
+    if not file.is_file():
+        return None
+    content = read_json(file)
+    known = content.get("kind") == "bound" and content.get("format") == FORMAT
+    if not known or not content.get("epochs"):
+        raise ValueError(
+            "the file is no record of the bound; move it away, and the end of stage 1 is evaluated "
+            f"anew. Received: path={str(file)!r}"
+        )
+    return content
+
+
+def classes_of(run_directory: Any) -> tuple[list[str], list[int]]:
+    """Return the names of a finished run's classes, and their training images.
+
+    Raises:
+        ValueError: the run did not finish, or its results do not say.
+    """
+    results = run_directory.results()
+    if not {"class_names", "class_counts"} <= results.keys():
+        raise ValueError(
+            "the run's results are damaged, or of another version: they name no classes. "
+            f"Received: path={str(run_directory.results_file)!r}"
+        )
+    return results["class_names"], results["class_counts"]
 
 
 def class_number(content_names: list[str], label: str) -> int:
@@ -52,12 +75,10 @@ def bound_at_checkpoint(
         delta: the probability with which the bound may fail.
 
     Raises:
-        ValueError: an option outside its range.
+        ValueError: an option outside its range, or the run's weights of stage 1 cannot be read.
     """
     recipe, images = run.recipe, run.images
-    model = parts.build_model(recipe, images, len(parts.train_batches(recipe, images)))
-    model.optimizer.build(model.trainable_variables)
-    model.load_weights(run.directory.stage1_file)
+    model = run.stage1_model()
     tracker = BoundTracker(
         images.class_counts,
         images.split_arrays("train"),

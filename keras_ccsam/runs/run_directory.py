@@ -17,6 +17,7 @@ import datetime
 import json
 import re
 import warnings
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -126,10 +127,17 @@ class RunDirectory:
         """Return the trained network.
 
         Raises:
-            ValueError: the run did not finish, or the network has layers from outside that have
-                not been imported.
+            ValueError: the run did not finish, its network's file is damaged, or the network has
+                layers from outside that have not been imported.
         """
         self.results()
+        # Of a file that is no archive Keras says that there is none.
+        if not zipfile.is_zipfile(self.model_file):
+            lack = "is damaged" if self.model_file.exists() else "is no longer there"
+            raise ValueError(
+                f"the trained network {lack}; train the run again into another folder. "
+                f"Received: path={str(self.model_file)!r}"
+            )
         try:
             model: keras.Model = keras.models.load_model(self.model_file, compile=False)
         except TypeError as error:

@@ -46,7 +46,7 @@ class TrainedRun:
         Of a recipe without a second stage it is the trained model.
 
         Raises:
-            ValueError: the run kept no weights of stage 1.
+            ValueError: the run kept no weights of stage 1, or they cannot be read.
         """
         file = self.directory.stage1_file
         if not file.is_file():
@@ -57,7 +57,13 @@ class TrainedRun:
         steps = parts.steps_per_epoch(self.recipe, sum(self.images.class_counts))
         model = parts.build_model(self.recipe, self.images, steps)
         model.optimizer.build(model.trainable_variables)
-        model.load_weights(file)
+        try:
+            model.load_weights(file)
+        except OSError as error:
+            raise ValueError(
+                "the weights of stage 1 cannot be read; train the run again into another folder. "
+                f"Received: path={str(file)!r}"
+            ) from error
         return model
 
     def groups(self) -> dict[str, tuple[int, ...]]:

@@ -386,3 +386,10 @@ def test_on_a_terminal_while_another_process_trains(small: Any, tmp_path: Path) 
     assert last[0].startswith("crt-seed0  complete  stage 2/2  epoch 2/2")
     assert last[3].startswith("test %  overall ")
     assert all(len(row) <= 70 for row in text.replace("\r", "\n").split("\n"))
+
+
+@pytest.mark.parametrize("interval", ["nan", "inf", "1e300", "0"])
+def test_an_interval_that_nobody_can_wait_for_is_refused(tmp_path, interval):
+    result = CliRunner().invoke(cli, ["watch", str(tmp_path), "--interval", interval])
+    assert result.exit_code == 2
+    assert "--interval" in result.output

@@ -113,7 +113,7 @@ def test_unfinished_runs_are_named(tmp_path: Path) -> None:
     write_run(tmp_path / "done", "ce", 0)
     write_run(tmp_path / "killed", "ce", 1, status="running")
     text = plain(reporting.report([tmp_path]))
-    assert "Left out, because unfinished: killed (interrupted)" in text
+    assert "Left out, because unfinished or damaged: killed (interrupted)" in text
 
 
 def test_only_an_earlier_report_is_replaced(tmp_path: Path) -> None:
@@ -210,3 +210,34 @@ def test_the_command_refuses_in_one_line(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, ["report", str(tmp_path / "absent")])
     assert result.exit_code == 2
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_damaged_run_or_analysis_costs_only_itself(tmp_path: Path) -> None:
+    whole = write_run(tmp_path / "whole")
+    for name, file, text in (
+        ("recipe", "recipe.toml", "nonsense = ["),
+        ("state", "state.json", "nope"),
+        ("results", "results.json", "{}"),
+        ("records", "metrics.jsonl", '{"a": 1}\nxx\n{"a": 2}\n'),
+        ("environment", "environment.json", ""),
+    ):
+        (write_run(tmp_path / name, name) / file).write_text(text)
+    (whole / "analysis" / "bound.json").write_text('{"half":')
+    (whole / "analysis" / "landscape.npz").write_bytes(b"PK\x03\x04junk")
+    said: list[str] = []
+    text = plain(reporting.report([tmp_path], predictions=False, say=said.append))
+    left, files = said
+    for name in ("recipe", "state", "results", "records", "environment"):
+        assert f"{name} (" in left
+    assert "whole (" not in left
+    assert "whole/analysis/bound.json, whole/analysis/landscape.npz" in files
+    assert all(note in text for note in said)
+
+
+@pytest.mark.parametrize("content", [b"", b"junk", b"PK\x03\x04junk"])
+def test_broken_predictions_count_as_none(tmp_path: Path, content: bytes) -> None:
+    run = write_run(tmp_path / "run")
+    assert predictions.predicted(run / "analysis")
+    (run / "analysis" / "predictions.npz").write_bytes(content)
+    assert predictions.predicted(run / "analysis") is None
+    assert reporting.report([run], predictions=False).is_file()

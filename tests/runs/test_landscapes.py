@@ -11,6 +11,7 @@ from keras_ccsam_cli.main import cli
 from keras_ccsam import runs
 from keras_ccsam.analysis import Landscape
 from keras_ccsam.analysis.landscapes import plan as computing
+from keras_ccsam.runs import landscapes
 
 SMALL = {"points": 3, "limit": 60}
 ARGUMENTS = ("--points", "3", "--limit", "60")
@@ -133,3 +134,23 @@ def test_wrong_input_is_one_line(two, tmp_path):
         assert result.exit_code == 2, result.output
         assert words in result.stderr
         assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("options", [{"points": 4}, {"span": 0.0}, {"span": float("nan")}])
+def test_options_are_checked_before_a_network_is_read(finished, monkeypatch, options):
+    monkeypatch.setattr(landscapes, "open_run", lambda *_, **__: pytest.fail("read first"))
+    with pytest.raises(ValueError, match=f"Received: {next(iter(options))}="):
+        runs.PlannedLandscapes([finished.path], **options)
+
+
+def test_a_damaged_network_is_one_sentence(two, tmp_path):
+    damaged = tmp_path / "damaged"
+    shutil.copytree(two / "ccsam", damaged)
+    for file, arguments in (
+        ("model.keras", ()),
+        ("checkpoints/stage1.weights.h5", ("--of", "stage1")),
+    ):
+        (damaged / file).write_bytes(b"junk")
+        result = ccsam(damaged, *ARGUMENTS, *arguments)
+        assert result.exit_code == 2
+        assert "train the run again" in result.output and "Received: path=" in result.output

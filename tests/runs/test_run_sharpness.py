@@ -87,3 +87,21 @@ def test_wrong_input_ends_in_one_line(folder, wrong, said):
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
     result = CliRunner().invoke(cli, ["sharpness", str(tmp_path)])
     assert (result.exit_code, "not a run directory" in result.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("analysis/bound.json", "{}", "no record of the bound"),
+        ("results.json", "{}", "name no classes"),
+        ("checkpoints/stage1.weights.h5", "junk", "cannot be read"),
+    ],
+)
+def test_the_bound_of_a_damaged_run_is_one_line(finished, tmp_path, file, content, said):
+    run = tmp_path / "run"
+    shutil.copytree(finished.path, run)
+    (run / "analysis").mkdir(exist_ok=True)
+    (run / file).write_text(content)
+    result = CliRunner().invoke(cli, ["bound", str(run)])
+    assert result.exit_code == 2
+    assert said in result.output and "Received: path=" in result.output

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import os
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -13,6 +12,7 @@ import numpy as np
 from keras_ccsam import atomic
 from keras_ccsam.analysis.landscapes import valley
 from keras_ccsam.analysis.landscapes.grid import centre
+from keras_ccsam.data.npz import UNREADABLE, open_npz
 from keras_ccsam.hints import did_you_mean
 
 FORMAT = "keras_ccsam landscape 1"
@@ -231,10 +231,10 @@ def read(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[
         ValueError: the file cannot be read, or its `format` is another one.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open_npz(path) as file:
             arrays = {name: file[name] for name in file.files}
         about = json.loads(str(arrays.pop("about")))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise ValueError(f"cannot read the file: {error}. Received: path={str(path)!r}") from None
     if not isinstance(about, dict) or about.get("format") != kind:
         raise ValueError(
