@@ -46,15 +46,26 @@ class Subject:
     def known_by(self) -> dict[str, Any]:
         """What every point is a function of, beside directions and grid."""
         model = self.at.model
-        state = [
-            keras.ops.convert_to_numpy(variable)
+        moving = [
+            variable
             for layer in batch_norms(model)
             for variable in (layer.moving_mean, layer.moving_variance)
         ]
+        own = {id(variable) for variable in moving}
+        # Frozen weights, and what a Normalization or a spectral norm keeps; seeds are left out.
+        fixed = [v for v in model.non_trainable_weights if id(v) not in own]
         statistics = self.statistics
+        state = [
+            keras.ops.convert_to_numpy(v)
+            for v in (moving if statistics is None else []) + fixed
+            if "float" in keras.backend.standardize_dtype(v.dtype)
+        ]
+        parts = [] if statistics is None else [statistics.sha256]
+        if state or not parts:
+            parts.append(digest(state))
         return {
             "weights_sha256": digest(self.at.weights),
-            "statistics_sha256": digest(state) if statistics is None else statistics.sha256,
+            "statistics_sha256": "-".join(parts),
             "data_sha256": self.at.sha256,
             "batch_norm": self.batch_norm,
             "from_logits": self.at.from_logits,
