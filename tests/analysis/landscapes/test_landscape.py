@@ -156,6 +156,8 @@ def test_reestimated_statistics_are_those_of_the_point(network, data):
         [keras.ops.convert_to_numpy(batch.x) for batch in plan.subject.statistics.batches()]
     )
     assert len(chosen) == 20
+    # Of a set that is sorted by class the first ones would be of some classes only.
+    assert not np.array_equal(chosen, data[0][:20])
     recompute_batch_statistics(other, _Batches(chosen, 10))
     np.testing.assert_allclose(found.loss_sum[2, 0], by_hand(other, *data)[0], rtol=1e-4)
     plain = landscape(network, data, points=3)
@@ -296,6 +298,7 @@ def test_a_limit_keeps_every_class():
     kept = some_of_each_class(labels, 60)
     assert np.bincount(labels[kept]).tolist() == [54, 5, 1, 1]
     assert (np.diff(kept) > 0).all()
+    assert kept[53] > 53  # drawn, not the first of each class
     assert some_of_each_class(labels, 556) is some_of_each_class(labels, None) is None
     with pytest.raises(ValueError, match="Received: limit=0"):
         some_of_each_class(labels, 0)
