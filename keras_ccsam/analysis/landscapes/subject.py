@@ -16,6 +16,7 @@ from keras_ccsam.checks import check_class_counts, require
 from keras_ccsam.labels import check_labels
 from keras_ccsam.metrics.groups import Groups, group_classes
 from keras_ccsam.training.batch_statistics import batch_norms
+from keras_ccsam.training.model import SharpnessAwareModel
 
 BATCH_NORM = ("as_trained", "reestimated")
 
@@ -53,7 +54,11 @@ class Subject:
         ]
         own = {id(variable) for variable in moving}
         # Frozen weights, and what a Normalization or a spectral norm keeps; seeds are left out.
-        fixed = [v for v in model.non_trainable_weights if id(v) not in own]
+        # A model of ours also holds numbers of its training, such as r, which no output sees.
+        ours = isinstance(model, SharpnessAwareModel)
+        parts_of = (model.backbone, model.head) if ours else (model,)
+        kept = [v for part in parts_of for v in part.non_trainable_weights]
+        fixed = [v for v in kept if id(v) not in own]
         statistics = self.statistics
         state = [
             keras.ops.convert_to_numpy(v)
