@@ -66,12 +66,13 @@ def landscape_figure(
     span = float(next(iter(by_run.values())).steps[0][-1])
     caption = (
         f"Landscapes: cross-entropy on {about['samples']} test images at {points} x {points} "
-        f"points, filter-normalised Gaussian directions, the same for all, steps up to {span:.3g} "
+        f"points, filter-normalised Gaussian directions, one draw for all, steps up to {span:.3g} "
         "of the weights' norm. near, whole, far: the mean change of the loss (either way) within a "
         "quarter of that, everywhere, and at the rim. asymmetry: 0 where opposite sides rise "
         "alike, 1 where one side rises alone. A claim holds, or does not, where the 95 % interval "
         "(Student's t) of the difference paired over seeds lies on one side of 0; else it is "
-        "undecided. The picture shows the first seed."
+        "undecided. Each claim is judged by itself: of twenty, chance alone decides about one. The "
+        "picture shows the first seed."
     )
     content = {
         "points": points,

@@ -1,5 +1,6 @@
 """The parts that other commands fill: what they show, and what stands there before."""
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -70,6 +71,19 @@ def test_a_walk_until_the_loss_doubles_stands_in_the_table(looked_at: Path) -> N
     for scale in (1.0, 2.0):
         reaches = [landscape(scale + 0.1 * seed).doubling("head").mean for seed in (0, 1)]
         assert f"{np.mean(reaches):.3f}" in found["landscape"]
+
+
+def test_directions_are_called_shared_only_where_they_are(tmp_path: Path) -> None:
+    for name, draws, samples in (("ce", "a", 50), ("crt", "a", 50), ("ccsam", "b", 40)):
+        run = write_run(tmp_path / name, name)
+        about = {"directions": "filter", "draws_sha256": draws, "samples": samples, "seed": 0}
+        found = dataclasses.replace(landscape(1.0), about=about)
+        found.save(run / "analysis" / "landscape.npz")
+    alike = sections(reporting.report([tmp_path / "ce", tmp_path / "crt"], tmp_path / "a.html"))
+    assert "share the draws of the directions" in alike["landscape"]
+    unlike = sections(reporting.report([tmp_path / "ce", tmp_path / "ccsam"], tmp_path / "b.html"))
+    assert "do not share directions" in unlike["landscape"]
+    assert "ccsam: 40 samples" in unlike["landscape"]
 
 
 def test_broken_and_foreign_files_are_passed_over(tmp_path: Path) -> None:

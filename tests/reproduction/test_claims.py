@@ -55,6 +55,13 @@ def test_the_interval_is_students_of_the_paired_differences():
     )
 
 
+def test_seeds_are_paired():
+    # The seeds differ by far more than the rows, which differ alike in each.
+    own, other = (1.0, 5.0, 9.0), (2.0, 6.1, 10.1)
+    assert judged(own, other) == [claims.HOLDS]
+    assert judged(own, other[::-1]) == [claims.OPEN]
+
+
 def test_a_row_that_was_not_trained_is_left_out():
     assert claims.judge([claim()], {"A": measured(1.0)}) == ()
 

@@ -12,6 +12,7 @@ References:
     CVPR 2023 (appendix E: a plane, steps of up to a third of the weights' norm).
 """
 
+import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -269,7 +270,16 @@ class LandscapePlan:
                 f"in {', '.join(differs)}; name another place (--out), or say --overwrite. "
                 f"Received: path={str(path)!r}"
             )
-        return Landscape.load(path) if Path(path).exists() else None
+        if not Path(path).exists():
+            return None
+        # No point depends on how classes are called and grouped: that is as asked for now.
+        of = self.subject
+        return dataclasses.replace(
+            Landscape.load(path),
+            class_counts=of.class_counts,
+            class_names=of.class_names,
+            groups=of.groups,
+        )
 
     def _landscape(self, partial: Partial, seconds: float) -> Landscape:
         of = self.subject

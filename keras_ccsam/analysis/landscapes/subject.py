@@ -16,6 +16,7 @@ from keras_ccsam.checks import check_class_counts, require
 from keras_ccsam.labels import check_labels
 from keras_ccsam.metrics.groups import Groups, group_classes
 from keras_ccsam.training.batch_statistics import batch_norms
+from keras_ccsam.training.model import SharpnessAwareModel
 
 BATCH_NORM = ("as_trained", "reestimated")
 
@@ -46,15 +47,30 @@ class Subject:
     def known_by(self) -> dict[str, Any]:
         """What every point is a function of, beside directions and grid."""
         model = self.at.model
-        state = [
-            keras.ops.convert_to_numpy(variable)
+        moving = [
+            variable
             for layer in batch_norms(model)
             for variable in (layer.moving_mean, layer.moving_variance)
         ]
+        own = {id(variable) for variable in moving}
+        # Frozen weights, and what a Normalization or a spectral norm keeps; seeds are left out.
+        # A model of ours also holds numbers of its training, such as r, which no output sees.
+        ours = isinstance(model, SharpnessAwareModel)
+        parts_of = (model.backbone, model.head) if ours else (model,)
+        kept = [v for part in parts_of for v in part.non_trainable_weights]
+        fixed = [v for v in kept if id(v) not in own]
         statistics = self.statistics
+        state = [
+            keras.ops.convert_to_numpy(v)
+            for v in (moving if statistics is None else []) + fixed
+            if "float" in keras.backend.standardize_dtype(v.dtype)
+        ]
+        parts = [] if statistics is None else [statistics.sha256]
+        if state or not parts:
+            parts.append(digest(state))
         return {
             "weights_sha256": digest(self.at.weights),
-            "statistics_sha256": digest(state) if statistics is None else statistics.sha256,
+            "statistics_sha256": "-".join(parts),
             "data_sha256": self.at.sha256,
             "batch_norm": self.batch_norm,
             "from_logits": self.at.from_logits,

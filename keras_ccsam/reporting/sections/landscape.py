@@ -49,9 +49,8 @@ def section(runs: Runs) -> Section:
         name,
         title,
         "The mean cross-entropy of a group's samples at weights away from the trained ones. All "
-        "methods of a row are drawn along the same directions and on one colour scale. Two random "
-        "directions of thousands say little of the others; the numbers below tell how far one can "
-        "walk.",
+        "methods of a row are drawn on one colour scale. Two random directions of thousands say "
+        "little of the others; the numbers below tell how far one can walk.",
         blocks,
     )
 
@@ -100,7 +99,7 @@ def _planes(runs: Runs, found: Found) -> list[Block]:
             for name, each in firsts.items()
         ]
         caption = (
-            f"{group} ({what}): the loss around each network, which is the cross. {_how(some)}"
+            f"{group} ({what}): the loss around each network, which is the cross. {_how(firsts)}"
         )
         bar = level_bar(levels, "loss (nats)")
         figure = Figure(panels, caption, command=_command(some), beside=bar)
@@ -144,7 +143,7 @@ def _lines(runs: Runs, found: Found) -> Figure:
     keys = [key for key in legend(runs.methods) if key.name in found]
     caption = (
         f"The loss along {count} lines through each network: their median, with a band over the "
-        f"middle half of them. {_how(some)}"
+        f"middle half of them. {_how({name: many[0] for name, many in found.items()})}"
     )
     return Figure(panels, caption, keys, _command(some))
 
@@ -189,8 +188,23 @@ def _has(many: Sequence[Landscape], group: str) -> bool:
     return all(group in each.shown_groups() for each in many)
 
 
-def _how(some: Landscape) -> str:
-    """What was drawn, as the file says it."""
+def _how(firsts: Mapping[str, Landscape]) -> str:
+    """What was drawn, as the files say it, and whether it is the same for all methods."""
+    texts = {name: _one(each) for name, each in firsts.items()}
+    if len(set(texts.values())) > 1:
+        text = " ".join(f"{name}: {own}" for name, own in texts.items())
+    else:
+        text = next(iter(texts.values()))
+    if len(firsts) < 2:
+        return text
+    draws = {each.about.get("draws_sha256") for each in firsts.values()}
+    if len(draws) == 1 and all(draws):
+        return f"{text} All methods share the draws of the directions, each at its own scale."
+    return f"{text} The methods do not share directions: compare numbers rather than shapes."
+
+
+def _one(some: Landscape) -> str:
+    """What was drawn of one network."""
     about = some.about
     kind = {
         "filter": "random directions with each filter's norm",

@@ -156,6 +156,8 @@ def test_reestimated_statistics_are_those_of_the_point(network, data):
         [keras.ops.convert_to_numpy(batch.x) for batch in plan.subject.statistics.batches()]
     )
     assert len(chosen) == 20
+    # Of a set that is sorted by class the first ones would be of some classes only.
+    assert not np.array_equal(chosen, data[0][:20])
     recompute_batch_statistics(other, _Batches(chosen, 10))
     np.testing.assert_allclose(found.loss_sum[2, 0], by_hand(other, *data)[0], rtol=1e-4)
     plain = landscape(network, data, points=3)
@@ -266,11 +268,37 @@ def test_other_weights_statistics_and_images_are_told_apart(network, data):
     assert key(network, data[0], data[1][::-1])["data_sha256"] != first["data_sha256"]
 
 
+def test_what_does_not_train_is_told_apart_too(network, data):
+    frozen = moved(network, [keras.ops.convert_to_numpy(v) for v in network.trainable_variables])
+    for name in ("conv", "norm"):
+        frozen.get_layer(name).trainable = False
+    for choice in ("as_trained", "reestimated"):
+        keys = []
+        for layer, weight in (("conv", 0), ("norm", 2)):  # a kernel, a moving mean
+            keys.append(plan_landscape(frozen, data, points=3, batch_norm=choice).key)
+            variable = frozen.get_layer(layer).weights[weight]
+            variable.assign(variable + 0.1)
+        keys.append(plan_landscape(frozen, data, points=3, batch_norm=choice).key)
+        assert len({key["statistics_sha256"] for key in keys}) == 3
+
+
+def test_classes_are_named_and_grouped_as_asked_for_now(network, data, tmp_path):
+    path = tmp_path / "landscape.npz"
+    landscape(network, data, points=3, path=path, class_counts=COUNTS)
+    again = landscape(
+        network, data, points=3, path=path, class_counts=COUNTS[::-1], class_names="abc"
+    )
+    assert (again.head, again.tail) == (2, 0)
+    assert again.class_names == ("a", "b", "c")
+    assert again.groups == {"medium": (1, 2), "few": (0,)}
+
+
 def test_a_limit_keeps_every_class():
     labels = np.repeat(np.arange(4), (500, 50, 5, 1))
     kept = some_of_each_class(labels, 60)
     assert np.bincount(labels[kept]).tolist() == [54, 5, 1, 1]
     assert (np.diff(kept) > 0).all()
+    assert kept[53] > 53  # drawn, not the first of each class
     assert some_of_each_class(labels, 556) is some_of_each_class(labels, None) is None
     with pytest.raises(ValueError, match="Received: limit=0"):
         some_of_each_class(labels, 0)
