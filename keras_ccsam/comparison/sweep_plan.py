@@ -127,6 +127,11 @@ def _full_key(key: str, recipe: Recipe) -> str:
         if key in options:
             return f"{table}.{key}"
     known = [name for options in found.values() for name in options]
+    if key == "seed":
+        raise ValueError(
+            "each value of a sweep is trained with several seeds: say how many with seeds "
+            f"(--seeds). Received: key={key!r}"
+        )
     raise ValueError(
         f"{recipe.name} has no such value{did_you_mean(key, known)}; name it in full, as in "
         f"stage1.method.radius_scale. Received: key={key!r}"

@@ -15,7 +15,7 @@ from keras_ccsam.analysis.landscapes.trajectory import trajectory_directions
 from keras_ccsam.data.batches.sequence import Split
 from keras_ccsam.duration import duration
 from keras_ccsam.runs.compiled_programs import kept_programs
-from keras_ccsam.runs.folders import PathLike
+from keras_ccsam.runs.folders import PathLike, named
 from keras_ccsam.runs.progress import Progress
 from keras_ccsam.runs.trained_run import TrainedRun, open_run
 
@@ -205,7 +205,7 @@ def _named(run_dirs: Sequence[PathLike]) -> dict[str, Path]:
     Raises:
         ValueError: a run is named twice.
     """
-    paths = [Path(folder) for folder in run_dirs]
+    paths = [named(folder, "run") for folder in run_dirs]
     whole = [path.absolute() for path in paths]
     if len(set(whole)) < len(whole):
         raise ValueError(f"A run is named twice. Received: runs={[str(path) for path in paths]}")

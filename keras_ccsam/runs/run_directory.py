@@ -164,7 +164,8 @@ class RunDirectory:
         """Return what `results.json` holds.
 
         Raises:
-            ValueError: the folder is no run directory, or the run did not finish.
+            ValueError: the folder is no run directory, the run did not finish, or the file lacks
+                what it should hold.
         """
         self.check_run()
         if not self.results_file.is_file():
@@ -172,7 +173,13 @@ class RunDirectory:
                 f"the run is {self.status()} and has no results; train it again into another "
                 f"folder. Received: run={str(self.path)!r}"
             )
-        return read_json(self.results_file)
+        results = read_json(self.results_file)
+        if not {"class_names", "class_counts"} <= results.keys():
+            raise ValueError(
+                "the run's results are damaged, or of another version: they name no classes. "
+                f"Received: path={str(self.results_file)!r}"
+            )
+        return results
 
     def metrics(self, stage: int | None = None) -> list[metrics_log.Record]:
         """Return the records of all epochs, or of one stage's."""

@@ -173,6 +173,7 @@ def test_the_command(swept, tmp_path, monkeypatch):
         (["radius_scale", "--values", "1e-2,,1"], "Received: values=['1e-2', '', '1']"),
         (["radius_scale", "--values", "1e-2,0.01"], "each value may come once"),
         (["radius_scale", "--values", "1e-2,-1"], "stage1.method.radius_scale=-1"),
+        (["seed", "--values", "1,2"], "say how many with seeds"),
         (["radius_scale", "--recipe", "ce"], "ce has no such value"),
         (["radius_scale", "--record", "bond"], "did you mean 'bound'"),
     ],

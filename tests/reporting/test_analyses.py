@@ -99,6 +99,15 @@ def test_broken_and_foreign_files_are_passed_over(tmp_path: Path) -> None:
     assert "lines through each network" in found["landscape"]
 
 
+def test_one_methods_broken_landscape_leaves_the_others(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_analyses(write_run(tmp_path / name, name))
+    for file in (tmp_path / "a" / "analysis").glob("landscape*.npz"):
+        file.write_bytes(b"not an archive")
+    found = sections(reporting.report([tmp_path]))
+    assert "lines through each network" in found["landscape"]
+
+
 def test_surfaces_come_when_they_are_asked_for(looked_at: Path, tmp_path: Path) -> None:
     pytest.importorskip("plotly")
     flat = reporting.report([looked_at], tmp_path / "flat.html").read_text("utf-8")

@@ -30,9 +30,7 @@ Found = Mapping[str, Sequence[Landscape]]
 def section(runs: Runs) -> Section:
     """Maps of the first seed of each method, lines, and numbers over the seeds that have them."""
     name, title = f"landscape{runs.id}", "Landscapes"
-    kinds = {
-        stem: found for stem in _stems(runs) if (found := _load(runs, stem)) and any(found.values())
-    }
+    kinds = {stem: found for stem in _stems(runs) if (found := _load(runs, stem))}
     if not kinds:
         return Section(
             name,
@@ -70,9 +68,10 @@ def _load(runs: Runs, stem: str) -> dict[str, list[Landscape]]:
             path = run.directory.analysis / stem
             if path.is_file():
                 try:
-                    found.setdefault(method.name, []).append(Landscape.load(path))
+                    landscape = Landscape.load(path)
                 except ValueError:
                     continue
+                found.setdefault(method.name, []).append(landscape)
     return found
 
 
