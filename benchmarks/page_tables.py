@@ -15,7 +15,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import record
+from benchmarks import landscape_tables, record
 from benchmarks.record import Row
 from benchmarks.tables import TABLES, grouped, markdown, number, ratio
 
@@ -247,6 +247,8 @@ LAYOUTS: dict[str, Callable[[], str]] = {
     "pipeline": pipeline,
     "fixed-costs": fixed_costs,
     "landscape": landscape,
+    "landscape-measures": landscape_tables.measures,
+    "landscape-claims": landscape_tables.claims,
     "versus-pytorch-rows": lambda: recorded("versus_pytorch", ["versus_pytorch-cpu"]),
     "profile-rows": lambda: recorded("profile", [f"profile-{b}-cpu" for b in BACKENDS]),
 }
