@@ -51,3 +51,13 @@ def claims() -> str:
         )
     heads = ("the appendix says", "classes", "measure", "difference", "95 % interval", "here")
     return markdown(heads, rows, left=3)
+
+
+def accuracies() -> str:
+    """Test accuracy of the networks whose landscapes these are, in percent."""
+    columns = ("ours", "many", "medium", "few")
+    rows = [
+        (row["label"], *(_mean_std(row[column]["values"]) for column in columns))
+        for row in record.load(record.RESULTS / "landscapes.json")["rows"]
+    ]
+    return markdown(("method", "overall", *columns[1:]), rows)

@@ -249,6 +249,7 @@ LAYOUTS: dict[str, Callable[[], str]] = {
     "landscape": landscape,
     "landscape-measures": landscape_tables.measures,
     "landscape-claims": landscape_tables.claims,
+    "landscape-accuracies": landscape_tables.accuracies,
     "versus-pytorch-rows": lambda: recorded("versus_pytorch", ["versus_pytorch-cpu"]),
     "profile-rows": lambda: recorded("profile", [f"profile-{b}-cpu" for b in BACKENDS]),
 }
