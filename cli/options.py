@@ -118,6 +118,15 @@ def compile_cache_option(function: F) -> F:
     )(function)
 
 
+def trust_code_option(function: F) -> F:
+    """Add `--trust-code`, of commands that open finished runs."""
+    return click.option(
+        "--trust-code",
+        is_flag=True,
+        help="Import, and so run, what a run's recipe names from outside the package.",
+    )(function)
+
+
 def record_option(function: F) -> F:
     """Add `--record`, for `parse_record` to read."""
     return click.option(

@@ -8,7 +8,7 @@ import click
 
 from .. import early
 from ..errors import debug_option
-from ..options import runtime_options
+from ..options import runtime_options, trust_code_option
 from ..output import Output, json_option, quiet_option
 from ..runtime import prepare
 
@@ -39,11 +39,7 @@ _SHOWN = {
     metavar="P",
     help="The probability with which the bound may fail, where it is evaluated anew. [0.05]",
 )
-@click.option(
-    "--trust-code",
-    is_flag=True,
-    help="Import, and so run, what the run's recipe names from outside the package.",
-)
+@trust_code_option
 @runtime_options
 @quiet_option
 @json_option

@@ -8,7 +8,7 @@ import click
 
 from .. import arrays, early
 from ..errors import debug_option
-from ..options import runtime_options
+from ..options import runtime_options, trust_code_option
 from ..output import Output, json_option
 from ..runtime import prepare
 
@@ -29,11 +29,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Which part of the run's own data.",
 )
-@click.option(
-    "--trust-code",
-    is_flag=True,
-    help="Import, and so run, what the run's recipe names from outside the package.",
-)
+@trust_code_option
 @json_option
 @runtime_options
 @debug_option

@@ -8,7 +8,7 @@ import click
 
 from .. import early
 from ..errors import debug_option
-from ..options import runtime_options
+from ..options import runtime_options, trust_code_option
 from ..output import Output, json_option, quiet_option
 from ..runtime import prepare
 
@@ -83,11 +83,7 @@ if TYPE_CHECKING:
 @click.option("--out", metavar="DIR", help="Folder of all files. [analysis in each run]")
 @click.option("--overwrite", is_flag=True, help="Write over landscapes of other options.")
 @click.option("--dry-run", is_flag=True, help="Time one point, and say how long it would take.")
-@click.option(
-    "--trust-code",
-    is_flag=True,
-    help="Import, and so run, what a run's recipe names from outside the package.",
-)
+@trust_code_option
 @runtime_options
 @quiet_option
 @json_option

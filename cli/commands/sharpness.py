@@ -9,7 +9,7 @@ import click
 
 from .. import early
 from ..errors import debug_option
-from ..options import runtime_options
+from ..options import runtime_options, trust_code_option
 from ..output import Output, json_option, quiet_option
 from ..runtime import prepare
 
@@ -73,11 +73,7 @@ if TYPE_CHECKING:
 @click.option("--density", is_flag=True, help="Compute the spectral density, too.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of samples and vectors.")
 @click.option("--plot", metavar="FILE", help="Draw all runs in one PNG.")
-@click.option(
-    "--trust-code",
-    is_flag=True,
-    help="Import, and so run, what a run's recipe names from outside the package.",
-)
+@trust_code_option
 @runtime_options
 @quiet_option
 @json_option
