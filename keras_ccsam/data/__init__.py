@@ -9,6 +9,9 @@ from keras_ccsam.data.catalogue import DATASETS as DATASETS
 from keras_ccsam.data.catalogue import DatasetInfo as DatasetInfo
 from keras_ccsam.data.catalogue import load as load
 from keras_ccsam.data.catalogue import outline as outline
+from keras_ccsam.data.images.files import ImageFiles as ImageFiles
+from keras_ccsam.data.images.store import ImageStore as ImageStore
+from keras_ccsam.data.images.unreadable import UnreadableImage as UnreadableImage
 from keras_ccsam.data.long_tailed import LongTailedData as LongTailedData
 from keras_ccsam.data.outline import Outline as Outline
 from keras_ccsam.data.sources.arrays import from_arrays as from_arrays

@@ -6,11 +6,11 @@ from typing import TypeAlias
 import keras
 import numpy as np
 
-from keras_ccsam.data import BatchSequence
+from keras_ccsam.data import BatchSequence, ImageStore
 from keras_ccsam.labels import check_labels
 from keras_ccsam.training.model import SharpnessAwareModel
 
-Images: TypeAlias = np.ndarray | Mapping[str, np.ndarray] | Sequence[np.ndarray]
+Images: TypeAlias = np.ndarray | ImageStore | Mapping[str, np.ndarray] | Sequence[np.ndarray]
 LabelledImages: TypeAlias = BatchSequence | tuple[Images, np.ndarray]
 
 

@@ -13,12 +13,12 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from pydantic import Field
 
-from keras_ccsam.data.sources.source import Images
+from keras_ccsam.data.images.store import Pixels
 from keras_ccsam.declare import part, parts
 from keras_ccsam.hints import did_you_mean
 from keras_ccsam.options import checked
 
-Augmentation = Callable[[Images, np.random.Generator], Images]
+Augmentation = Callable[[Pixels, np.random.Generator], Pixels]
 
 
 @part("augmentation", "crop")
@@ -38,7 +38,7 @@ class Crop:
     def __post_init__(self) -> None:
         checked(Crop, {"padding": self.padding})
 
-    def __call__(self, x: Images, rng: np.random.Generator) -> Images:
+    def __call__(self, x: Pixels, rng: np.random.Generator) -> Pixels:
         """Returns one crop of each image."""
         batch, height, width, channels = x.shape
         pad = max(1, height // 8) if self.padding is None else self.padding
@@ -48,7 +48,7 @@ class Crop:
         rows = padded.reshape(batch, height + 2 * pad, -1)
         windows = sliding_window_view(rows, (height, width * channels), axis=(1, 2))
         top, left = rng.integers(0, 2 * pad + 1, size=(2, batch))
-        cropped: Images = windows[np.arange(batch), top, left * channels]
+        cropped: Pixels = windows[np.arange(batch), top, left * channels]
         return cropped.reshape(x.shape)
 
 
@@ -57,7 +57,7 @@ class Crop:
 class Flip:
     """Mirrors each image left to right with probability 1/2."""
 
-    def __call__(self, x: Images, rng: np.random.Generator) -> Images:
+    def __call__(self, x: Pixels, rng: np.random.Generator) -> Pixels:
         """Returns the images, about half of them mirrored."""
         flipped = rng.random(len(x)) < 0.5
         x = x.copy()
@@ -84,7 +84,7 @@ class Cutout:
     def __post_init__(self) -> None:
         checked(Cutout, {"size": self.size, "fill": self.fill})
 
-    def __call__(self, x: Images, rng: np.random.Generator) -> Images:
+    def __call__(self, x: Pixels, rng: np.random.Generator) -> Pixels:
         """Returns the images, each with a hole."""
         batch, height, width, _ = x.shape
         size = max(1, height // 2) if self.size is None else self.size

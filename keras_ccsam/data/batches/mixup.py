@@ -11,7 +11,8 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_ccsam.data.sources.source import Images, Labels
+from keras_ccsam.data.images.store import Pixels
+from keras_ccsam.data.sources.source import Labels
 
 _PIECE = 8
 
@@ -28,7 +29,7 @@ class MixedLabels(TypedDict):
 
 
 def mix_batch(
-    x: Images, y: Labels, alpha: float, rng: np.random.Generator
+    x: Pixels, y: Labels, alpha: float, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], MixedLabels]:
     """Mixes a batch with itself in another order.
 

@@ -6,20 +6,23 @@ from typing import Any
 import numpy as np
 
 from keras_ccsam.checks import check_class_counts, shortened
+from keras_ccsam.data.images.store import ImageStore
 from keras_ccsam.data.sources.source import Images, Labels
 
 
 def check_images(x: Any, name: str) -> Images:
-    """Returns images as a (N, H, W, C) array of uint8 or float32.
+    """Returns images as a (N, H, W, C) array of uint8 or float32, or a store as it is.
 
     Args:
         x: (N, H, W) or (N, H, W, C); uint8, another integer type within 0..255, or floats. Floats
-            keep their values: nothing is rescaled.
+            keep their values: nothing is rescaled. A store has been checked when it was made.
         name: what the message calls the argument.
 
     Raises:
         ValueError: wrong rank, no images, a value outside of 0..255, NaN or infinity.
     """
+    if isinstance(x, ImageStore):
+        return x
     if isinstance(x, Mapping) or (isinstance(x, list | tuple) and _are_several(x)):
         raise ValueError(
             f"{name} must be the images of one input. A network with several inputs trains with "

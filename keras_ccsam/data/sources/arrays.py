@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_ccsam.data.images.store import taken
 from keras_ccsam.data.long_tailed import LongTailedData
 from keras_ccsam.data.sources.array_checks import (
     check_class_names,
@@ -36,6 +37,7 @@ def from_arrays(
     Args:
         x: images (N, H, W) or (N, H, W, C). uint8 in 0..255 is what the models of this package
             take; float images keep their values (choose the model's normalisation accordingly).
+            Or an `ImageStore`, such as `ImageFiles`, whose images are read batch by batch.
         y: classes (N,) or (N, 1), or one-hot (N, K).
         *of_source, **options_of_source: the other arguments of `source`, by place or by name:
             x_test, y_test, class_names; num_classes, class_counts, test_fraction, name, licence.
@@ -71,7 +73,8 @@ def source(
     """Labelled images before a long tail is cut: what a dataset of your own gives to recipes.
 
     Args:
-        x: images (N, H, W) or (N, H, W, C), uint8 in 0..255, or floats, which keep their values.
+        x: images (N, H, W) or (N, H, W, C), uint8 in 0..255, or floats, which keep their values;
+            or an `ImageStore`.
         y: classes (N,) or (N, 1), or one-hot (N, K).
         x_test: test images of the same height, width and channels.
         y_test: their classes.
@@ -125,10 +128,10 @@ def source(
         y_test = check_labels(y_test, "y_test", len(x_test), num_classes)
     elif test_fraction:
         rows, held = stratified_split(labels, test_fraction, seed, _TEST_STREAM)
-        x_test, y_test = x[held], labels[held]
+        x_test, y_test = taken(x, held), labels[held]
     return Source(
         name=name,
-        x_train=x[rows] if test_fraction else x,
+        x_train=taken(x, rows) if test_fraction else x,
         y_train=labels[rows],
         x_test=x_test,
         y_test=y_test,

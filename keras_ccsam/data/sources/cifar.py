@@ -236,7 +236,7 @@ def _read_batches(layout: _Layout, opened: Callable[[str], IO[bytes]]) -> dict[s
 
 def _read_one(
     layout: _Layout, name: str, opened: Callable[[str], IO[bytes]]
-) -> tuple[Images, NDArray[Any]]:
+) -> tuple[NDArray[Any], NDArray[Any]]:
     with ExitStack() as stack:
         try:
             file = stack.enter_context(opened(name))

@@ -1,13 +1,16 @@
 """What every source hands over: labelled images before the long tail is cut."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-Images = NDArray[Any]
-Labels = NDArray[np.int32]
+from keras_ccsam.data.images.store import ImageStore, Pixels
+
+Images: TypeAlias = Pixels | ImageStore
+"""In memory, or read when they are asked for; `images.store.taken` cuts a part from either."""
+Labels: TypeAlias = NDArray[np.int32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,9 +19,9 @@ class Source:
 
     Attributes:
         name: name of the data set that is built from it.
-        x_train: training images (N, H, W, C), uint8 or float32.
+        x_train: training images (N, H, W, C), uint8 or float32: an array or an `ImageStore`.
         y_train: training classes (N,), int32.
-        x_test: test images (M, H, W, C) or `None`.
+        x_test: test images (M, H, W, C), in either form, or `None`.
         y_test: test classes (M,) or `None`.
         class_names: one name per class.
         positions: position of each training image in the origin's own order (N,), int64.

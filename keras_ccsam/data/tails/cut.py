@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from keras_ccsam.data.images.store import taken
 from keras_ccsam.data.long_tailed import LongTailedData
 from keras_ccsam.data.sources.array_checks import check_all_present
 from keras_ccsam.data.sources.source import Source
@@ -43,9 +44,9 @@ def cut(source: Source, tail: Tail, *, fit_head: bool = False) -> LongTailedData
     as_it_is = tail.imbalance_ratio is None and not has_validation  # then no second copy is made
     return LongTailedData(
         name=source.name,
-        x_train=source.x_train if as_it_is else source.x_train[rows[kept]],
+        x_train=source.x_train if as_it_is else taken(source.x_train, rows[kept]),
         y_train=labels[kept],
-        x_validation=source.x_train[rows[held]] if has_validation else None,
+        x_validation=taken(source.x_train, rows[held]) if has_validation else None,
         y_validation=labels[held] if has_validation else None,
         x_test=source.x_test,
         y_test=source.y_test,
