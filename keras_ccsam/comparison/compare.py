@@ -82,6 +82,32 @@ def train(
         trackers: as in `compare`.
     """
     folder = chosen.path
+    train_waiting(chosen, shown, clock, compile_cache, record, trackers)
+    comparison = _collect(folder, chosen.recipes, chosen.seeds)
+    write_json(folder / "comparison.json", comparison.to_dict())
+    atomic.write_text(folder / "comparison.md", comparison.markdown())
+    _plot(comparison)
+    write_json(folder / _STATE, {"kind": "comparison", "status": "complete"})
+    return comparison
+
+
+def train_waiting(
+    chosen: ComparisonPlan,
+    shown: Progress,
+    clock: TimeLeft,
+    compile_cache: PathLike,
+    record: Sequence[str] = (),
+    trackers: Sequence[str] = (),
+    *,
+    tested: bool = True,
+) -> None:
+    """Train the runs of a comparison that are missing, and put no table together.
+
+    Args:
+        chosen, shown, clock, compile_cache, record, trackers: as in `train`.
+        tested: as in `experiment.run`: whether the test images are looked at.
+    """
+    folder = chosen.path
     make(folder)
     write_json(folder / _STATE, {"kind": "comparison", "status": "running"})
     with kept_programs(compile_cache, folder, announce=shown.shown):
@@ -97,14 +123,9 @@ def train(
                 compile_cache="off",  # the comparison's is on
                 record=record,
                 trackers=trackers,
+                tested=tested,
             )
             clock.finish()
-    comparison = _collect(folder, chosen.recipes, chosen.seeds)
-    write_json(folder / "comparison.json", comparison.to_dict())
-    atomic.write_text(folder / "comparison.md", comparison.markdown())
-    _plot(comparison)
-    write_json(folder / _STATE, {"kind": "comparison", "status": "complete"})
-    return comparison
 
 
 def _announced(run: PlannedRun, clock: TimeLeft) -> str:

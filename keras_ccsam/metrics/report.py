@@ -33,6 +33,7 @@ class Report:
         nll: Mean negative log-likelihood of the label, in nats.
         confusion: (C, C) samples, row = label, column = prediction.
         class_counts: Training images of each class, None where they were not given.
+        predicted: (N,) the class predicted of each sample; not in `to_dict`.
     """
 
     num_samples: int
@@ -46,6 +47,7 @@ class Report:
     nll: float
     confusion: np.ndarray
     class_counts: tuple[int, ...] | None
+    predicted: np.ndarray
 
     @classmethod
     def from_predictions(
@@ -105,6 +107,7 @@ class Report:
             nll=float(-log_p[np.arange(len(classes)), classes].mean()),
             confusion=confusion,
             class_counts=None if class_counts is None else tuple(int(n) for n in class_counts),
+            predicted=predicted,
         )
 
     @property

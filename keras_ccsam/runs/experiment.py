@@ -38,8 +38,9 @@ class RunResult:
     Attributes:
         path: the run directory.
         recipe: what was run.
-        report: on the test set, after the last epoch of the last stage.
-        stage1_report: on the test set, after stage 1; `report` itself where nothing follows.
+        report: on the test set, after the last epoch of the last stage; of a run with
+            `tested=False` on the validation split.
+        stage1_report: on the same images, after stage 1; `report` itself where nothing follows.
         validation_report: after the last epoch, on the split cut from the training set, if any.
         results: the content of results.json.
     """
@@ -61,6 +62,7 @@ def run(
     compile_cache: PathLike = "auto",
     record: Sequence[str] = (),
     trackers: Sequence[str] = (),
+    tested: bool = True,
 ) -> RunResult:
     """Train a recipe, evaluate its last epoch and write a run directory.
 
@@ -77,10 +79,13 @@ def run(
             run's folder `analysis`. It changes no number of the run.
         trackers: `"tensorboard"`, `"wandb"`, `"mlflow"`, `"trackio"`: told of each epoch and of the
             results. They change no number, and one that fails costs the run nothing.
+        tested: False leaves the test images unseen: results.json has no `test`, and `stage1` is of
+            the validation split, which the recipe must cut. For whoever still chooses among runs.
 
     Raises:
         ValueError: `out` is not free, the data cannot be had, `stage1_from` differs, `record` names
-            something unknown, or a tracker is not installed. Nothing has been written then.
+            something unknown, a tracker is not installed, or nothing is left to judge the run by.
+            Nothing has been written then.
     """
     shown = Progress.of(progress)
     record = check_record(record)
@@ -90,6 +95,8 @@ def run(
     tracking = _tracking(trackers, recipe, directory)
     source = None if stage1_from is None else _same_stage1(RunDirectory(stage1_from), recipe)
     images = parts.load_data(recipe.data)
+    judge: Split = "test" if tested else "validation"
+    images.split_arrays(judge)  # there is such a part
     check_helper(recipe, images.index_sha256)
     batches = parts.train_batches(recipe, images)
     callbacks = stage_callbacks(recipe, images, batches)
@@ -125,7 +132,7 @@ def run(
                 shown.say(f"{stage}  {', '.join(missing)}: not recorded there, so not here")
             for epoch in directory.metrics(stage=1):
                 tracking.epoch(epoch)
-        reports = {"stage1": judged(recipe, images, model, "test")}
+        reports = {"stage1": judged(recipe, images, model, judge)}
         tau = None
         if recipe.stage2 is not None:
             # Stage 2 finds the same random state whether stage 1 was trained here or taken over.
@@ -133,25 +140,25 @@ def run(
             for variable, state in seeds:
                 variable.assign(state)
             _fit_stage2(recipe, recipe.stage2, batches, model, [*callbacks[1], *told(2)])
-            reports["test"] = judged(recipe, images, model, "test")
+            reports[judge] = judged(recipe, images, model, judge)
         elif recipe.posthoc is not None:
             tau = apply_posthoc(recipe, images, model)
-            reports["test"] = judged(recipe, images, model, "test")
+            reports[judge] = judged(recipe, images, model, judge)
         else:
-            reports["test"] = reports["stage1"]
-        if images.x_validation is not None:
+            reports[judge] = reports["stage1"]
+        if tested and images.x_validation is not None:
             reports["validation"] = judged(recipe, images, model, "validation")
+        if (held := reports.get("validation")) is not None:
+            directory.write_validation(held.predicted)
         with atomic.replacing(directory.model_file) as temporary:
             model.export_plain().save(temporary)
         results = collected(recipe, images, model, directory, reports, source)
         results |= {} if tau is None else {"posthoc_tau": tau}
         directory.write_results(results)
         tracking.results(results)
-        _plot(directory, images, reports["test"])
+        _plot(directory, images, reports[judge])
     validation = reports.get("validation")
-    return RunResult(
-        directory.path, recipe, reports["test"], reports["stage1"], validation, results
-    )
+    return RunResult(directory.path, recipe, reports[judge], reports["stage1"], validation, results)
 
 
 def evaluate_run(run_dir: PathLike, split: Split = "test", *, trust_code: bool = False) -> Report:

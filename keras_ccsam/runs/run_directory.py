@@ -7,6 +7,7 @@ metrics.jsonl/csv  one record per epoch, both stages
 checkpoints/       stage1.weights.h5, the weights stage 2 started from
 model.keras        the trained network as a plain Keras model
 results.json       what the last epoch scores
+validation.npz     the class that it predicts of each validation image, where there are any
 plots/             PNG
 analysis/          landscapes, sharpness, bound and what else was looked at afterwards
 tensorboard/       event files, where that tracker was named; wandb/ likewise
@@ -24,9 +25,11 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_ccsam import atomic
 from keras_ccsam.callbacks import metrics_log
+from keras_ccsam.data.npz import UNREADABLE, open_npz
 from keras_ccsam.recipes import Recipe, toml
 from keras_ccsam.recipes.library import import_outside
 from keras_ccsam.runs import own_code
@@ -55,6 +58,7 @@ class RunDirectory:
         self.stage1_file = self.checkpoints / "stage1.weights.h5"
         self.model_file = self.path / "model.keras"
         self.results_file = self.path / "results.json"
+        self.validation_file = self.path / "validation.npz"
         self.plots = self.path / "plots"
         self.analysis = self.path / "analysis"
         self.trajectory_file = self.analysis / "trajectory.npz"
@@ -102,6 +106,26 @@ class RunDirectory:
     def write_results(self, results: dict[str, Any]) -> None:
         """Write results.json."""
         write_json(self.results_file, results)
+
+    def write_validation(self, predicted: np.ndarray) -> None:
+        """Write validation.npz: the predicted classes (N,) of the validation images, in order."""
+        with atomic.replacing(self.validation_file) as temporary:
+            np.savez_compressed(temporary, predicted=predicted.astype("int32"))
+
+    def validation(self) -> np.ndarray:
+        """Return the class predicted of each validation image (N,), in their order.
+
+        Raises:
+            ValueError: the run had none, or the file is damaged.
+        """
+        try:
+            with open_npz(self.validation_file) as file:
+                return np.asarray(file["predicted"])
+        except UNREADABLE as error:
+            raise ValueError(
+                f"what the run predicts of its validation images cannot be read: {error}. "
+                f"Received: path={str(self.validation_file)!r}"
+            ) from error
 
     def recipe(self, *, trust_code: bool = False) -> Recipe:
         """Return the recipe of the run.
