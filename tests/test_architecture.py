@@ -23,6 +23,7 @@ LEVELS = (
         "text_table",
         "duration",
         "json_lines",
+        "writer",
         "closed_table",
         "options",
         "declare",

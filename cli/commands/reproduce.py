@@ -17,6 +17,7 @@ from ..options import (
     record_option,
     runtime_options,
     seeds_option,
+    tracker_option,
 )
 from ..output import Output, json_option, quiet_option
 from ..runtime import prepare
@@ -41,6 +42,7 @@ from ..runtime import prepare
     help="Folder; the finished runs in it are kept. [runs/reproduce-SCALE]",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be trained, and do nothing.")
+@tracker_option
 @compile_cache_option
 @record_option
 @quiet_option
@@ -55,6 +57,7 @@ def command(
     out: str | None,
     compile_cache: str,
     record: str,
+    trackers: tuple[str, ...],
     dry_run: bool,
     quiet: bool,
     as_json: bool,
@@ -69,6 +72,7 @@ def command(
     output, changed = Output(as_json, quiet), Choices(**choices)
     numbers = parse_seeds(seeds)
     early.check_table(name, scale, changed.overrides())
+    early.check_trackers(trackers)
     early.check_out(out, "reproduction")
     prepare(backend, device, dry=dry_run or name is None)
     with output.working():
@@ -94,6 +98,7 @@ def command(
                     progress=output.progress,
                     compile_cache=compile_cache,
                     record=recorded,
+                    trackers=trackers,
                 )
     if name is None:
         output.result(_listed, _tables)

@@ -16,6 +16,7 @@ from ..options import (
     recipe_options,
     record_option,
     runtime_options,
+    tracker_option,
 )
 from ..output import Output, json_option, quiet_option
 from ..runtime import prepare
@@ -50,6 +51,7 @@ from ..runtime import prepare
     help="Folder; the finished runs in it are kept. [runs/sweep-KEY-RECIPE-DATA]",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be trained, and do nothing.")
+@tracker_option
 @compile_cache_option
 @record_option
 @quiet_option
@@ -65,6 +67,7 @@ def command(
     out: str | None,
     compile_cache: str,
     record: str,
+    trackers: tuple[str, ...],
     dry_run: bool,
     quiet: bool,
     as_json: bool,
@@ -79,6 +82,7 @@ def command(
     output, chosen = Output(as_json, quiet), Choices(**choices)
     numbers = parse_seeds(seeds)
     early.check_recipes([recipe], chosen.dataset, chosen.settings)
+    early.check_trackers(trackers)
     early.check_out(out, "comparison")
     prepare(backend, device, dry=dry_run)
     with output.working():
@@ -106,6 +110,7 @@ def command(
                 progress=output.progress,
                 compile_cache=compile_cache,
                 record=recorded,
+                trackers=trackers,
             )
     if dry_run:
         output.result(planned.text, planned.to_dict)

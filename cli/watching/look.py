@@ -13,7 +13,7 @@ from .. import light
 
 Record = dict[str, Any]
 GROUPS = ("many", "medium", "few")
-RUNNING, STALE, COMPLETE, FAILED = "running", "stale", "complete", "failed"
+RUNNING, STALE, KILLED, COMPLETE, FAILED = "running", "stale", "killed", "complete", "failed"
 
 # Whose change shows that the run goes on.
 _TRACES = (
@@ -76,7 +76,8 @@ class Look:
         path: its folder.
         name: what it is called beside the others.
         recipe: the recipe's name.
-        state: "running", "complete" or "failed"; "stale" is for a caller that knows the time.
+        state: "running", "complete", "failed", or "killed": it says that it is running, and its
+            process is gone; "stale" is for a caller that knows the time.
         reason: why it failed, or what of it cannot be read; else "".
         stages: those that the recipe has.
         scores: of the results: "overall" and the groups, on the test set; empty before the end.
@@ -116,6 +117,8 @@ def look(path: Path, name: str | None = None) -> Look:
     status = state.get("status")
     if status not in (RUNNING, COMPLETE, FAILED):
         status = COMPLETE if results else RUNNING
+    if status == RUNNING and abandoned(path):
+        status = KILLED
     times = [_changed(path / trace) for trace in _TRACES]
     return Look(
         path,
@@ -140,6 +143,15 @@ def status(path: Path) -> str | None:
     """What state.json says; None without one."""
     found = _json(path / "state.json").get("status")
     return found if isinstance(found, str) else None
+
+
+def abandoned(path: Path) -> bool:
+    """Whether a folder says that something runs in it, and the process that does is gone."""
+    writer = light.library("writer")
+    if writer.standing(_json(path / "state.json").get("process")) != writer.GONE:
+        return False
+    # It may have ended in between, and said so.
+    return status(path) == RUNNING
 
 
 def _stages(recipe: Mapping[str, Any], records: list[Record]) -> tuple[Stage, ...]:

@@ -8,11 +8,17 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from .. import light
-from .look import COMPLETE, FAILED, RUNNING, STALE
+from .look import COMPLETE, FAILED, KILLED, RUNNING, STALE
 from .sparkline import ASCII, BLOCKS, Series, sparkline
 from .watcher import Shown
 
-STYLES = {RUNNING: "cyan", STALE: "yellow", FAILED: "bold red", COMPLETE: "green"}
+STYLES = {
+    RUNNING: "cyan",
+    STALE: "yellow",
+    KILLED: "bold red",
+    FAILED: "bold red",
+    COMPLETE: "green",
+}
 
 Piece = tuple[str, str]
 """A text and its style."""

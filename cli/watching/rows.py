@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from .look import COMPLETE, FAILED, GROUPS, RUNNING, STALE
+from .look import COMPLETE, FAILED, GROUPS, KILLED, RUNNING, STALE
 from .page import STYLES, Page, Piece, fitted, latest, left, pace
 from .watcher import Shown
 
@@ -84,7 +84,7 @@ def _heading(columns: Sequence[str]) -> dict[str, Piece]:
 
 def _most_telling(runs: Sequence[Shown], room: int) -> list[Shown]:
     """As many runs as fit, in their order: first those that run, then the latest."""
-    order = (RUNNING, STALE, FAILED, COMPLETE)
+    order = (RUNNING, STALE, KILLED, FAILED, COMPLETE)
     ranked = sorted(range(len(runs)), key=lambda i: (order.index(runs[i].look.state), -i))
     return [runs[i] for i in sorted(ranked[: max(1, room)])]
 

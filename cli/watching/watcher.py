@@ -9,7 +9,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .find import check, collections, runs
-from .look import COMPLETE, FAILED, RUNNING, STALE, Look, Stage, began, look, status
+from .look import (
+    COMPLETE,
+    FAILED,
+    KILLED,
+    RUNNING,
+    STALE,
+    Look,
+    Stage,
+    abandoned,
+    began,
+    look,
+    status,
+)
 
 # How long nothing may happen, in epochs and in seconds: evaluation and plots follow the last epoch.
 _EPOCHS, _SECONDS = 5.0, 60.0
@@ -17,6 +29,8 @@ _EPOCHS, _SECONDS = 5.0, 60.0
 _START = 600.0
 # After a run failed, a reproduction takes a moment to begin the next one.
 _PAUSE = 30.0
+# A run that was killed on another machine is waited for no longer than this.
+_FOREVER = 3600.0
 
 
 @dataclass(frozen=True)
@@ -52,7 +66,7 @@ class Frame:
         """How many runs are in which state; those that are in none are left out."""
         found = {
             state: sum(shown.look.state == state for shown in self.runs)
-            for state in (RUNNING, STALE, FAILED, COMPLETE)
+            for state in (RUNNING, STALE, KILLED, FAILED, COMPLETE)
         }
         return {state: count for state, count in found.items() if count}
 
@@ -126,7 +140,7 @@ class Watcher:
         if stage is None:
             return Shown(found)
         pace = self._pace(found.path, stage)
-        if found.state in (COMPLETE, FAILED) or not stage.left:
+        if found.state in (COMPLETE, FAILED, KILLED) or not stage.left:
             return Shown(found, pace)
         left, bounded = 0.0, False
         for part in found.stages:
@@ -163,11 +177,15 @@ class Watcher:
         return statistics.fmean(known) if known else None
 
     def _over(self, looks: list[Look], now: float) -> bool:
-        if not looks or any(found.state in (RUNNING, STALE) for found in looks):
-            return False
         around = (folder for path in self.paths for folder in collections(path))
-        if not any(status(folder) == RUNNING for folder in around):
-            return True
+        waiting = [f for f in around if status(f) == RUNNING and not abandoned(f)]
+        if not looks:
+            return not waiting
+        silent = now - max(found.changed for found in looks)
+        if any(found.state == RUNNING for found in looks):
+            return False
+        if any(found.state == STALE for found in looks):
+            return silent > _FOREVER
         # One that was interrupted says "running" for ever, and its last run says why it failed.
-        quiet = now - max(found.changed for found in looks) > _PAUSE
-        return quiet and any(found.state == FAILED for found in looks)
+        lost = any(found.state in (FAILED, KILLED) for found in looks)
+        return not waiting or (lost and silent > _PAUSE)

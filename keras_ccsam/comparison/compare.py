@@ -11,14 +11,13 @@ from keras_ccsam.comparison.time_left import TimeLeft
 from keras_ccsam.duration import duration
 from keras_ccsam.recipes import Recipe, override
 from keras_ccsam.runs import experiment, parts
+from keras_ccsam.runs.claim import claim, release
 from keras_ccsam.runs.compiled_programs import kept_programs
 from keras_ccsam.runs.folders import PathLike, make
 from keras_ccsam.runs.progress import Progress
 from keras_ccsam.runs.recorders import check_record
 from keras_ccsam.runs.run_directory import RunDirectory, write_json
 from keras_ccsam.trackers import check
-
-_STATE = "state.json"
 
 
 def compare(
@@ -87,7 +86,7 @@ def train(
     write_json(folder / "comparison.json", comparison.to_dict())
     atomic.write_text(folder / "comparison.md", comparison.markdown())
     _plot(comparison)
-    write_json(folder / _STATE, {"kind": "comparison", "status": "complete"})
+    release(folder, "comparison")
     return comparison
 
 
@@ -109,7 +108,7 @@ def train_waiting(
     """
     folder = chosen.path
     make(folder)
-    write_json(folder / _STATE, {"kind": "comparison", "status": "running"})
+    claim(folder, "comparison")
     with kept_programs(compile_cache, folder, announce=shown.shown):
         for run in chosen.waiting:
             _set_aside(run.path)

@@ -14,6 +14,7 @@ from keras_ccsam.runs.folders import PathLike
 from keras_ccsam.runs.progress import Progress
 from keras_ccsam.runs.recorders import check_record
 from keras_ccsam.runs.run_directory import write_json
+from keras_ccsam.trackers import check
 
 FORMAT = 1
 # Columns of a comparison's row, with their headings.
@@ -125,6 +126,7 @@ def sweep(
     progress: str = "auto",
     compile_cache: PathLike = "auto",
     record: Sequence[str] = (),
+    trackers: Sequence[str] = (),
 ) -> Sweep:
     """Train a recipe at several values of one key, and recommend one by the validation split.
 
@@ -141,16 +143,18 @@ def sweep(
         seeds: as in `compare`; 3 by default.
         out: as in `compare`; `runs/sweep-<key>-<recipe>-<data>` by default. Gets `sweep.json` and
             `sweep.png`, too.
-        progress, compile_cache, record: as in `compare`.
+        progress, compile_cache, record, trackers: as in `compare`.
 
     Raises:
         ValueError: as `plan_sweep`, or data that cannot be had. Nothing has been written then.
     """
     shown, record = Progress(progress), check_record(record)
+    check(trackers)
     chosen = plan_sweep(key, values, recipe, data=data, overrides=overrides, seeds=seeds, out=out)
     check_models(chosen.plan.recipes)
     plan = chosen.plan
-    found = Sweep(chosen, train(plan, shown, TimeLeft(plan.runs), compile_cache, record))
+    clock = TimeLeft(plan.runs)
+    found = Sweep(chosen, train(plan, shown, clock, compile_cache, record, trackers))
     write_json(plan.path / "sweep.json", found.to_dict())
     _plot(found)
     return found

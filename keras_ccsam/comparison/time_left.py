@@ -18,8 +18,8 @@ class TimeLeft:
     A recipe's stage takes, for each epoch, what it took with other seeds, else what the other
     recipes' took on average. What a run takes beside its epochs (data, compilation, evaluation) is
     what it last took with this recipe, else the least it took with another one: the first run also
-    imports what all of them need. A second stage is taken to be as slow as a first one until one
-    was measured.
+    imports what all of them need. After the last epoch of a run it is what followed that epoch in
+    other runs. A second stage is taken to be as slow as a first one until one was measured.
 
     Args:
         runs: all of them, in the order they are trained in; finished ones are measured.
@@ -30,8 +30,9 @@ class TimeLeft:
         self._waiting = [run for run in self.runs if not run.finished]
         self._epoch: dict[tuple[str, int], list[float]] = {}
         self._beside: dict[str, float] = {}
+        self._after: dict[str, float] = {}
         self._current: PlannedRun | None = None
-        self._began = 0.0
+        self._began = self._last_epoch = 0.0
         self._done = dict.fromkeys(_STAGES, 0)
         for run in self.runs:
             if run.finished and run.lender is None:
@@ -52,6 +53,7 @@ class TimeLeft:
         if self._current is None:
             return None
         self._done[stage] = done
+        self._last_epoch = time.perf_counter()
         # The first epoch compiles: it says little of the others, but more than nothing.
         measured = self._epoch.setdefault((self._current.recipe.name, stage), [])
         if done == 2:
@@ -63,7 +65,10 @@ class TimeLeft:
         """The current run is done."""
         if self._current is None:
             return
-        self._beside[self._current.recipe.name] = self._beside_epochs(self._current)
+        name = self._current.recipe.name
+        self._beside[name] = self._beside_epochs(self._current)
+        if any(self._done.values()):
+            self._after[name] = time.perf_counter() - self._last_epoch
         self._waiting.remove(self._current)
         self._current = None
 
@@ -80,6 +85,9 @@ class TimeLeft:
 
     def _cost(self, run: PlannedRun) -> float:
         current = run is self._current
+        if current and any(run.epochs) and tuple(self._done.values()) == run.epochs:
+            after = self._after.get(run.recipe.name, min(self._after.values(), default=0.0))
+            return max(0.0, after - (time.perf_counter() - self._last_epoch))
         cost = 0.0
         for stage, epochs in zip(_STAGES, run.epochs, strict=True):
             left = epochs - self._done[stage] if current else epochs

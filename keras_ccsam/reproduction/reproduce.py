@@ -17,11 +17,13 @@ from keras_ccsam.reproduction.landscape_figure import landscape_figure
 from keras_ccsam.reproduction.plan import PlannedRow, ReproductionPlan, plan_reproduction
 from keras_ccsam.reproduction.reproduction import ReproducedRow, Reproduction
 from keras_ccsam.runs import parts
+from keras_ccsam.runs.claim import claim, release
 from keras_ccsam.runs.compiled_programs import kept_programs
 from keras_ccsam.runs.folders import PathLike, make
 from keras_ccsam.runs.progress import Progress
 from keras_ccsam.runs.recorders import check_record
 from keras_ccsam.runs.run_directory import RunDirectory, write_json
+from keras_ccsam.trackers import check
 
 
 def reproduce(
@@ -35,6 +37,7 @@ def reproduce(
     progress: str = "auto",
     compile_cache: PathLike = "auto",
     record: Sequence[str] = (),
+    trackers: Sequence[str] = (),
 ) -> Reproduction:
     """Train the rows of a published table and set the results beside the published numbers.
 
@@ -57,6 +60,7 @@ def reproduce(
         progress: as in `run`.
         compile_cache: as in `run`; `"auto"` is beside `out`.
         record: as in `compare`.
+        trackers: as in `compare`.
 
     Returns:
         The table. A row whose data cannot be had, or whose training failed, is in `missing` with
@@ -64,18 +68,19 @@ def reproduce(
 
     Raises:
         ValueError: an unknown table, scale or key, a folder with anything else in it, a model that
-            cannot be built, or no row's data can be had. Nothing has been trained then.
+            cannot be built, a tracker that is not installed, or no row's data can be had. Nothing
+            has been trained then.
     """
     shown = Progress(progress)
     record = check_record(record)
+    check(trackers)
     chosen = plan_reproduction(name, scale, seeds, out, data_path=data_path, overrides=overrides)
     comparisons = chosen.comparisons()
     if chosen.table.measure == "bound":
         record = tuple(dict.fromkeys((*record, RECORD)))
     failed = _check_groups(chosen)
     make(chosen.path)
-    state = {"kind": "reproduction", "scale": scale}
-    write_json(chosen.state_file, {**state, "status": "running"})
+    claim(chosen.path, "reproduction", scale=scale)
     clock = TimeLeft(run for plan in comparisons.values() for run in plan.runs)
     for folder in failed:
         clock.drop(folder)
@@ -85,7 +90,7 @@ def reproduce(
                 continue
             shown.say(f"{name} {number}/{len(comparisons)}: {folder.name}")
             try:
-                train(plan, shown, clock, "off", record)
+                train(plan, shown, clock, "off", record, trackers)
             except Exception as error:  # the other data sets' rows must not be lost with this one's
                 reason = " ".join(str(error).split())
                 failed[folder] = f"training failed: {type(error).__name__}: {reason}"
@@ -106,7 +111,7 @@ def reproduce(
     write_json(chosen.path / f"{name}.json", reproduction.to_dict())
     atomic.write_text(chosen.path / f"{name}.md", reproduction.markdown())
     status = "incomplete" if reproduction.missing else "complete"
-    write_json(chosen.state_file, {**state, "status": status})
+    release(chosen.path, "reproduction", status, scale=scale)
     return reproduction
 
 

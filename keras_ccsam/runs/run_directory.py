@@ -27,7 +27,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_ccsam import atomic
+from keras_ccsam import atomic, writer
 from keras_ccsam.callbacks import metrics_log
 from keras_ccsam.data.npz import UNREADABLE, open_npz
 from keras_ccsam.recipes import Recipe, toml
@@ -89,7 +89,7 @@ class RunDirectory:
         self.check_free()
         for folder in (self.path, self.checkpoints, self.plots):
             make(folder)
-        self._mark("running")
+        self._mark("running", process=writer.this_process())
         atomic.write_text(self.recipe_file, recipe.to_toml())
         write_json(self.environment_file, environment)
 
@@ -210,7 +210,7 @@ class RunDirectory:
         records = metrics_log.read(self.metrics_file)
         return [r for r in records if stage is None or r["stage"] == stage]
 
-    def _mark(self, status: str, **details: str) -> None:
+    def _mark(self, status: str, **details: Any) -> None:
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         write_json(self.state_file, {"kind": "run", "status": status, "time": now, **details})
 

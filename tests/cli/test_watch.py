@@ -21,7 +21,8 @@ from keras_ccsam_cli.watching.sparkline import ASCII, BLOCKS, sparkline
 from keras_ccsam_cli.watching.view import lines
 from keras_ccsam_cli.watching.watcher import Watcher
 
-from keras_ccsam import runs
+from keras_ccsam import runs, writer
+from keras_ccsam.writer import _started as started
 
 pytestmark = pytest.mark.any_backend
 
@@ -164,6 +165,30 @@ def test_states(tmp_path: Path) -> None:
     write_run(tmp_path, [record(1, epoch) for epoch in (1, 2, 3, 4)], (4, 0))
     frame = Watcher([run]).frame(NOW + 1)
     assert not frame.over and text_of(frame)[0].endswith("evaluating")
+
+
+def test_a_killed_run_is_not_waited_for(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        mark = writer.this_process() | {"pid": process.pid, "started": started(process.pid)}
+        run = write_run(tmp_path / "c" / "run", [record(1, 1)], process=mark)
+        state = {"kind": "comparison", "status": "running", "process": mark}
+        (tmp_path / "c" / "state.json").write_text(json.dumps(state))
+        assert Watcher([run]).frame(NOW).runs[0].look.state == "running"
+        process.kill()
+        # Nobody has asked for its exit code yet: it is a zombie, and no process any more.
+        while started(process.pid) is not None:
+            time.sleep(0.01)
+        frame = Watcher([tmp_path / "c"]).frame(NOW)
+        assert frame.over and frame.runs[0].look.state == "killed"
+        assert frame.counts() == {"killed": 1} and frame.runs[0].left is None
+        assert text_of(frame)[0].startswith("run  killed  stage 1/2")
+    result = CliRunner().invoke(cli, ["watch", str(tmp_path / "c")])
+    assert result.exit_code == 0 and "killed" in result.stdout
+    # One of another machine is waited for an hour.
+    write_run(run, [record(1, 1)], process=mark | {"machine": "another"})
+    for after, state, over in ((9, "running", False), (99, "stale", False), (3700, "stale", True)):
+        frame = Watcher([tmp_path / "c"]).frame(NOW + after)
+        assert (frame.runs[0].look.state, frame.over) == (state, over)
 
 
 def test_what_is_not_finite_is_said(tmp_path: Path) -> None:

@@ -119,6 +119,22 @@ def test_the_time_left_is_that_of_the_measured_epochs(small, tmp_path, clock):
     assert left.seconds() == pytest.approx((4.0 + 4.0) + 3.0)
 
 
+def test_after_the_last_epoch_what_follows_it_is_left(small, tmp_path, clock):
+    runs = plan_comparison([small("ce")], 2, tmp_path / "x").runs
+    left = TimeLeft(runs)
+    left.start(runs[0])
+    clock.now += 20.0  # data and programs
+    left.after_epoch(1, 1, 4.0)
+    assert left.after_epoch(1, 2, 4.0) == pytest.approx(2 * 4.0)  # the other run's epochs
+    clock.now += 3.0
+    left.finish()
+    left.start(runs[1])
+    left.after_epoch(1, 1, 4.0)
+    assert left.after_epoch(1, 2, 4.0) == pytest.approx(3.0)
+    clock.now += 1.0
+    assert left.seconds() == pytest.approx(2.0)
+
+
 def test_runs_that_will_not_be_trained_take_no_time(small, tmp_path, clock):
     first = plan_comparison([small("ce")], 1, tmp_path / "a").runs
     second = plan_comparison([small("ce")], 2, tmp_path / "b").runs
