@@ -43,7 +43,7 @@ def scales(_: click.Context, __: click.Parameter, incomplete: str) -> Items:
 
 def records(_: click.Context, __: click.Parameter, incomplete: str) -> Items:
     """What `--record` can name."""
-    return _starting(("bound", "radius", "trajectory"), incomplete)
+    return _starting(light.library("runs.record_options").OPTIONS, incomplete)
 
 
 def trackers(_: click.Context, __: click.Parameter, incomplete: str) -> Items:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from . import light
 
@@ -72,6 +73,22 @@ def check_trackers(names: Iterable[str]) -> None:
         ValueError: with the closest name, or with what to install.
     """
     light.library("trackers.known").check(names)
+
+
+def record(text: str, settings: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Read `--record`, names separated by commas, and `--record-set`.
+
+    Returns:
+        Each recorder's options, by its name.
+
+    Raises:
+        ValueError: there is no such recorder or option, or a value is outside its range.
+    """
+    options = light.library("runs.record_options")
+    names = [part.strip() for part in text.split(",") if part.strip()]
+    options.check_record(names)
+    found: dict[str, dict[str, Any]] = options.check_record(options.with_options(names, settings))
+    return found
 
 
 def check_out(out: str | None, kind: str | None = None) -> None:

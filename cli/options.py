@@ -128,7 +128,15 @@ def trust_code_option(function: F) -> F:
 
 
 def record_option(function: F) -> F:
-    """Add `--record`, for `parse_record` to read."""
+    """Add `--record` and `--record-set`, for `early.record` to read."""
+    function = click.option(
+        "--record-set",
+        "record_settings",
+        multiple=True,
+        metavar="NAME.KEY=VALUE",
+        help="An option of what is recorded: bound.class, bound.weights, bound.delta, "
+        "radius.weights, radius.limit; may be repeated.",
+    )(function)
     return click.option(
         "--record",
         default="",
@@ -137,11 +145,6 @@ def record_option(function: F) -> F:
         help="Record after each epoch of stage 1, into the run's folder analysis: bound, "
         "radius, trajectory. It changes no number.",
     )(function)
-
-
-def parse_record(text: str) -> tuple[str, ...]:
-    """Read `--record`: names separated by commas; the library knows which there are."""
-    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def tracker_option(function: F) -> F:

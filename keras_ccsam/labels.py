@@ -8,12 +8,14 @@ counts `mix[i]` towards its first label and the rest towards its second. Both ha
 since CC-SAM takes a sample's class from the first.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from keras_ccsam.hints import closest
 from keras_ccsam.typing import Tensor
 
 
@@ -117,4 +119,21 @@ def _of_rows(y: NDArray[Any], name: str, num_classes: int | None, soft: bool) ->
         )
     raise ValueError(
         f"Two-dimensional labels must be one-hot: {right}. Received: {name}[{row}]=[{shown}]"
+    )
+
+
+def class_number(names: Sequence[str], label: str) -> int:
+    """Return the class that a name or a number stands for; a name goes first.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if label in names:
+        return names.index(label)
+    if label.isascii() and label.isdigit() and int(label) < len(names):
+        return int(label)
+    near = closest(label, names)
+    hint = f"; did you mean {near!r}?" if near else "."
+    raise ValueError(
+        f"a class is a name, or a number from 0 to {len(names) - 1}{hint} Received: class={label!r}"
     )

@@ -67,11 +67,12 @@ def command(
         from keras_ccsam import runs
         from keras_ccsam.analysis.class_sets import head_class
         from keras_ccsam.callbacks.metrics_log import finite
+        from keras_ccsam.labels import class_number
         from keras_ccsam.runs import run_bound
 
         directory = runs.RunDirectory(run_dir)
         names, counts = run_bound.classes_of(directory)
-        chosen = head_class(counts) if label is None else run_bound.class_number(names, label)
+        chosen = head_class(counts) if label is None else class_number(names, label)
         content = None if weights or delta is not None else run_bound.recorded_bound(directory)
         if content is not None and chosen not in content["classes"]:
             output.note(f"class {names[chosen]} was not recorded: the end of stage 1 is evaluated")

@@ -11,7 +11,6 @@ from ..errors import debug_option
 from ..options import (
     Choices,
     compile_cache_option,
-    parse_record,
     parse_seeds,
     recipe_options,
     record_option,
@@ -50,6 +49,7 @@ def command(
     out: str | None,
     compile_cache: str,
     record: str,
+    record_settings: tuple[str, ...],
     trackers: tuple[str, ...],
     dry_run: bool,
     quiet: bool,
@@ -67,14 +67,13 @@ def command(
     numbers = parse_seeds(seeds)
     early.check_recipes(recipe_names, chosen.dataset, chosen.overrides())
     early.check_trackers(trackers)
+    recorded = early.record(record, record_settings)
     early.check_out(out, "comparison")
     prepare(backend, device, dry=dry_run)
     with output.working():
         from keras_ccsam import comparison, recipes
         from keras_ccsam.callbacks.metrics_log import finite
-        from keras_ccsam.runs.recorders import check_record
 
-        recorded = check_record(parse_record(record))
         resolved, without = recipes.load_several(
             recipe_names, data=chosen.dataset, overrides=chosen.overrides()
         )

@@ -12,7 +12,6 @@ from ..options import (
     Choices,
     change_options,
     compile_cache_option,
-    parse_record,
     parse_seeds,
     record_option,
     runtime_options,
@@ -57,6 +56,7 @@ def command(
     out: str | None,
     compile_cache: str,
     record: str,
+    record_settings: tuple[str, ...],
     trackers: tuple[str, ...],
     dry_run: bool,
     quiet: bool,
@@ -73,13 +73,12 @@ def command(
     numbers = parse_seeds(seeds)
     early.check_table(name, scale, changed.overrides())
     early.check_trackers(trackers)
+    recorded = early.record(record, record_settings)
     early.check_out(out, "reproduction")
     prepare(backend, device, dry=dry_run or name is None)
     with output.working():
         from keras_ccsam import reproduction
-        from keras_ccsam.runs.recorders import check_record
 
-        recorded = check_record(parse_record(record))
         if name is not None:
             overrides = changed.overrides()
             plan = reproduction.plan_reproduction(

@@ -11,7 +11,6 @@ from ..errors import debug_option
 from ..options import (
     Choices,
     compile_cache_option,
-    parse_record,
     parse_seeds,
     recipe_options,
     record_option,
@@ -67,6 +66,7 @@ def command(
     out: str | None,
     compile_cache: str,
     record: str,
+    record_settings: tuple[str, ...],
     trackers: tuple[str, ...],
     dry_run: bool,
     quiet: bool,
@@ -83,14 +83,13 @@ def command(
     numbers = parse_seeds(seeds)
     early.check_recipes([recipe], chosen.dataset, chosen.settings)
     early.check_trackers(trackers)
+    recorded = early.record(record, record_settings)
     early.check_out(out, "comparison")
     prepare(backend, device, dry=dry_run)
     with output.working():
         from keras_ccsam import comparison
         from keras_ccsam.callbacks.metrics_log import finite
-        from keras_ccsam.runs.recorders import check_record
 
-        recorded = check_record(parse_record(record))
         arguments: dict[str, Any] = {
             "values": None if values is None else tuple(values.split(",")),
             "recipe": recipe,

@@ -11,7 +11,6 @@ from ..errors import debug_option
 from ..options import (
     Choices,
     compile_cache_option,
-    parse_record,
     recipe_options,
     record_option,
     runtime_options,
@@ -44,6 +43,7 @@ def command(
     out: str | None,
     compile_cache: str,
     record: str,
+    record_settings: tuple[str, ...],
     trackers: tuple[str, ...],
     dry_run: bool,
     quiet: bool,
@@ -58,13 +58,12 @@ def command(
     output, chosen = Output(as_json, quiet), Choices(**choices)
     early.check_recipes([recipe], chosen.dataset, chosen.overrides())
     early.check_trackers(trackers)
+    recorded = early.record(record, record_settings)
     early.check_out(out)
     prepare(backend, device, dry=dry_run)
     with output.working():
         from keras_ccsam import recipes, runs
-        from keras_ccsam.runs.recorders import check_record
 
-        recorded = check_record(parse_record(record))
         resolved = recipes.load(recipe, data=chosen.dataset, overrides=chosen.overrides())
         if dry_run:
             if out is not None:

@@ -15,7 +15,8 @@ from keras_ccsam.runs.claim import claim, release
 from keras_ccsam.runs.compiled_programs import kept_programs
 from keras_ccsam.runs.folders import PathLike, make
 from keras_ccsam.runs.progress import Progress
-from keras_ccsam.runs.recorders import check_record
+from keras_ccsam.runs.record_options import Record, check_record
+from keras_ccsam.runs.recorders import check_for
 from keras_ccsam.runs.run_directory import RunDirectory, write_json
 from keras_ccsam.trackers import check
 
@@ -27,7 +28,7 @@ def compare(
     *,
     progress: str = "auto",
     compile_cache: PathLike = "auto",
-    record: Sequence[str] = (),
+    record: Record = (),
     trackers: Sequence[str] = (),
 ) -> Comparison:
     """Train every recipe with every seed and put the results into one table.
@@ -58,7 +59,7 @@ def compare(
     record = check_record(record)
     check(trackers)
     chosen = plan_comparison(recipes, seeds, out)
-    check_models(recipes)
+    check_models(recipes, record)
     return train(chosen, shown, TimeLeft(chosen.runs), compile_cache, record, trackers)
 
 
@@ -67,7 +68,7 @@ def train(
     shown: Progress,
     clock: TimeLeft,
     compile_cache: PathLike,
-    record: Sequence[str] = (),
+    record: Record = (),
     trackers: Sequence[str] = (),
 ) -> Comparison:
     """Train what is missing of a comparison that was planned; see `compare`.
@@ -95,7 +96,7 @@ def train_waiting(
     shown: Progress,
     clock: TimeLeft,
     compile_cache: PathLike,
-    record: Sequence[str] = (),
+    record: Record = (),
     trackers: Sequence[str] = (),
     *,
     tested: bool = True,
@@ -155,15 +156,17 @@ def row(folder: Path, recipe: Recipe, seeds: Sequence[int]) -> Row:
     )
 
 
-def check_models(recipes: Sequence[Recipe]) -> None:
+def check_models(recipes: Sequence[Recipe], record: Record = ()) -> None:
     """Build each model once: the last recipe's mistake must not show after hours of the others.
 
     Raises:
-        ValueError: the data cannot be had, or a model cannot be built.
+        ValueError: the data cannot be had, a model cannot be built, or what is to be recorded has
+            an option that does not fit it.
     """
     images = parts.load_data(recipes[0].data)
     for recipe in recipes:
-        parts.build_model(recipe, images, len(parts.train_batches(recipe, images)))
+        model = parts.build_model(recipe, images, len(parts.train_batches(recipe, images)))
+        check_for(check_record(record), images, model)
 
 
 def _set_aside(path: Path) -> None:

@@ -12,7 +12,7 @@ from keras_ccsam.comparison.sweep_plan import SweepPlan, plan_sweep
 from keras_ccsam.comparison.time_left import TimeLeft
 from keras_ccsam.runs.folders import PathLike
 from keras_ccsam.runs.progress import Progress
-from keras_ccsam.runs.recorders import check_record
+from keras_ccsam.runs.record_options import Record, check_record
 from keras_ccsam.runs.run_directory import write_json
 from keras_ccsam.trackers import check
 
@@ -125,7 +125,7 @@ def sweep(
     out: PathLike | None = None,
     progress: str = "auto",
     compile_cache: PathLike = "auto",
-    record: Sequence[str] = (),
+    record: Record = (),
     trackers: Sequence[str] = (),
 ) -> Sweep:
     """Train a recipe at several values of one key, and recommend one by the validation split.
@@ -148,10 +148,11 @@ def sweep(
     Raises:
         ValueError: as `plan_sweep`, or data that cannot be had. Nothing has been written then.
     """
-    shown, record = Progress(progress), check_record(record)
+    shown = Progress(progress)
+    record = check_record(record)
     check(trackers)
     chosen = plan_sweep(key, values, recipe, data=data, overrides=overrides, seeds=seeds, out=out)
-    check_models(chosen.plan.recipes)
+    check_models(chosen.plan.recipes, record)
     plan = chosen.plan
     clock = TimeLeft(plan.runs)
     found = Sweep(chosen, train(plan, shown, clock, compile_cache, record, trackers))

@@ -21,7 +21,7 @@ from keras_ccsam.runs.claim import claim, release
 from keras_ccsam.runs.compiled_programs import kept_programs
 from keras_ccsam.runs.folders import PathLike, make
 from keras_ccsam.runs.progress import Progress
-from keras_ccsam.runs.recorders import check_record
+from keras_ccsam.runs.record_options import Record, check_record
 from keras_ccsam.runs.run_directory import RunDirectory, write_json
 from keras_ccsam.trackers import check
 
@@ -36,7 +36,7 @@ def reproduce(
     overrides: Sequence[str] = (),
     progress: str = "auto",
     compile_cache: PathLike = "auto",
-    record: Sequence[str] = (),
+    record: Record = (),
     trackers: Sequence[str] = (),
 ) -> Reproduction:
     """Train the rows of a published table and set the results beside the published numbers.
@@ -77,8 +77,8 @@ def reproduce(
     chosen = plan_reproduction(name, scale, seeds, out, data_path=data_path, overrides=overrides)
     comparisons = chosen.comparisons()
     if chosen.table.measure == "bound":
-        record = tuple(dict.fromkeys((*record, RECORD)))
-    failed = _check_groups(chosen)
+        record = {**record, RECORD: record.get(RECORD, {})}
+    failed = _check_groups(chosen, record)
     make(chosen.path)
     claim(chosen.path, "reproduction", scale=scale)
     clock = TimeLeft(run for plan in comparisons.values() for run in plan.runs)
@@ -115,7 +115,7 @@ def reproduce(
     return reproduction
 
 
-def _check_groups(chosen: ReproductionPlan) -> dict[Path, str]:
+def _check_groups(chosen: ReproductionPlan, record: Record) -> dict[Path, str]:
     """Find a model's mistake before the first run; return why a group's data cannot be had."""
     failed: dict[Path, ValueError] = {}
     for folder, group in chosen.groups().items():
@@ -124,7 +124,7 @@ def _check_groups(chosen: ReproductionPlan) -> dict[Path, str]:
         except ValueError as error:
             failed[folder] = error
         else:
-            check_models(group)
+            check_models(group, record)
     if len(failed) == len(chosen.groups()):
         raise next(iter(failed.values()))
     return {folder: " ".join(str(error).split()) for folder, error in failed.items()}

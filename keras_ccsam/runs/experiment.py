@@ -22,7 +22,8 @@ from keras_ccsam.runs.compiled_programs import kept_programs
 from keras_ccsam.runs.folders import PathLike, fresh, kind_of, named
 from keras_ccsam.runs.m2m_helper import check_helper, trained_helper
 from keras_ccsam.runs.progress import Progress
-from keras_ccsam.runs.recorders import check_record, copy_records, recorders
+from keras_ccsam.runs.record_options import Record, check_record
+from keras_ccsam.runs.recorders import check_for, copy_records, recorders
 from keras_ccsam.runs.results import collected
 from keras_ccsam.runs.run_directory import RunDirectory
 from keras_ccsam.runs.stage_callbacks import apply_posthoc, stage_callbacks
@@ -60,7 +61,7 @@ def run(
     progress: str | Progress = "auto",
     stage1_from: PathLike | None = None,
     compile_cache: PathLike = "auto",
-    record: Sequence[str] = (),
+    record: Record = (),
     trackers: Sequence[str] = (),
     tested: bool = True,
 ) -> RunResult:
@@ -75,8 +76,9 @@ def run(
         compile_cache: a folder in which JAX keeps compiled programs for the next run; `"off"`
             leaves JAX as it is; `"auto"` is the folder that JAX has been given already, else
             `.jax-cache` beside the run directory.
-        record: names of `recorders.RECORDERS`: what is recorded after each epoch of stage 1, in the
-            run's folder `analysis`. It changes no number of the run.
+        record: what is recorded after each epoch of stage 1, in the run's folder `analysis`: names
+            of `recorders.RECORDERS`, or their options, as in `{"bound": {"delta": 0.01}}`. It
+            changes no number of the run.
         trackers: `"tensorboard"`, `"wandb"`, `"mlflow"`, `"trackio"`: told of each epoch and of the
             results. They change no number, and one that fails costs the run nothing.
         tested: False leaves the test images unseen: results.json has no `test`, and `stage1` is of
@@ -84,7 +86,8 @@ def run(
 
     Raises:
         ValueError: `out` is not free, the data cannot be had, `stage1_from` differs, `record` names
-            something unknown, a tracker is not installed, or nothing is left to judge the run by.
+            something unknown or has an option that does not fit, a tracker is not installed, or
+            nothing is left to judge the run by.
             Nothing has been written then.
     """
     shown = Progress.of(progress)
@@ -102,6 +105,7 @@ def run(
     callbacks = stage_callbacks(recipe, images, batches)
     keras.utils.set_random_seed(recipe.seed)
     model = parts.build_model(recipe, images, len(batches))
+    check_for(record, images, model)
     if recipe.stage2 is not None:
         second = parts.retraining(recipe, recipe.stage2, batches)
         second.check(model)
@@ -121,7 +125,7 @@ def run(
         told = partial(_told, recipe, directory, shown, tracking)
         if source is None:
             # Recorders last: the time that they take is not the epoch's.
-            recording = recorders(record, recipe, images, directory)
+            recording = recorders(record, images, directory)
             first = [*callbacks[0], *told(1), *recording]
             _fit_stage1(recipe, images, batches, model, directory, first)
         else:

@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 from keras_ccsam.analysis.landscapes import Landscape, LandscapePlan, plan_landscape
+from keras_ccsam.analysis.landscapes.checked import check_options
 from keras_ccsam.analysis.landscapes.cost import Standing
 from keras_ccsam.analysis.landscapes.directions import check_shared
-from keras_ccsam.analysis.landscapes.grid import steps_of
-from keras_ccsam.analysis.landscapes.trajectory import trajectory_directions
+from keras_ccsam.analysis.landscapes.trajectory import require_trajectory, trajectory_directions
 from keras_ccsam.data.batches.sequence import Split
 from keras_ccsam.duration import duration
 from keras_ccsam.runs.compiled_programs import kept_programs
 from keras_ccsam.runs.folders import PathLike, named
 from keras_ccsam.runs.progress import Progress
+from keras_ccsam.runs.run_directory import RunDirectory
 from keras_ccsam.runs.trained_run import TrainedRun, open_run
 
 Stage = Literal["stage1", "final"]
@@ -83,8 +84,11 @@ class PlannedLandscapes:
         if out is not None and Path(out).exists() and not Path(out).is_dir():
             raise ValueError(f"`out` must be a folder. Received: out={str(out)!r}, a file")
         # Before a network is read, which takes longer.
-        steps_of(options.get("points", 25), 1.0 if (span := options.get("span")) is None else span)
+        check_options(**options)
         self._folders = _named(run_dirs)
+        if trajectory:
+            for folder in self._folders.values():
+                require_trajectory(RunDirectory(folder).trajectory_file)
         self._out = None if out is None else Path(out)
         self._overwrite = overwrite
         of = "stage1" if trajectory else of
@@ -176,6 +180,7 @@ def _plan(
     run: TrainedRun, name: str, split: Split, of: Stage, trajectory: bool, options: dict[str, Any]
 ) -> LandscapePlan:
     """The landscape of one run; BatchNorm learns from its training images."""
+    data = run.images.split_arrays(split)
     model = run.stage1_model() if of == "stage1" else run.model()
     about = {
         "run": name,
@@ -189,7 +194,7 @@ def _plan(
         options = {**options, "directions": directions}
     return plan_landscape(
         model,
-        run.images.split_arrays(split),
+        data,
         class_counts=run.images.class_counts,
         class_names=run.images.class_names,
         groups=run.groups(),

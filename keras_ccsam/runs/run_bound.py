@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from keras_ccsam.callbacks.bound_tracker import FORMAT, BoundTracker
-from keras_ccsam.hints import closest
 from keras_ccsam.runs.run_directory import read_json, write_json
 from keras_ccsam.runs.run_sharpness import run_facts
 from keras_ccsam.runs.trained_run import TrainedRun
@@ -38,24 +37,6 @@ def classes_of(run_directory: Any) -> tuple[list[str], list[int]]:
     """
     results = run_directory.results()
     return results["class_names"], results["class_counts"]
-
-
-def class_number(content_names: list[str], label: str) -> int:
-    """Return the class that a name or a number stands for; a name goes first.
-
-    Raises:
-        ValueError: there is none.
-    """
-    if label in content_names:
-        return content_names.index(label)
-    if label.isascii() and label.isdigit() and int(label) < len(content_names):
-        return int(label)
-    near = closest(label, content_names)
-    hint = f"; did you mean {near!r}?" if near else "."
-    raise ValueError(
-        f"a class is a name, or a number from 0 to {len(content_names) - 1}{hint} "
-        f"Received: class={label!r}"
-    )
 
 
 def bound_at_checkpoint(

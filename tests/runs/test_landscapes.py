@@ -136,11 +136,35 @@ def test_wrong_input_is_one_line(two, tmp_path):
         assert len(result.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("options", [{"points": 4}, {"span": 0.0}, {"span": float("nan")}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"points": 4},
+        {"span": 0.0},
+        {"span": float("nan")},
+        {"directions": "filters"},
+        {"dimensions": 3},
+        {"lines": 0},
+        {"limit": 0},
+        {"seed": -1},
+        {"batch_norm": "as-trained"},
+        {"batch_norm_samples": 1},
+        {"batch_size": 0},
+    ],
+)
 def test_options_are_checked_before_a_network_is_read(finished, monkeypatch, options):
     monkeypatch.setattr(landscapes, "open_run", lambda *_, **__: pytest.fail("read first"))
     with pytest.raises(ValueError, match=f"Received: {next(iter(options))}="):
         runs.PlannedLandscapes([finished.path], **options)
+
+
+def test_data_and_path_are_looked_for_before_a_network_is_read(finished, monkeypatch):
+    monkeypatch.setattr(runs.RunDirectory, "model", lambda *_: pytest.fail("read first"))
+    with pytest.raises(ValueError, match="there is no trajectory"):
+        runs.PlannedLandscapes([finished.path], trajectory=True)
+    monkeypatch.setattr(landscapes.TrainedRun, "model", lambda *_: pytest.fail("read first"))
+    with pytest.raises(ValueError, match="Received: split='tset'"):
+        runs.PlannedLandscapes([finished.path], split="tset")
 
 
 def test_a_damaged_network_is_one_sentence(two, tmp_path):

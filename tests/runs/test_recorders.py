@@ -11,7 +11,8 @@ from keras_ccsam_cli.main import cli
 from keras_ccsam import runs
 from keras_ccsam.comparison import compare
 from keras_ccsam.recipes import override
-from keras_ccsam.runs.recorders import RECORDERS, check_record
+from keras_ccsam.runs.record_options import OPTIONS, check_record
+from keras_ccsam.runs.recorders import RECORDERS
 
 
 def ccsam(*arguments):
@@ -123,7 +124,7 @@ def test_what_trains_several_runs_hands_it_on(call, small, tmp_path, monkeypatch
         else:
             options = {"scale": "tiny", "out": tmp_path / "x", "progress": "none"}
             reproduction.reproduce("figure2", **options, record="radius")
-    assert asked == [("radius",)]
+    assert asked == [{"radius": {}}]
 
 
 def test_without_a_test_set_the_rest_is_drawn(finished, tmp_path):
@@ -158,9 +159,50 @@ def test_wrong_input_ends_in_one_line(recorded, tmp_path):
     assert not (tmp_path / "x").exists()
 
 
+def test_options_of_what_is_recorded(tmp_path):
+    out = tmp_path / "run"
+    words = ["train", "ce", "--epochs", "1", "--out", out, "--record", "bound,radius"]
+    words += ["--set", "model.backbone.width=4", "--record-set", "bound.class=9,0"]
+    words += ["--record-set", "bound.delta=0.2", "--record-set", "bound.weights=kernel"]
+    words += ["--record-set", "radius.limit=50", "--quiet"]
+    ccsam(*words)
+    bound = json.loads((out / "analysis" / "bound.json").read_text())
+    assert bound["classes"] == [9, 0]
+    assert bound["settings"]["delta"] == 0.2 and bound["settings"]["weights"] == "kernel"
+    assert bound["settings"]["weights_count"] > 1000  # more than the head
+    radius = json.loads((out / "analysis" / "radius.json").read_text())
+    assert radius["settings"]["limit"] == 50 and radius["settings"]["samples"] <= 50
+
+
+@pytest.mark.any_backend
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--record-set bound.delta=0.1", "'bound' is not recorded; with --record bound it is."),
+        ("--record bound --record-set delta=0.1", "NAME.KEY=VALUE, as in bound.delta=0.01"),
+        ("--record bound --record-set bound.delta=1.5", "Received: bound.delta='1.5'"),
+        ("--record bound --record-set bound.delta=x", "must be a probability between 0 and 1"),
+        ("--record bound --record-set bound.dleta=1", "did you mean 'delta'"),
+        ("--record bound --record-set bound.class=,", "must be a class, or several"),
+        ("--record bound --record-set bound.class=ten", "Received: class='ten'"),
+        ("--record bound --record-set bound.weights=nowhere", "Received: weights='nowhere'"),
+        ("--record bound --record-set bound.weights=(", "must be head, all or a pattern"),
+        ("--record radius --record-set radius.limit=0", "Received: radius.limit='0'"),
+        ("--record trajectory --record-set trajectory.every=2", "trajectory has no options"),
+    ],
+)
+def test_wrong_options_are_said_before_anything_is_trained(words, said, tmp_path):
+    command = ["train", "ce", "--out", str(tmp_path / "x"), *words.split()]
+    result = CliRunner().invoke(cli, command)
+    assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
+    assert said in result.stderr
+    assert not (tmp_path / "x").exists()
+
+
 def test_names_of_recorders():
     from keras_ccsam_cli import complete
 
-    assert check_record("bound") == ("bound",)
+    assert check_record("bound") == {"bound": {}}
+    assert list(RECORDERS) == list(OPTIONS)
     offered = [item.value for item in complete.records(None, None, "")]
     assert offered == list(RECORDERS)

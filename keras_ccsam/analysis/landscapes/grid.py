@@ -7,6 +7,24 @@ import numpy as np
 
 from keras_ccsam.checks import require
 
+SPAN = 1 / 3
+"""The paper's: "the maximum distance is set as the 1/3 norm of trained weights"."""
+
+
+def spans(span: float | None, path: np.ndarray | None, dimensions: int) -> list[float]:
+    """The largest step along each axis, in units of the weights' norm.
+
+    Args:
+        span: what was asked for; None takes `SPAN`, or what holds a path.
+        path: (E, D) where a training came along, or None.
+        dimensions: how many axes.
+    """
+    if span is None and path is not None:
+        # A tenth more than what holds the path, and never nothing.
+        widest = np.max(np.abs(path), axis=0)
+        return [1.1 * max(float(value), 1e-3) for value in widest[:dimensions]]
+    return [SPAN if span is None else span] * dimensions
+
 
 def steps_of(points: int, span: float) -> np.ndarray:
     """(P,) steps from -span to span, the middle one exactly 0.

@@ -21,18 +21,15 @@ from typing import Any, Literal
 import numpy as np
 
 from keras_ccsam.analysis.digest import digest
+from keras_ccsam.analysis.landscapes.checked import check_options
 from keras_ccsam.analysis.landscapes.cost import Clock, Standing
 from keras_ccsam.analysis.landscapes.directions import Directions, draw_directions
 from keras_ccsam.analysis.landscapes.evaluator import Points
-from keras_ccsam.analysis.landscapes.grid import centre, coordinates, steps_of
+from keras_ccsam.analysis.landscapes.grid import centre, coordinates, spans, steps_of
 from keras_ccsam.analysis.landscapes.partial import Partial, PathLike
 from keras_ccsam.analysis.landscapes.result import Landscape
 from keras_ccsam.analysis.landscapes.subject import Subject, subject
-from keras_ccsam.checks import require
 from keras_ccsam.metrics.groups import Groups
-
-SPAN = 1 / 3
-"""The paper's: "the maximum distance is set as the 1/3 norm of trained weights"."""
 
 _AT_ONCE_SECONDS = 0.25
 _AT_ONCE_POINTS = 64
@@ -120,7 +117,18 @@ def plan_landscape(
     Raises:
         ValueError: an argument that does not fit.
     """
-    require(dimensions in (1, 2), "dimensions", dimensions, "1 or 2")
+    check_options(
+        points=points,
+        span=span,
+        directions=directions,
+        dimensions=dimensions,
+        lines=lines,
+        seed=seed,
+        limit=limit,
+        batch_norm=batch_norm,
+        batch_norm_samples=batch_norm_samples,
+        batch_size=batch_size,
+    )
     found = subject(
         model,
         data,
@@ -148,7 +156,7 @@ def plan_landscape(
         raise ValueError(
             f"A plane has two directions. Received: directions with {len(directions.values)}"
         )
-    steps = tuple(steps_of(points, length) for length in _spans(span, directions, dimensions))
+    steps = tuple(steps_of(points, length) for length in spans(span, directions.path, dimensions))
     return LandscapePlan(found, directions, steps, dict(about or {}))
 
 
@@ -308,12 +316,3 @@ class LandscapePlan:
             self.directions.path,
             about,
         )
-
-
-def _spans(span: float | None, directions: Directions, dimensions: int) -> list[float]:
-    """The largest step along each axis."""
-    if span is None and directions.path is not None:
-        # A tenth more than what holds the path, and never nothing.
-        widest = np.max(np.abs(directions.path), axis=0)
-        return [1.1 * max(float(value), 1e-3) for value in widest[:dimensions]]
-    return [SPAN if span is None else span] * dimensions

@@ -12,13 +12,11 @@ from keras_ccsam.analysis.landscapes.filters import Axes, filter_axes
 from keras_ccsam.analysis.landscapes.grid import rows, some_of_each_class
 from keras_ccsam.analysis.landscapes.preparing import classes_of, fast_copy, gives_logits
 from keras_ccsam.analysis.model_at import ModelAt
-from keras_ccsam.checks import check_class_counts, require
+from keras_ccsam.checks import check_class_counts
 from keras_ccsam.labels import check_labels
 from keras_ccsam.metrics.groups import Groups, group_classes
 from keras_ccsam.training.batch_statistics import batch_norms
 from keras_ccsam.training.model import SharpnessAwareModel
-
-BATCH_NORM = ("as_trained", "reestimated")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -99,9 +97,6 @@ def subject(
     Raises:
         ValueError: an argument that does not fit.
     """
-    require(batch_norm in BATCH_NORM, "batch_norm", batch_norm, f"one of {', '.join(BATCH_NORM)}")
-    require(batch_norm_samples >= 2, "batch_norm_samples", batch_norm_samples, "at least 2")
-    require(batch_size >= 1, "batch_size", batch_size, "at least 1")
     x, y = data.arrays() if hasattr(data, "arrays") else data
     classes = classes_of(model) if num_classes is None else num_classes
     labels = check_labels(y, "y", len(keras.tree.flatten(x)[0]), classes)

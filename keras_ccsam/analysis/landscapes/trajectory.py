@@ -43,13 +43,22 @@ def read_trajectory(path: str | os.PathLike[str]) -> tuple[np.ndarray, list[tupl
     Raises:
         ValueError: there is no such file, or it is something else.
     """
+    require_trajectory(path)
+    about, arrays = read(path, FORMAT)
+    return arrays["weights"], [tuple(shape) for shape in about["shapes"]]
+
+
+def require_trajectory(path: str | os.PathLike[str]) -> None:
+    """Refuse a path that no trajectory lies at.
+
+    Raises:
+        ValueError: there is no such file.
+    """
     if not Path(path).is_file():
         raise ValueError(
             "there is no trajectory: train with callbacks.WeightTrajectory, or with "
             f"ccsam train --record trajectory. Received: path={str(path)!r}"
         )
-    about, arrays = read(path, FORMAT)
-    return arrays["weights"], [tuple(shape) for shape in about["shapes"]]
 
 
 def trajectory_directions(path: str | os.PathLike[str], model: Any) -> Directions:
