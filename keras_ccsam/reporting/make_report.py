@@ -41,14 +41,17 @@ def report(
         say: told of what takes time, and of what is left out.
 
     Returns:
-        The file.
+        The file. Without surfaces it is smaller than 1 MB: of many runs the heaviest figures and
+        tables are cut short, and say so.
 
     Raises:
         ValueError: a path without a finished run, a file that is no report, or a package of the
             extra `report` is not installed.
     """
     require_packages(surface)
+    from keras_ccsam.analysis.report import budget
     from keras_ccsam.reporting import gathering, whole_page
+    from keras_ccsam.reporting.wording import plural
 
     target = Path(out) if out is not None else default_file(paths)
     check_file(target)
@@ -62,6 +65,13 @@ def report(
     for note in notes:
         tell(note)
     page = whole_page.make(gathering.gather(found, surface), notes, title, command)
+    if not surface:
+        page, short = budget.within(page)
+        if short:
+            tell(
+                f"to keep the page below 1 MB, {plural(short, 'part')} of it had to be cut short; "
+                "each says what it lacks, and a report on fewer runs shows everything"
+            )
     html = page.html()
     target.parent.mkdir(parents=True, exist_ok=True)
     atomic.write_text(target, html)

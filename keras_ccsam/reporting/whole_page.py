@@ -2,6 +2,7 @@
 
 import datetime
 import importlib.metadata
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,9 @@ from keras_ccsam.reporting.found_runs import Runs
 from keras_ccsam.reporting.wording import plural, seeds_text
 
 FORMAT = 1
+
+_NUMBERS = 250_000
+"""Letters of the numbers for programs, at most with those of every class."""
 
 
 def make(everything: Sequence[Runs], notes: Sequence[str], title: str | None, command: str) -> Page:
@@ -50,7 +54,7 @@ def make(everything: Sequence[Runs], notes: Sequence[str], title: str | None, co
         subtitle,
         facts,
         parts,
-        finite(_numbers(everything)),
+        _light(finite(_numbers(everything))),
     )
 
 
@@ -89,6 +93,15 @@ def _numbers(everything: Sequence[Runs]) -> dict[str, Any]:
             for runs in everything
         ],
     }
+
+
+def _light(numbers: dict[str, Any]) -> dict[str, Any]:
+    """Without the accuracies of every class, where there are too many for one page."""
+    if len(json.dumps(numbers)) > _NUMBERS:
+        for data in numbers["data"]:
+            for method in data["methods"]:
+                method["per_class"] = None
+    return numbers
 
 
 def _version() -> str:

@@ -14,9 +14,10 @@ from click.testing import CliRunner
 from keras_ccsam_cli.main import cli
 
 from keras_ccsam import reporting
-from keras_ccsam.reporting import gathering, predictions, wording
+from keras_ccsam.reporting import gathering, predictions, whole_page, wording
 from keras_ccsam.runs import RunResult, evaluate_run
-from tests.reporting.written_runs import write_run
+from tests.reporting.written_analyses import write_analyses
+from tests.reporting.written_runs import COUNTS, write_run
 
 
 def plain(path: Path) -> str:
@@ -241,3 +242,32 @@ def test_broken_predictions_count_as_none(tmp_path: Path, content: bytes) -> Non
     (run / "analysis" / "predictions.npz").write_bytes(content)
     assert predictions.predicted(run / "analysis") is None
     assert reporting.report([run], predictions=False).is_file()
+
+
+def test_sixty_runs_with_landscapes_stay_under_a_megabyte(tmp_path: Path) -> None:
+    names = [str(number) for number in range(len(COUNTS))]
+    for number in range(20):
+        for seed in range(3):
+            run = write_run(
+                tmp_path / f"m{number}-seed{seed}", f"m{number}", seed, class_names=names
+            )
+            if seed == 0:
+                write_analyses(run, 1.0 + 0.1 * number)
+    told: list[str] = []
+    path = reporting.report([tmp_path], say=told.append, predictions=False)
+    assert path.stat().st_size < 1_000_000
+    html = path.read_text(encoding="utf-8")
+    assert "panels are left out: report on fewer runs" in html
+    assert any("to keep the page below 1 MB" in line for line in told)
+    assert all(f"m{number}" in html for number in range(20))
+
+
+def test_accuracies_of_thousands_of_classes_are_no_part_of_the_numbers(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    write_run(tmp_path / "a", "ce", 0)
+    html = reporting.report([tmp_path], predictions=False).read_text(encoding="utf-8")
+    assert '"per_class":[[' in html
+    monkeypatch.setattr(whole_page, "_NUMBERS", 100)
+    html = reporting.report([tmp_path], predictions=False).read_text(encoding="utf-8")
+    assert '"per_class":null' in html
