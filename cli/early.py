@@ -120,6 +120,24 @@ def check_run(run: str) -> None:
         folders.require_run(folders.named(run, "run"))
 
 
+def check_export(run: str, format_name: str, out: str | None, force: bool) -> None:
+    """Refuse what is no run, an unknown format or one that nothing writes here, and a taken file.
+
+    Raises:
+        ValueError: the first that is wrong.
+    """
+    check_run(run)
+    if light.imported():
+        return
+    chosen = light.library("deployment.formats").find(format_name)
+    chosen.route()
+    if out is not None and Path(out).exists() and not force:
+        raise ValueError(
+            "this exists already and is not overwritten; name another file, or say --force. "
+            f"Received: --out={out}"
+        )
+
+
 def check_report(runs: Iterable[str], surface: bool) -> None:
     """Refuse folders that do not exist, and a report without the packages that draw it.
 

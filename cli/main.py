@@ -20,6 +20,7 @@ COMMANDS = {
     "train": "Train a recipe and write a run directory.",
     "watch": "Show how runs go on: stages, losses, accuracy and the time left.",
     "evaluate": "Evaluate a trained run on its test set, or on arrays of your own.",
+    "export": "Write a trained network as Keras, ONNX, SavedModel, LiteRT or torch.export.",
     "landscape": "Draw the loss around trained networks, over all, head and tail classes.",
     "compare": "Train several recipes over several seeds and print one table.",
     "report": "Write one HTML file on finished runs.",

@@ -7,6 +7,7 @@ from keras_ccsam import analysis as analysis
 from keras_ccsam import callbacks as callbacks
 from keras_ccsam import comparison as comparison
 from keras_ccsam import data as data
+from keras_ccsam import deployment as deployment
 from keras_ccsam import heads as heads
 from keras_ccsam import layers as layers
 from keras_ccsam import losses as losses

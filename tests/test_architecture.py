@@ -36,7 +36,7 @@ LEVELS = (
     {"second_stage", "m2m"},
     {"callbacks", "analysis", "recipes", "trackers"},
     {"runs"},
-    {"comparison"},
+    {"comparison", "deployment"},
     {"reproduction", "reporting"},
     {""},  # keras_ccsam/__init__.py, the façade
     {"keras_ccsam_cli"},
