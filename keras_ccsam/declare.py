@@ -40,6 +40,7 @@ KINDS = {
     "loss": "of a sample",
     "head": "the classifier on the features",
     "backbone": "the network from images to features",
+    "tuning": "which of the backbone's weights are trained",
     "data": "which images",
     "augmentation": "what is done to an image before each use",
     "callback": "what hangs on a stage while it trains",

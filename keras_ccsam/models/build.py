@@ -11,6 +11,7 @@ from keras_ccsam.declare import parts
 from keras_ccsam.hints import closest, plain
 from keras_ccsam.models.accelerate import accelerate
 from keras_ccsam.models.normalization import affine_layer
+from keras_ccsam.models.weights import check_weights_file, load_weights
 from keras_ccsam.typing import Tensor
 
 # The pixel scaling each family of keras.applications was trained with, where the family's own
@@ -71,12 +72,13 @@ def build(
             output is a map (B, h, w, D) gets global average pooling.
         input_shape: Height, width and channels. None takes the network's own default.
         **options: Passed on to a named network. For ours: `normalization`, `name`, ... For
-            `keras.applications`: `weights` (None by default, i.e. random; `"imagenet"` downloads)
-            and the function's own arguments. They are built without their top and with average
-            pooling, and scale pixels as their pre-trained weights want it: families that do not
-            scale inside the network (ResNet, VGG: BGR minus the ImageNet mean; DenseNet: ImageNet
-            mean and standard deviation; Inception, Xception, MobileNet 1 and 2, NASNet, ResNetV2:
-            -1..1) get it as the first layer. Grey images get the average over the channels.
+            `keras.applications`: `weights` (None by default, i.e. random; `"imagenet"` downloads;
+            or a local file, see `models.load_weights`) and the function's own arguments. They are
+            built without their top and with average pooling, and scale pixels as their
+            pre-trained weights want it: families that do not scale inside the network (ResNet,
+            VGG: BGR minus the ImageNet mean; DenseNet: ImageNet mean and standard deviation;
+            Inception, Xception, MobileNet 1 and 2, NASNet, ResNetV2: -1..1) get it as the first
+            layer. Grey images get the average over the channels.
 
     Returns:
         A `keras.Model` with output shape (None, D).
@@ -129,9 +131,14 @@ def _application(
     function: Callable[..., keras.Model], plain_name: str, options: dict[str, Any]
 ) -> keras.Model:
     """A network of `keras.applications` behind its input scaling."""
-    network = accelerate(
-        function(**{"include_top": False, "pooling": "avg", "weights": None, **options})
-    )
+    weights = options.get("weights")
+    file = None if weights in (None, "imagenet") else check_weights_file(str(weights))
+    if file is not None:
+        options = {**options, "weights": None}
+    network = _made(function, {"include_top": False, "pooling": "avg", "weights": None, **options})
+    if file is not None:
+        load_weights(network, file)
+    network = accelerate(network)
     family = max((key for key in SCALINGS if plain_name.startswith(key)), key=len, default=None)
     if family is None:
         raise ValueError(
@@ -145,6 +152,20 @@ def _application(
     images = keras.Input(network.input_shape[1:], name="images")
     features = network(_scaled(images, scaling))
     return _from_model(keras.Model(images, features, name=f"{network.name}_features"), None)
+
+
+def _made(function: Callable[..., keras.Model], options: dict[str, Any]) -> keras.Model:
+    """The network; weights that cannot be had are an error in one line."""
+    try:
+        return function(**options)
+    except ValueError:
+        raise
+    except Exception as error:
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:240]
+        raise ValueError(
+            f"the network {function.__name__} cannot be made with its weights ({said}); without "
+            f"a network give a file. Received: weights={options['weights']!r}"
+        ) from error
 
 
 def _scaled(images: Tensor, scaling: str) -> Tensor:

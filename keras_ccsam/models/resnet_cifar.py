@@ -1,8 +1,10 @@
 """The CIFAR ResNets of He et al. (arXiv:1512.03385, section 4.2), without the classifier.
 
 Depth 6n + 2: a 3x3 convolution, three stages of n basic blocks with 16, 32 and 64 channels, and
-global average pooling, so D = 64. The details follow the torch networks that long-tail papers
-train (LDAM-DRW and its successors), where Keras' defaults differ:
+global average pooling, so D = 64. With `width="wide"` they have 64, 128 and 256 channels, and
+D = 256: the networks of GLMC and SURE, which those papers call by the same names. The details
+follow the torch networks that long-tail papers train (LDAM-DRW and its successors), where Keras'
+defaults differ:
 
 * stride-2 convolutions see one row of zeros on *each* side (`padding="same"` would put it at the
   bottom and right only);
@@ -29,8 +31,16 @@ from keras_ccsam.layers import BatchNormalization, Conv2D
 from keras_ccsam.models.normalization import Normalization, normalization_layer
 from keras_ccsam.typing import Tensor
 
-WIDTHS = (16, 32, 64)
+WIDTHS = {"narrow": (16, 32, 64), "wide": (64, 128, 256)}
 GROUPS = 8
+Width: TypeAlias = Literal["narrow", "wide"]
+WidthOption: TypeAlias = Annotated[
+    Width | None,
+    Field(
+        description="channels: narrow 16/32/64 (LDAM, BALMS, ProCo), wide 64/128/256 (GLMC, "
+        "SURE); absent: narrow"
+    ),
+]
 NormalizationLayers = Literal["batch", "group"]
 PixelOption: TypeAlias = Annotated[
     Normalization, Field(description="of pixels: cifar, unit, none, or [mean, deviation] in 0..1")
@@ -46,8 +56,9 @@ def resnet_cifar(
     normalization: Normalization = "cifar",
     name: str | None = None,
     normalization_layers: NormalizationLayers = "batch",
+    width: Width | None = None,
 ) -> keras.Model:
-    """Builds a CIFAR ResNet from images (B, height, width, channels) to features (B, 64).
+    """Builds a CIFAR ResNet from images (B, height, width, channels) to features (B, D).
 
     Args:
         depth: 6n + 2 for n >= 1: 8, 14, 20, 32, 44, 56, 110, ...
@@ -57,13 +68,15 @@ def resnet_cifar(
             `keras_ccsam.models.normalization`.
         name: Name of the model, `resnet<depth>` by default.
         normalization_layers: `"batch"` or `"group"`: what follows each convolution.
+        width: `"narrow"`, 16, 32 and 64 channels and D = 64, the default; or `"wide"`, four times
+            as many: papers call both ResNet-32.
 
     Returns:
         A functional `keras.Model`; its layers are named `stem_*`, `stage1_block1_*`, ...
 
     Raises:
         ValueError: A depth that is not 6n + 2, an input shape that is not (height, width,
-            channels), or unknown `normalization_layers`.
+            channels), or unknown `normalization_layers` or `width`.
     """
     if depth < 8 or (depth - 2) % 6:
         raise ValueError(
@@ -74,6 +87,12 @@ def resnet_cifar(
             "`normalization_layers` must be 'batch' or 'group'. "
             f"Received: normalization_layers={normalization_layers!r}"
         )
+    if width not in (None, *WIDTHS):
+        raise ValueError(
+            "`width` must be 'narrow' (16, 32 and 64 channels) or 'wide' (64, 128 and 256). "
+            f"Received: width={width!r}"
+        )
+    widths = WIDTHS[width or "narrow"]
     shape = tuple(input_shape)
     if len(shape) != 3 or shape[2] is None:
         raise ValueError(
@@ -83,15 +102,16 @@ def resnet_cifar(
     images = keras.Input(shape, name="images")
     normalize = normalization_layer(normalization, shape[2])
     x = images if normalize is None else normalize(images)
-    x = _convolution(x, WIDTHS[0], 1, "stem_conv")
+    x = _convolution(x, widths[0], 1, "stem_conv")
     norm = _batch_norm if normalization_layers == "batch" else _group_norm
     x = layers.ReLU(name="stem_relu")(norm(x, "stem", ""))
-    for stage, width in enumerate(WIDTHS, start=1):
+    for stage, channels in enumerate(widths, start=1):
         for block in range(1, (depth - 2) // 6 + 1):
             stride = 2 if stage > 1 and block == 1 else 1
-            x = _basic_block(x, width, stride, norm, f"stage{stage}_block{block}")
+            x = _basic_block(x, channels, stride, norm, f"stage{stage}_block{block}")
     x = layers.GlobalAveragePooling2D(data_format="channels_last", name="features")(x)
-    return keras.Model(images, x, name=name or f"resnet{depth}")
+    own = f"resnet{depth}_wide" if width == "wide" else f"resnet{depth}"
+    return keras.Model(images, x, name=name or own)
 
 
 def _basic_block(
@@ -145,9 +165,10 @@ def ResNet8(
     normalization: PixelOption = "cifar",
     name: str | None = None,
     normalization_layers: LayersOption = "batch",
+    width: WidthOption = None,
 ) -> keras.Model:
     """ResNet-8, one block per stage: for tests and small images. See `resnet_cifar`."""
-    return resnet_cifar(8, input_shape, normalization, name, normalization_layers)
+    return resnet_cifar(8, input_shape, normalization, name, normalization_layers, width)
 
 
 @part("backbone", "resnet14")
@@ -156,9 +177,10 @@ def ResNet14(
     normalization: PixelOption = "cifar",
     name: str | None = None,
     normalization_layers: LayersOption = "batch",
+    width: WidthOption = None,
 ) -> keras.Model:
     """ResNet-14, two blocks per stage. See `resnet_cifar`."""
-    return resnet_cifar(14, input_shape, normalization, name, normalization_layers)
+    return resnet_cifar(14, input_shape, normalization, name, normalization_layers, width)
 
 
 @part("backbone", "resnet20")
@@ -167,9 +189,10 @@ def ResNet20(
     normalization: PixelOption = "cifar",
     name: str | None = None,
     normalization_layers: LayersOption = "batch",
+    width: WidthOption = None,
 ) -> keras.Model:
     """ResNet-20, three blocks per stage, 269,072 parameters. See `resnet_cifar`."""
-    return resnet_cifar(20, input_shape, normalization, name, normalization_layers)
+    return resnet_cifar(20, input_shape, normalization, name, normalization_layers, width)
 
 
 @part("backbone", "resnet32")
@@ -178,9 +201,10 @@ def ResNet32(
     normalization: PixelOption = "cifar",
     name: str | None = None,
     normalization_layers: LayersOption = "batch",
+    width: WidthOption = None,
 ) -> keras.Model:
     """ResNet-32, five blocks per stage: the network of CIFAR-LT papers. See `resnet_cifar`."""
-    return resnet_cifar(32, input_shape, normalization, name, normalization_layers)
+    return resnet_cifar(32, input_shape, normalization, name, normalization_layers, width)
 
 
 @part("backbone", "resnet44")
@@ -189,9 +213,10 @@ def ResNet44(
     normalization: PixelOption = "cifar",
     name: str | None = None,
     normalization_layers: LayersOption = "batch",
+    width: WidthOption = None,
 ) -> keras.Model:
     """ResNet-44, seven blocks per stage. See `resnet_cifar`."""
-    return resnet_cifar(44, input_shape, normalization, name, normalization_layers)
+    return resnet_cifar(44, input_shape, normalization, name, normalization_layers, width)
 
 
 @part("backbone", "resnet56")
@@ -200,6 +225,7 @@ def ResNet56(
     normalization: PixelOption = "cifar",
     name: str | None = None,
     normalization_layers: LayersOption = "batch",
+    width: WidthOption = None,
 ) -> keras.Model:
     """ResNet-56, nine blocks per stage. See `resnet_cifar`."""
-    return resnet_cifar(56, input_shape, normalization, name, normalization_layers)
+    return resnet_cifar(56, input_shape, normalization, name, normalization_layers, width)

@@ -16,6 +16,7 @@ from keras_ccsam.recipes.errors import keys, slots, suggestion
 _TAGS = {
     ("model", "backbone"): "name",
     ("model", "head"): "name",
+    ("model", "train"): "name",
     ("stage1", "method"): "name",
     ("stage1", "loss"): "name",
     ("stage2", "loss"): "name",
@@ -35,6 +36,9 @@ OF_ANY_DATA = (
 # Tables that may be absent: `--set stage1.average=none` leaves one out.
 _OPTIONAL = (
     ("model", "spectral_norm"),
+    ("model", "weights"),
+    ("model", "train"),
+    ("stage1", "head_lr_factor"),
     ("stage1", "reweight"),
     ("stage1", "resample"),
     ("stage1", "average"),

@@ -35,6 +35,7 @@ _BASES: Mapping[str, tuple[type | None, str]] = MappingProxyType(
         "loss": (keras.losses.Loss, "a keras.losses.Loss"),
         "head": (keras.layers.Layer, "a keras.layers.Layer"),
         "backbone": (keras.Model, "a keras.Model"),
+        "tuning": (keras.Model, "a keras.Model, the backbone that it is given"),
         "data": (None, "a keras_ccsam.data.Source"),
         "augmentation": (None, "a function of images and a numpy generator"),
         "callback": (keras.callbacks.Callback, "a keras.callbacks.Callback"),
@@ -42,7 +43,7 @@ _BASES: Mapping[str, tuple[type | None, str]] = MappingProxyType(
     }
 )
 # What the run gives a part, and it cannot do without.
-_GIVEN = {"head": "units", "posthoc": "model"}
+_GIVEN = {"head": "units", "posthoc": "model", "tuning": "backbone"}
 
 _imported: dict[tuple[str, str], Part] = {}
 

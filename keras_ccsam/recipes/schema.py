@@ -21,7 +21,7 @@ from keras_ccsam.recipes.consistency import check, doubts
 from keras_ccsam.recipes.errors import explain
 from keras_ccsam.recipes.schema_base import Seed
 from keras_ccsam.recipes.schema_stages import SpectralNorm, Stage1, Stage2
-from keras_ccsam.recipes.slots import Backbone, Declared, Head, Posthoc
+from keras_ccsam.recipes.slots import Backbone, Declared, Head, Posthoc, Tuning
 
 # TOML has no null: every image is asked for as "none".
 _RATIO = options(Tail)["imbalance_ratio"]
@@ -64,6 +64,12 @@ class Model(Table):
         description="classifier on the features (paper: linear with bias)",
     )
     spectral_norm: SpectralNorm | None = Field(None, description="absent: kernels as they are")
+    weights: str | None = Field(
+        None, min_length=1, description="local file of the backbone's weights; absent: its own"
+    )
+    train: Tuning | None = Field(
+        None, description="which of the backbone's weights are trained; absent: all"
+    )
 
 
 Source: TypeAlias = Annotated[Data, Declared("data", Data)]

@@ -72,6 +72,11 @@ class Stage1(Table):
     epochs: Epochs = Field(200, description="passes over the training set (paper: 200)")
     batch_size: Positive = Field(64, description="images (paper: 64, field: 128)")
     lr: float = Field(0.1, gt=0, description="peak learning rate of SGD (field: 0.1)")
+    head_lr_factor: float | None = Field(
+        None,
+        gt=0,
+        description="the head learns at this many times the rate of the backbone; absent: once",
+    )
     momentum: float = Field(0.9, ge=0, lt=1, description="of SGD (field: 0.9)")
     nesterov: bool = Field(False, description="Nesterov's form of momentum (field: no)")
     weight_decay: float = Field(

@@ -60,6 +60,7 @@ Method: TypeAlias = Annotated[Table, Declared("sharpness")]
 Loss: TypeAlias = Annotated[Table, Declared("loss")]
 Head: TypeAlias = Annotated[Table, Declared("head")]
 Backbone: TypeAlias = Annotated[Table, Declared("backbone")]
+Tuning: TypeAlias = Annotated[Table, Declared("tuning")]
 Posthoc: TypeAlias = Annotated[Table, Declared("posthoc")]
 Callbacks: TypeAlias = Annotated[
     tuple[Annotated[Table, Declared("callback")], ...], Field(strict=False)

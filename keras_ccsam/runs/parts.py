@@ -19,7 +19,7 @@ from keras_ccsam.recipes.slots import augmentations, build, name_of, part_of, va
 from keras_ccsam.runs.learning_rates import stage1_rate, stage2_rate
 from keras_ccsam.schedules.start import first_epoch
 from keras_ccsam.second_stage import Retraining
-from keras_ccsam.training import SharpnessAwareModel
+from keras_ccsam.training import RateFactors, SharpnessAwareModel, StepPart
 
 
 def load_data(choice: Data) -> data.LongTailedData:
@@ -106,16 +106,24 @@ def build_model(
             them, and the model is there to be asked, not to be trained.
     """
     stage = recipe.stage1
-    step_parts = []
+    step_parts: list[StepPart] = []
+    if stage.head_lr_factor is not None:
+        step_parts.append(RateFactors({"head": stage.head_lr_factor}))
     if stage.translate is not None and helper is not None:
         options = stage.translate.model_dump(exclude={"start", "helper"})
         step_parts = [MajorToMinor(helper, images.class_counts, **options)]
     with _precision(stage.precision):
         with keras.StatelessScope(initialize_variables=False) if empty else nullcontext():
-            backbone = _backbone(recipe.model.backbone, images.image_shape)
+            backbone = _backbone(recipe.model.backbone, images.image_shape, empty)
+            if recipe.model.weights is not None:
+                models.check_weights_file(recipe.model.weights)
+                if not empty:
+                    models.load_weights(backbone, recipe.model.weights)
             if recipe.model.spectral_norm is not None:
                 iterations = recipe.model.spectral_norm.power_iterations
                 backbone = models.spectrally_normalize(backbone, iterations)
+            if recipe.model.train is not None:
+                backbone = build(recipe.model.train, backbone=backbone)
         model = SharpnessAwareModel(
             backbone,
             head=build(recipe.model.head, units=images.num_classes, name="classifier"),
@@ -157,9 +165,14 @@ def group_options(groups: Groups) -> dict[str, Any]:
     return {"groups": options.pop("rule"), **options}
 
 
-def _backbone(choice: Table, shape: tuple[int, ...]) -> keras.Model:
+def _backbone(choice: Table, shape: tuple[int, ...], empty: bool) -> keras.Model:
     options = {key: _as_list(value) for key, value in values(choice).items()}
     name = name_of(choice)
+    if empty:  # nothing is downloaded for a network that is only asked
+        options |= {"load_weights": False} if name == "hub" else {}
+        if isinstance(options.get("weights"), str):
+            models.check_weights(options["weights"])
+            options["weights"] = None
     if ":" not in name:
         return models.build(name, shape, **options)
     return models.build(part_of(choice).build(options, input_shape=shape), shape)

@@ -6,6 +6,7 @@ from keras import ops
 
 from keras_ccsam.heads import Activated, Cosine
 from keras_ccsam.layers.cloning import has_own_layers, plain_backbone
+from keras_ccsam.layers.lora import adapted, merged
 from keras_ccsam.training.split import input_structure
 
 
@@ -16,6 +17,8 @@ def plain_model(backbone: keras.Layer, head: keras.Layer, logit_scale: float) ->
             "Only a functional or sequential backbone can be exported as a plain model. "
             f"Received: backbone of {type(backbone).__name__}"
         )
+    if adapted(backbone):
+        backbone = merged(backbone)
     if has_own_layers(backbone):
         backbone = plain_backbone(backbone)
     inputs = keras.tree.map_structure(

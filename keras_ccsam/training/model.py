@@ -11,6 +11,7 @@ import keras
 from keras_ccsam import backend, heads
 from keras_ccsam.checks import require
 from keras_ccsam.labels import dominant_labels, is_mixed
+from keras_ccsam.layers.lora import LoraFactors, adapted
 from keras_ccsam.sharpness.erm import ERM
 from keras_ccsam.sharpness.method import SharpnessMethod
 from keras_ccsam.sharpness.objective import Coupling
@@ -89,6 +90,8 @@ class SharpnessAwareModel(SavedModel):
         self.hyper_parameters = self.sharpness.bind(self)
         self.step_parts = StepParts(self, [WeightDecay(weight_decay)], step_parts)
         input_shape = getattr(backbone, "input_shape", None) if backbone.built else None
+        if adapted(backbone):
+            self.lora_factors = LoraFactors(backbone)
         if input_shape is not None:
             self.build(input_shape)
 
@@ -143,8 +146,11 @@ class SharpnessAwareModel(SavedModel):
         return bound
 
     def call(self, inputs: Any, training: bool | None = None, return_features: bool = False) -> Any:
-        """The head's outputs (B, K); with `return_features`, also the features (B, D)."""
-        features = self.backbone(inputs, training=training)
+        """The head's outputs (B, K); with `return_features`, also the features (B, D).
+
+        A backbone whose `trainable` is off runs in inference mode, dropout included.
+        """
+        features = self.backbone(inputs, training=training if self.backbone.trainable else False)
         outputs = self.head(features, training=training)
         return (outputs, features) if return_features else outputs
 

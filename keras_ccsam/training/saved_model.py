@@ -9,6 +9,7 @@ from keras_ccsam.sharpness.method import SharpnessMethod
 from keras_ccsam.training.export import plain_model
 from keras_ccsam.training.first_step import make_variables
 from keras_ccsam.training.fit_data import check_first_labels
+from keras_ccsam.training.held_weights import held_config, hold_again
 from keras_ccsam.training.sample_loss import SampleLoss
 from keras_ccsam.training.step_parts import StepParts
 
@@ -54,8 +55,9 @@ class SavedModel(keras.Model):
         """A functional Keras model of stock layers that loads where this package is not installed.
 
         A backbone of stock layers is shared, one with layers of `keras_ccsam.layers` copied, with
-        spectrally normalised kernels in stock layers; the head's weights are copied. A
-        `heads.Cosine` becomes unit-normalised features and a `Dense` with normalised columns.
+        spectrally normalised kernels in stock layers. One with low-rank factors is copied with the
+        sums as its kernels. The head's weights are copied. A `heads.Cosine` becomes
+        unit-normalised features and a `Dense` with normalised columns.
 
         Raises:
             ValueError: if the backbone is not a functional or sequential model.
@@ -72,6 +74,7 @@ class SavedModel(keras.Model):
             "sharpness": keras.saving.serialize_keras_object(self.sharpness),
             "weight_decay": self.weight_decay,
             **self.step_parts.get_config(),
+            **held_config(self.backbone),
             **scale,
         }
 
@@ -80,11 +83,14 @@ class SavedModel(keras.Model):
         """A model of the same parts, with fresh weights."""
         config = dict(config)
         missing, scale = config.pop("missing_step_parts", ()), config.pop("logit_scale", None)
+        held = config.pop("held", None)
         for part in ("backbone", "head", "sharpness", "step_parts"):
             if isinstance(config.get(part), (dict, list)):
                 config[part] = keras.saving.deserialize_keras_object(
                     config[part], custom_objects=custom_objects
                 )
+        if held is not None:
+            hold_again(config["backbone"], held)
         model = cls(**config)
         model.step_parts.lacks(missing)
         if scale is not None:
