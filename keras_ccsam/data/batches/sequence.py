@@ -189,6 +189,11 @@ class BatchSequence(keras.utils.PyDataset):
         return self.data.class_names
 
     @property
+    def augmented(self) -> bool:
+        """Whether images are changed before they are used."""
+        return bool(self._augment)
+
+    @property
     def num_images(self) -> int:
         """Images of this part."""
         return len(self._y)
