@@ -33,7 +33,9 @@ def check_recipes(
         path = known.user_file(name)
         if path is not None:
             toml.parse(known.read(path), str(path))
-    if data is not None and not known.is_own_data(data):
+    if data is not None and known.is_path(data):
+        light.library("data.sources.recognise").recognise(data)
+    elif data is not None and not known.is_own_data(data):
         known.check("data", data, "settings")
     for text in settings:
         toml.assignment(text)

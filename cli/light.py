@@ -43,14 +43,16 @@ def imported() -> bool:
 @contextmanager
 def _bare(name: str) -> Iterator[None]:
     """Let the package's name stand for a package whose `__init__.py` is not run."""
-    folder, parent = _folder(), _PACKAGE
     others = _taken()
     sys.modules.update(_modules)
-    for part in ("", *name.split(".")[:-1]):
-        folder, parent = folder / part, f"{parent}.{part}".rstrip(".")
+    folders = name.split(".")[:-1]
+    # Those of the library's light files that others of them import.
+    others_of = ["data", "data.sources"]
+    for place in ("", *others_of, *(".".join(folders[: n + 1]) for n in range(len(folders)))):
+        parent = f"{_PACKAGE}.{place}".rstrip(".")
         if parent not in sys.modules:
             spec = ModuleSpec(parent, None, is_package=True)
-            spec.submodule_search_locations = [str(folder)]
+            spec.submodule_search_locations = [str(_folder().joinpath(*place.split(".")))]
             sys.modules[parent] = importlib.util.module_from_spec(spec)
     try:
         yield

@@ -16,6 +16,9 @@ from keras_ccsam.data.long_tailed import LongTailedData as LongTailedData
 from keras_ccsam.data.outline import Outline as Outline
 from keras_ccsam.data.sources.arrays import from_arrays as from_arrays
 from keras_ccsam.data.sources.arrays import source as source
+from keras_ccsam.data.sources.from_dataset import from_dataset as from_dataset
+from keras_ccsam.data.sources.path import open_path as open_path
+from keras_ccsam.data.sources.recognise import recognise as recognise
 from keras_ccsam.data.sources.source import Source as Source
 from keras_ccsam.data.tails.indices import SavedIndices as SavedIndices
 from keras_ccsam.data.tails.indices import load_indices as load_indices

@@ -22,13 +22,14 @@ class LongTailedData(About):
     """Images and labels of a long-tailed data set.
 
     Attributes:
-        name, class_names, source, licence, settings: see `outline.About`.
+        name, class_names, source, licence, settings, notes: see `outline.About`.
         x_train: training images (N, H, W, C), uint8 0..255 (or the user's float32).
         y_train: training classes (N,), int32.
         x_validation, y_validation: the part cut from train, or `None`.
         x_test, y_test: the test set, or `None`.
         train_indices: position of each training image in the source's own order (N,), int64.
-        validation_indices: the same for the validation images; empty without any.
+        validation_indices: the same for the validation images cut from train; empty without any.
+        weights: of the training images (N,), float32; `None`: all count the same.
     """
 
     x_train: Images
@@ -39,6 +40,7 @@ class LongTailedData(About):
     y_test: Labels | None
     train_indices: NDArray[np.int64]
     validation_indices: NDArray[np.int64]
+    weights: NDArray[np.float32] | None = None
 
     @property
     def image_shape(self) -> tuple[int, ...]:
@@ -68,6 +70,7 @@ class LongTailedData(About):
             source=self.source,
             licence=self.licence,
             settings=self.settings,
+            notes=self.notes,
         )
 
     @property

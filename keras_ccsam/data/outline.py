@@ -17,6 +17,7 @@ class About:
         source: where the images come from.
         licence: terms of the images, and whom to cite.
         settings: imbalance ratio, profile, protocol, seed and validation share that made it.
+        notes: what a user should know of the set before relying on it.
     """
 
     name: str
@@ -24,6 +25,7 @@ class About:
     source: str
     licence: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def num_classes(self) -> int:
@@ -36,7 +38,7 @@ class Outline(About):
     """Long-tailed data without its images.
 
     Attributes:
-        name, class_names, source, licence, settings: see `About`.
+        name, class_names, source, licence, settings, notes: see `About`.
         class_counts: training images of each class, without those of the validation part.
         validation_counts: images of each class cut from train; zeros where none are.
         test_counts: images of each class of the test set; zeros without one.

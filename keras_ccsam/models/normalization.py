@@ -13,15 +13,18 @@ import numpy as np
 from pydantic import Field
 
 Normalization: TypeAlias = (
-    Literal["cifar", "unit", "none"]
+    Literal["cifar", "imagenet", "unit", "none"]
     # A TOML file has lists only.
     | Annotated[tuple[float | Sequence[float], float | Sequence[float]], Field(strict=False)]
     | None
 )
-"""`"cifar"`, `"unit"`, a pair (mean, standard deviation) in units of 0..1, or None or `"none"`."""
+"""`"cifar"`, `"imagenet"`, `"unit"`, a pair (mean, standard deviation) in units of 0..1, or None or `"none"`."""
 
 CIFAR_MEAN = (0.4914, 0.4822, 0.4465)
 CIFAR_STD = (0.2023, 0.1994, 0.2010)
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+_STATISTICS = {"cifar": (CIFAR_MEAN, CIFAR_STD), "imagenet": (IMAGENET_MEAN, IMAGENET_STD)}
 
 
 def normalization_layer(normalization: Normalization, channels: int) -> keras.Layer | None:
@@ -29,8 +32,8 @@ def normalization_layer(normalization: Normalization, channels: int) -> keras.La
 
     Args:
         normalization: `"cifar"` takes the CIFAR-10 statistics, which the long-tail codebases use
-            for CIFAR-100 too; for images without exactly three channels, their average over the
-            channels. `"unit"` divides by 255. A pair `(mean, std)`, in units of 0..1, numbers or
+            for CIFAR-100 too, `"imagenet"` those that the field uses for ImageNet and Places; for
+            images without exactly three channels, their average over the channels. `"unit"` divides by 255. A pair `(mean, std)`, in units of 0..1, numbers or
             one number per channel. None and `"none"` leave the pixels alone.
         channels: Number of image channels.
 
@@ -46,14 +49,16 @@ def normalization_layer(normalization: Normalization, channels: int) -> keras.La
     if isinstance(normalization, str):
         if normalization == "unit":
             return keras.layers.Rescaling(1.0 / 255.0, name="normalization")
-        if normalization != "cifar":
+        if normalization not in _STATISTICS:
             raise ValueError(
-                '`normalization` must be "cifar", "unit", a pair (mean, std) or None. '
+                '`normalization` must be "cifar", "imagenet", "unit", a pair (mean, std) or None. '
                 f"Received: normalization={normalization!r}"
             )
-        normalization = (CIFAR_MEAN, CIFAR_STD)
-        if channels != 3:
-            normalization = (float(np.mean(CIFAR_MEAN)), float(np.mean(CIFAR_STD)))
+        mean_of, std_of = _STATISTICS[normalization]
+        if channels == 3:
+            normalization = (mean_of, std_of)
+        else:
+            normalization = (float(np.mean(mean_of)), float(np.mean(std_of)))
     if len(normalization) != 2:
         raise ValueError(
             "`normalization` must be a pair (mean, std) in units of 0..1. "

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from keras_ccsam.data.sources.recognise import KINDS, recognise
 from keras_ccsam.recipes import known, toml
 from keras_ccsam.recipes.errors import default_part, slots
 from keras_ccsam.recipes.layers import is_none, listed, merge, overridden, read_overrides
@@ -39,6 +40,10 @@ def composed(
     """
     user, method = _sources(name_or_path)
     chosen = read_overrides(overrides, schema)
+    path = None
+    if data is not None and known.is_path(data):
+        found = recognise(data)
+        data, path = found.kind, os.path.abspath(found.path)
     setting = _setting(data, chosen, user, method)
     defaults = _builtin("settings", setting)
     dataset = defaults.get("data", {}).get("name", setting)
@@ -49,6 +54,8 @@ def composed(
         defaults["data"] = {"name": own, "imbalance_ratio": "none"}
     if data is not None:
         user = merge(user, {"data": {"name": own or dataset}})
+    if path is not None:
+        user = merge(user, {"data": {"path": path}})
     layers.append(user)
     values = merge({"name": Path(name_or_path).stem}, defaults)
     for layer in layers:
@@ -157,8 +164,10 @@ def _sources(name_or_path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict
 
 def _setting(data: str | None, *layers: Mapping[str, Any]) -> str:
     """The setting that is asked for, by the most specific of the layers that names one."""
-    named = (name for name in _data_named(data, *layers) if not known.is_own_data(name))
-    found = next(named, "digits-lt")
+    named = list(_data_named(data, *layers))
+    files = any(name in KINDS for name in named)
+    others = (name for name in named if not known.is_own_data(name))
+    found = next(others, "images" if files else "digits-lt")
     known.check("data", found, "settings")
     return found
 

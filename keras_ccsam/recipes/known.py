@@ -4,12 +4,14 @@ It needs the standard library alone: the command line asks it before Keras is im
 """
 
 import functools
+import os
 import re
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import TypeGuard
 
+from keras_ccsam.data.sources.recognise import KINDS, kind_of_file
 from keras_ccsam.hints import did_you_mean
 
 _HERE = Path(__file__).resolve().parent
@@ -28,8 +30,19 @@ def installed(kind: str) -> Mapping[str, metadata.EntryPoint]:
 
 
 def is_own_data(name: str) -> bool:
-    """Whether a dataset is from outside the package."""
-    return is_dotted(name) or name in installed("data")
+    """Whether a dataset is the user's own: from outside the package, or files of a known kind."""
+    return is_dotted(name) or name in KINDS or name in installed("data")
+
+
+def is_path(data: str) -> bool:
+    """Whether `--data` is given a path, and no name.
+
+    What is there, has a folder before it or ends like a dataset's file is meant as a path, unless
+    the package has a dataset of that name.
+    """
+    if data in stems("settings") or is_own_data(data):
+        return False
+    return bool(set("/\\") & set(data)) or kind_of_file(data) is not None or os.path.exists(data)
 
 
 def stems(folder: str) -> tuple[str, ...]:

@@ -112,7 +112,8 @@ def run(
         second.check_data(batches)
     code = own_code.describe(recipe)
     directory.create(recipe, environment.describe() | ({"code": code} if code else {}))
-    shown.note(images.outline.ratio_note)
+    for note in (images.outline.ratio_note, *images.notes):
+        shown.note(note)
     caching = kept_programs(compile_cache, directory.path, announce=shown.shown)
     with shown, directory.recording(), caching, tracking:
         images.save_indices(directory.indices_file)

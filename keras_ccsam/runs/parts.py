@@ -30,7 +30,7 @@ def load_data(choice: Data) -> data.LongTailedData:
     """
     if choice.name in data.DATASETS:
         return data.load(choice.name, path=choice.path or None, **_tail(choice).settings)
-    source = build(choice, path=choice.path or None)
+    source = build(choice, path=choice.path or None, seed=choice.seed)
     if not isinstance(source, data.Source):
         raise ValueError(
             "a dataset from outside must return a keras_ccsam.data.Source, as data.source(x, y) "

@@ -41,7 +41,8 @@ class RunPlan:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a user should know before relying on the run."""
-        return tuple(text for text in (self.recipe.note, self.images.ratio_note) if text)
+        told = (self.recipe.note, self.images.ratio_note, *self.images.notes)
+        return tuple(text for text in told if text)
 
     @property
     def groups(self) -> dict[str, tuple[int, ...]]:

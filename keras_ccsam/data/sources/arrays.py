@@ -104,6 +104,11 @@ def source(
     labels = check_labels(y_array, "y", len(x), num_classes)
     if num_classes is None:
         num_classes = int(labels.max()) + 1
+        if num_classes > len(labels):  # before a name is made for each
+            raise ValueError(
+                f"labels must be 0, 1, 2, ... without a gap, and {len(labels)} of them cannot fill "
+                f"{num_classes} classes. Received: y with labels up to {num_classes - 1}"
+            )
     names = names or tuple(str(i) for i in range(num_classes))
     if class_counts is not None:
         check_counts_match(labels, class_counts, num_classes)

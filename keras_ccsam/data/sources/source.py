@@ -1,7 +1,7 @@
 """What every source hands over: labelled images before the long tail is cut."""
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,11 @@ class Source:
         positions: position of each training image in the origin's own order (N,), int64.
         origin: where the images come from.
         licence: terms of the images, and whom to cite.
+        x_validation: validation images of the origin's own, or `None`.
+        y_validation: their classes, or `None`.
+        groups: of the training images (N,), such as patients: a group is on one side of a split.
+        weights: of the training images (N,), float32, as a loss takes sample weights.
+        notes: what a user should know of the set before relying on it.
         drawn: True if the file lists, class by class, a draw from a larger set (it is long-tailed
             and names the positions): its first n_c images of each class are that draw.
     """
@@ -41,6 +46,11 @@ class Source:
     origin: str
     licence: str
     drawn: bool = False
+    x_validation: Images | None = None
+    y_validation: Labels | None = None
+    groups: NDArray[Any] | None = None
+    weights: NDArray[np.float32] | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def num_classes(self) -> int:

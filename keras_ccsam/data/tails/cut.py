@@ -8,8 +8,9 @@ from keras_ccsam.data.images.store import taken
 from keras_ccsam.data.long_tailed import LongTailedData
 from keras_ccsam.data.sources.array_checks import check_all_present
 from keras_ccsam.data.sources.source import Source
+from keras_ccsam.data.tails.grouped import grouped_split
 from keras_ccsam.data.tails.profiles import fitting_maximum, profile_counts
-from keras_ccsam.data.tails.subset import draw_subset, stratified_split
+from keras_ccsam.data.tails.subset import Rows, draw_subset, stratified_split
 from keras_ccsam.data.tails.tail import Protocol, Tail
 
 _VALIDATION_STREAM = 2
@@ -39,23 +40,52 @@ def cut(source: Source, tail: Tail, *, fit_head: bool = False) -> LongTailedData
         order: Protocol = "first_n" if source.drawn and tail.protocol == "ldam" else tail.protocol
         rows = draw_subset(source.y_train, counts, order, tail.seed)
     labels = source.y_train[rows]
-    kept, held = stratified_split(labels, tail.validation_fraction, tail.seed, _VALIDATION_STREAM)
-    has_validation = tail.validation_fraction > 0
-    as_it_is = tail.imbalance_ratio is None and not has_validation  # then no second copy is made
+    own_validation = source.x_validation is not None
+    kept, held = _split(source, rows, tail)
+    as_it_is = tail.imbalance_ratio is None and not len(held)  # then no second copy is made
+    cut_off = tail.validation_fraction > 0 and not own_validation
+    x_held = taken(source.x_train, rows[held]) if cut_off else None
     return LongTailedData(
         name=source.name,
         x_train=source.x_train if as_it_is else taken(source.x_train, rows[kept]),
         y_train=labels[kept],
-        x_validation=taken(source.x_train, rows[held]) if has_validation else None,
-        y_validation=labels[held] if has_validation else None,
+        x_validation=source.x_validation if own_validation else x_held,
+        y_validation=source.y_validation if own_validation else (labels[held] if cut_off else None),
         x_test=source.x_test,
         y_test=source.y_test,
         class_names=source.class_names,
         train_indices=source.positions[rows[kept]],
         validation_indices=source.positions[rows[held]],
+        weights=None if source.weights is None else source.weights[rows[kept]],
         source=source.origin,
         licence=source.licence,
         settings=tail.settings,
+        notes=(*source.notes, *_notes(source, tail)),
+    )
+
+
+def _split(source: Source, rows: Rows, tail: Tail) -> tuple[Rows, Rows]:
+    """What is trained on and what validates, of the rows that are kept; groups stay together."""
+    # A set that has its own validation images keeps its training images whole.
+    fraction = 0.0 if source.x_validation is not None else tail.validation_fraction
+    labels = source.y_train[rows]
+    if source.groups is None or not fraction:
+        return stratified_split(labels, fraction, tail.seed, _VALIDATION_STREAM)
+    kept, held = grouped_split(labels, source.groups[rows], fraction, tail.seed, _VALIDATION_STREAM)
+    if not len(held):
+        raise ValueError(
+            "no group can be held out for validation without leaving a class without images to "
+            f"train on. Received: validation_fraction={fraction}"
+        )
+    return kept, held
+
+
+def _notes(source: Source, tail: Tail) -> tuple[str, ...]:
+    if source.x_validation is None or not tail.validation_fraction:
+        return ()
+    return (
+        "the set has its own validation part, so validation_fraction "
+        f"{tail.validation_fraction:g} cuts nothing from the training part",
     )
 
 
