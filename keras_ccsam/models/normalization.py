@@ -18,7 +18,7 @@ Normalization: TypeAlias = (
     | Annotated[tuple[float | Sequence[float], float | Sequence[float]], Field(strict=False)]
     | None
 )
-"""`"cifar"`, `"imagenet"`, `"unit"`, a pair (mean, standard deviation) in units of 0..1, or None or `"none"`."""
+"""A name, a pair (mean, standard deviation) in units of 0..1, or None or `"none"`."""
 
 CIFAR_MEAN = (0.4914, 0.4822, 0.4465)
 CIFAR_STD = (0.2023, 0.1994, 0.2010)
@@ -33,8 +33,9 @@ def normalization_layer(normalization: Normalization, channels: int) -> keras.La
     Args:
         normalization: `"cifar"` takes the CIFAR-10 statistics, which the long-tail codebases use
             for CIFAR-100 too, `"imagenet"` those that the field uses for ImageNet and Places; for
-            images without exactly three channels, their average over the channels. `"unit"` divides by 255. A pair `(mean, std)`, in units of 0..1, numbers or
-            one number per channel. None and `"none"` leave the pixels alone.
+            images without exactly three channels, their average over the channels. `"unit"`
+            divides by 255. A pair `(mean, std)`, in units of 0..1, numbers or one number per
+            channel. None and `"none"` leave the pixels alone.
         channels: Number of image channels.
 
     Returns:

@@ -7,12 +7,14 @@ CIFAR protocol that long-tailed papers share (LDAM-DRW, MiSLAS, GCL).
 
 import hashlib
 import json
+from pathlib import PurePath
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import Field, ValidationError, create_model
 
 from keras_ccsam import metrics
 from keras_ccsam.closed_table import Table
+from keras_ccsam.data.sources.recognise import KINDS
 from keras_ccsam.data.tails.tail import Ratio, Tail
 from keras_ccsam.declare import choose, columns, find, table
 from keras_ccsam.options import options
@@ -147,7 +149,12 @@ class Recipe(Table):
 
     @property
     def data_shown(self) -> str:
-        """The dataset's name, below that of a setting of it: `cifar10-lt-small (cifar10-lt)`."""
+        """The dataset's name, below that of a setting of it: `cifar10-lt-small (cifar10-lt)`.
+
+        Of files of one's own it is the path's last part and what it holds: `photos (folder)`.
+        """
+        if self.data.name in KINDS and self.data.path:
+            return f"{PurePath(self.data.path).name} ({self.data.name})"
         of_it = self.setting.startswith(f"{self.data.name}-")
         return f"{self.setting} ({self.data.name})" if of_it else self.data.name
 

@@ -202,9 +202,9 @@ def _pair(item: Any, row: int, options: Options) -> tuple[Any, Any]:
             f"them, as in image='...', label='...'. Received: item {row}"
         )
     image, label = options.image or 0, options.label or 1
-    if isinstance(item, tuple | list) and isinstance(image, int) and isinstance(label, int):
-        if max(image, label) < len(item):
-            return item[image], item[label]
+    numbered = isinstance(image, int) and isinstance(label, int)
+    if numbered and isinstance(item, tuple | list) and len(item) > max(int(image), int(label)):
+        return item[int(image)], item[int(label)]
     raise ValueError(
         "an item must be a pair of image and label, or a dictionary with both. "
         f"Received: item {row} of the type {type(item).__name__}"
