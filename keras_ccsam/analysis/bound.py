@@ -22,9 +22,11 @@ import keras
 import numpy as np
 
 from keras_ccsam.analysis.class_radius import class_batches, step_of
-from keras_ccsam.analysis.loss_surface import SampleScores, weighted_batches
+from keras_ccsam.analysis.loss_surface import SampleScores
+from keras_ccsam.analysis.weighted_batches import WeightedBatches
 from keras_ccsam.analysis.weights_view import WeightsView
 from keras_ccsam.checks import check_class_counts, require
+from keras_ccsam.data.images.store import taken
 from keras_ccsam.labels import check_labels
 
 LOSSES = ("clipped", "zero_one")
@@ -173,7 +175,7 @@ class BoundEvaluation:
         if self._test is None or not len(self._test[1]):
             return found
         x, y = self._view.inputs(self._test[0]), self._test[1]
-        batches = list(weighted_batches(x, y, np.ones(len(y)), self._view.batch_size))
+        batches = WeightedBatches(x, y, np.ones(len(y)), self._view.batch_size)
         scores = self._view.surface.scores(batches)
         for label in self.classes:
             own = y == label
@@ -203,4 +205,4 @@ def _of_classes(
     own = np.isin(labels, classes)
     if own.all():
         return x, labels
-    return keras.tree.map_structure(lambda part: np.asarray(part)[own], x), labels[own]
+    return keras.tree.map_structure(lambda part: taken(part, own), x), labels[own]

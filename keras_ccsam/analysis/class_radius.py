@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_ccsam.analysis.loss_surface import LossSurface, WeightedBatch, weighted_batches
+from keras_ccsam.analysis.loss_surface import LossSurface
+from keras_ccsam.analysis.weighted_batches import WeightedBatch, WeightedBatches
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,9 +75,9 @@ def step_of(surface: LossSurface, batches: Sequence[WeightedBatch], images: int)
 
 def class_batches(
     x: Any, labels: np.ndarray, classes: Sequence[int], batch_size: int
-) -> Iterator[tuple[int, list[WeightedBatch]]]:
+) -> Iterator[tuple[int, WeightedBatches]]:
     """Each class that has samples, with its batches; the weights are those of its mean."""
     for label in classes:
         own = labels == label
         if own.any():
-            yield label, list(weighted_batches(x, labels, own / own.sum(), batch_size))
+            yield label, WeightedBatches(x, labels, own / own.sum(), batch_size)

@@ -5,37 +5,16 @@ its own: with 1/n for the n samples of a class it is the class's mean loss. Noth
 the model. Sums over batches are float64, whatever the model computes in.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 from keras import ops
 
 from keras_ccsam import backend
 from keras_ccsam.analysis.model_at import ModelAt
+from keras_ccsam.analysis.weighted_batches import WeightedBatch, WeightedBatches
 from keras_ccsam.typing import Tensor
-
-GRADIENT_BATCH = 128
-"""Samples per pass with gradients, which keeps the memory of a second derivative small."""
-
-
-_SMALLEST = 16
-
-
-class WeightedBatch(NamedTuple):
-    """Some samples, each with its weight.
-
-    Attributes:
-        x: (B, ...) inputs, `y` (B,) int32 labels.
-        weight: (B,) what a sample's loss counts; 0 for what fills the batch up.
-        size: how many samples there are before those that fill up.
-    """
-
-    x: Any
-    y: Tensor
-    weight: Tensor
-    size: int
 
 
 class SampleScores(NamedTuple):
@@ -178,39 +157,10 @@ class LossSurface:
         return losses, ops.cast(wrong, losses.dtype)
 
 
-def weighted_batches(
-    x: Any, y: np.ndarray, weight: np.ndarray, batch_size: int = GRADIENT_BATCH
-) -> Iterator[WeightedBatch]:
-    """The samples whose weight is not 0, in order, in batches of one size.
-
-    Args:
-        x: inputs (N, ...), an array or a structure of arrays.
-        y: labels (N,).
-        weight: (N,).
-        batch_size: of which the last batch is filled up; a set of fewer samples is one batch of
-            16, 128, 1024, ... samples, so that two or three compiled programs serve all sets.
-    """
-    rows = np.flatnonzero(weight)
-    enough = _SMALLEST
-    while enough < len(rows):
-        enough *= 8
-    batch_size = min(batch_size, enough)
-    for start in range(0, len(rows), batch_size):
-        index = rows[start : start + batch_size]
-        filled = np.resize(index, batch_size)
-        counts = np.where(np.arange(batch_size) < len(index), weight[filled], 0.0)
-        yield WeightedBatch(
-            keras.tree.map_structure(
-                lambda values, rows=filled: ops.convert_to_tensor(np.asarray(values[rows])), x
-            ),
-            ops.convert_to_tensor(y[filled].astype("int32")),
-            ops.convert_to_tensor(counts.astype(keras.config.floatx())),
-            len(index),
-        )
-
-
 def sample_weights(batches: Sequence[WeightedBatch]) -> np.ndarray:
     """(N,) float64, the weights of the batches' samples."""
+    if isinstance(batches, WeightedBatches):
+        return batches.weights
     return np.concatenate([to_float64(batch.weight)[: batch.size] for batch in batches])
 
 

@@ -17,12 +17,12 @@ from keras import ops
 
 from keras_ccsam import backend
 from keras_ccsam.analysis.digest import digest
+from keras_ccsam.analysis.weighted_batches import KEPT_BYTES
 from keras_ccsam.checks import at_least_float32
+from keras_ccsam.data.batches.reading import batch_size_for, in_order, read_in_pieces, size_in_bytes
 from keras_ccsam.labels import check_labels
 from keras_ccsam.metrics.predictions import two_columns
 from keras_ccsam.typing import Tensor
-
-_KEPT_BYTES = 2**30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,6 +113,7 @@ class ModelAt:
         self._x = x
         self._kept: list[Batch] | None = None
         self.count = np.bincount(self.labels, minlength=num_classes)
+        batch_size = batch_size_for(x, batch_size)
         self.batch_size = math.ceil(size / math.ceil(size / batch_size))
         # A model trained on cosines (LDAM, GCL) says what makes logits of them.
         self._logit_scale = float(getattr(model, "logit_scale", 1.0))
@@ -121,7 +122,7 @@ class ModelAt:
     @functools.cached_property
     def sha256(self) -> str:
         """A hash of the set: inputs and labels."""
-        return digest([*(np.asarray(part) for part in keras.tree.flatten(self._x)), self.labels])
+        return digest([*keras.tree.flatten(self._x), self.labels])
 
     @property
     def weights(self) -> list[np.ndarray]:
@@ -136,23 +137,20 @@ class ModelAt:
         """The whole set, in order, as tensors."""
         if self._kept is not None:
             return self._kept
-        if sum(np.asarray(part).nbytes for part in keras.tree.flatten(self._x)) > _KEPT_BYTES:
+        if size_in_bytes(self._x) > KEPT_BYTES:
             return self._made()
         self._kept = list(self._made())
         return self._kept
 
     def _made(self) -> Iterator[Batch]:
         size = len(self.labels)
-        for start in range(0, size, self.batch_size):
-            index = np.arange(start, min(start + self.batch_size, size))
-            filled = np.resize(index, self.batch_size)
-            weight = (np.arange(self.batch_size) < len(index)).astype(keras.config.floatx())
+        pieces = in_order(size, self.batch_size)
+        filled = [np.resize(rows, self.batch_size) for rows in pieces]
+        for rows, all_rows, x in zip(pieces, filled, read_in_pieces(self._x, filled), strict=True):
+            weight = (np.arange(self.batch_size) < len(rows)).astype(keras.config.floatx())
             yield Batch(
-                keras.tree.map_structure(
-                    lambda values, rows=filled: ops.convert_to_tensor(np.asarray(values[rows])),
-                    self._x,
-                ),
-                ops.convert_to_tensor(self.labels[filled]),
+                keras.tree.map_structure(ops.convert_to_tensor, x),
+                ops.convert_to_tensor(self.labels[all_rows]),
                 ops.convert_to_tensor(weight),
             )
 

@@ -6,6 +6,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_ccsam.data.batches.reading import predicted
+from keras_ccsam.data.images.store import taken
 from keras_ccsam.heads import puts_out_logits
 from keras_ccsam.metrics.evaluation import are_probabilities
 from keras_ccsam.sharpness.perturbed_weights import check_pattern, positions
@@ -59,6 +61,6 @@ def outputs_are_logits(model: keras.Model, x: Any) -> bool:
     """
     if isinstance(model, SharpnessAwareModel):
         return puts_out_logits(model.head)
-    some = keras.tree.map_structure(lambda part: part[:_LOOKED_AT], x)
-    outputs = model.predict(some, batch_size=_LOOKED_AT, verbose=0)
+    some = keras.tree.map_structure(lambda part: taken(part, slice(_LOOKED_AT)), x)
+    outputs = predicted(model, some, _LOOKED_AT)
     return not are_probabilities(np.asarray(keras.ops.convert_to_numpy(outputs)))

@@ -14,6 +14,7 @@ import numpy as np
 from keras import ops
 
 from keras_ccsam.checks import require
+from keras_ccsam.data.batches.reading import predicted
 
 Method: TypeAlias = Literal["pca", "tsne"]
 SAMPLES = 1000
@@ -45,10 +46,10 @@ def forward(model: keras.Model, x: Any, batch_size: int = 500) -> Outputs:
     """
     classifier = _classifier(model)
     if classifier is None:
-        return Outputs(_numpy(model.predict(x, batch_size=batch_size, verbose=0)), None, None)
+        return Outputs(_numpy(predicted(model, x, batch_size)), None, None)
     layer, features = classifier
     both = keras.Model(model.inputs, [features, model.outputs[0]])
-    seen, outputs = both.predict(x, batch_size=batch_size, verbose=0)
+    seen, outputs = predicted(both, x, batch_size)
     seen = _numpy(seen)
     return Outputs(
         outputs=_numpy(outputs),

@@ -13,9 +13,11 @@ import numpy as np
 from keras import ops
 
 from keras_ccsam import backend
-from keras_ccsam.analysis.loss_surface import LossSurface, weighted_batches
+from keras_ccsam.analysis.loss_surface import LossSurface
 from keras_ccsam.analysis.model_at import ModelAt
 from keras_ccsam.analysis.perturbed import chosen_positions, outputs_are_logits
+from keras_ccsam.analysis.weighted_batches import one_size
+from keras_ccsam.data.batches.reading import batch_size_for, in_order, read_in_pieces
 from keras_ccsam.training.model import SharpnessAwareModel
 from keras_ccsam.training.split import split_classifier
 from keras_ccsam.typing import Tensor
@@ -75,12 +77,16 @@ class WeightsView:
         if self._backbone is None:
             return x
         values = [variable.value for variable in self._backbone.variables]
-        size = len(keras.tree.flatten(x)[0])
+        length = len(keras.tree.flatten(x)[0])
+        size = one_size(length, batch_size_for(x, _FEATURE_BATCH))
+        pieces = in_order(length, size)
+        filled = [np.resize(rows, size) for rows in pieces]
         found = []
         with backend.no_grad():
-            for batch in weighted_batches(x, np.zeros(size), np.ones(size), _FEATURE_BATCH):
-                features = ops.convert_to_numpy(self._compiled(values, batch.x))
-                found.append(np.array(features[: batch.size]))
+            for rows, part in zip(pieces, read_in_pieces(x, filled), strict=True):
+                batch = keras.tree.map_structure(ops.convert_to_tensor, part)
+                features = ops.convert_to_numpy(self._compiled(values, batch))
+                found.append(np.array(features[: len(rows)]))
         return np.concatenate(found)
 
     def _features(self, values: Sequence[Tensor], x: Any) -> Tensor:

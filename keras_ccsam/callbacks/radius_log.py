@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
 from keras_ccsam.analysis.class_radius import class_batches, step_of
 from keras_ccsam.analysis.class_sets import sample_rows, whole_part
 from keras_ccsam.analysis.weights_view import WeightsView
 from keras_ccsam.callbacks.recorder import Recorder
 from keras_ccsam.checks import check_class_counts, require
+from keras_ccsam.data.images.store import taken
 from keras_ccsam.labels import check_labels
 
 FORMAT = 1
@@ -78,7 +78,7 @@ class RadiusLog(Recorder):
         x, y = whole_part(train)
         labels = check_labels(y, "y", len(keras.tree.flatten(x)[0]), count)
         rows = sample_rows(labels, limit, seed)
-        self._x = keras.tree.map_structure(lambda part: np.asarray(part[rows]), x)
+        self._x = keras.tree.map_structure(lambda part: taken(part, rows), x)
         self._y = labels[rows]
         self._settings = {"limit": limit, "seed": seed, "samples": len(rows)}
         self._view: WeightsView | None = None

@@ -3,6 +3,7 @@
 from keras_ccsam.data.batches.augment import Crop as Crop
 from keras_ccsam.data.batches.augment import Cutout as Cutout
 from keras_ccsam.data.batches.augment import Flip as Flip
+from keras_ccsam.data.batches.framing import RandomResizedCrop as RandomResizedCrop
 from keras_ccsam.data.batches.samplers import SAMPLERS as SAMPLERS
 from keras_ccsam.data.batches.sequence import BatchSequence as BatchSequence
 from keras_ccsam.data.catalogue import DATASETS as DATASETS

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from keras_ccsam.data.batches.augment import Augmentation
 from keras_ccsam.data.batches.samplers import Sampler
 from keras_ccsam.data.batches.sequence import BatchOptions, BatchSequence, Split
+from keras_ccsam.data.batches.workers import Workers
 from keras_ccsam.data.outline import About, Outline
 from keras_ccsam.data.sources.source import Images, Labels
 from keras_ccsam.data.tails.indices import SavedIndices, index_digest, save
@@ -98,7 +99,7 @@ class LongTailedData(About):
         mixup: float = 0.0,
         seed: int = 0,
         drop_remainder: bool = False,
-        workers: int = 1,
+        workers: Workers = "auto",
         epochs: int | None = None,
         images_per_class: int = 1,
         replica: int = 0,
@@ -113,14 +114,16 @@ class LongTailedData(About):
             batch_size: images per batch.
             sampler: a name of `samplers.SAMPLERS`; `"default"` is `"instance"` for train and
                 `"sequential"` for the other parts.
-            augment: names (`"crop"`, `"flip"`, `"cutout"`) or augmentations, applied in order;
-                `"default"` is crop and flip for training on 32 x 32 colour images, else nothing.
+            augment: names of augmentations or such, applied in order; `"default"` is for training
+                on colour images: crop and flip where they have 32 x 32 pixels; where they are read
+                from files, random-resized crop and flip. Else it is nothing.
             mixup: alpha of the Beta(alpha, alpha) that a batch's mixing weight is drawn from; 0 is
                 no mixup.
             seed: of the sampler, the augmentations and mixup; at least 0.
             drop_remainder: drop the last batch if it is not full.
-            workers: with 2 or more, that many threads prepare the next batches; the batches stay
-                the same.
+            workers: with 2 or more, that many threads prepare the next batches, at most twice as
+                many as there are threads; the batches stay the same. `"auto"` is one per core, 16
+                at most, for images that are read from files, and none for arrays.
             epochs: planned number of epochs; only `"progressively_balanced"` needs it.
             images_per_class: images that `"class_balanced"` takes each time it visits a class.
             replica: which of `replicas` processes this is.

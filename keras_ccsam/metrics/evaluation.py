@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_ccsam.checks import require
+from keras_ccsam.data.batches.reading import predicted
 from keras_ccsam.heads import puts_out_logits
 from keras_ccsam.losses.logit_adjustment import adjust_logits
 from keras_ccsam.metrics.predictions import checked, log_probabilities
@@ -31,7 +32,7 @@ def evaluate(
             output (N, 1) speaks of class 1 of two: it is what the model says it is, and for
             another model a probability where all lie in 0..1.
         data: a `data.BatchSequence`, whose images are taken unaugmented and in order, or a pair
-            `(x, y)` of arrays.
+            `(x, y)` of arrays; x may be an `ImageStore`.
         class_counts: the number of *training* images of each class, by which the groups are
             formed; those of `data` by default.
         logit_adjustment: tau of post-hoc logit adjustment, at least 0: the report is made of
@@ -69,7 +70,7 @@ def evaluate(
             "`class_counts` must be the number of training images of each class where `data` is a "
             "pair of arrays. Received: class_counts=None"
         )
-    predictions = np.asarray(ops.convert_to_numpy(model.predict(x, batch_size=500, verbose=0)))
+    predictions = np.asarray(ops.convert_to_numpy(predicted(model, x, 500)))
     # A model trained on cosines (LDAM, GCL) says what makes logits of them.
     predictions = predictions * getattr(model, "logit_scale", 1.0)
     if predictions.shape[1:] == (1,) and isinstance(model, SharpnessAwareModel):

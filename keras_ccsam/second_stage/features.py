@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from keras_ccsam.data import BatchSequence, ImageStore
+from keras_ccsam.data.batches.reading import predicted
 from keras_ccsam.labels import check_labels
 from keras_ccsam.training.model import SharpnessAwareModel
 
@@ -29,7 +30,7 @@ def extract_features(
     else:
         inputs = keras.tree.map_structure(lambda part: keras.Input(part.shape[1:]), images)
     extractor = keras.Model(inputs, model.backbone(inputs))
-    features: np.ndarray = extractor.predict(images, batch_size=batch_size or 128, verbose=0)
+    features: np.ndarray = predicted(extractor, images, batch_size or 128)
     return features
 
 

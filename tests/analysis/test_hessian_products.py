@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 import keras_ccsam as cc
-from keras_ccsam.analysis.loss_surface import LossSurface, weighted_batches
+from keras_ccsam.analysis.loss_surface import LossSurface
 from keras_ccsam.analysis.model_at import ModelAt
+from keras_ccsam.analysis.weighted_batches import WeightedBatches
 from keras_ccsam.training.split import split_classifier
 from tests.support import float_type
 
@@ -28,7 +29,7 @@ WIDE = keras.backend.backend() == "tensorflow"
 
 def prepared(model, x, y):
     surface = LossSurface(ModelAt(model, x, y, 3))
-    batches = list(weighted_batches(x, y, np.full(len(y), 1 / len(y)), batch_size=8))
+    batches = list(WeightedBatches(x, y, np.full(len(y), 1 / len(y)), batch_size=8))
     assert len(batches) == 2
     return surface, batches
 

@@ -8,10 +8,11 @@ import pytest
 
 import keras_ccsam as cc
 from keras_ccsam.analysis.class_sets import class_sets, sample_rows, sample_shares
-from keras_ccsam.analysis.loss_surface import LossSurface, weighted_batches
+from keras_ccsam.analysis.loss_surface import LossSurface
 from keras_ccsam.analysis.model_at import ModelAt
 from keras_ccsam.analysis.sharpness.lanczos import lanczos
 from keras_ccsam.analysis.sharpness.spectrum import SpectrumOptions, most_products, spectrum
+from keras_ccsam.analysis.weighted_batches import WeightedBatches
 from keras_ccsam.callbacks.metrics_log import finite
 from tests.analysis.mlp import network
 from tests.support import float_type
@@ -84,7 +85,7 @@ def test_the_hessian_is_that_of_the_reference_numbers(kind):
         at = ModelAt(model, x, y, 4)
         surface = LossSurface(at)
         own = (y == 1) / (y == 1).sum()
-        batches = list(weighted_batches(x, y, own, 16))
+        batches = list(WeightedBatches(x, y, own, 16))
         matrix = np.stack([surface.hessian_product(batches, unit) for unit in np.eye(59)])
     close = {"rtol": 0, "atol": TOLERANCE[kind] * 5}
     np.testing.assert_allclose(matrix, stored["class1_matrix"], **close)
@@ -222,7 +223,7 @@ def test_matfree_finds_the_same_spectrum():
     decompose = decomp.tridiag_sym(30, custom_vjp=False)
     theirs = np.linalg.eigvalsh(np.asarray(decompose(product, jnp.asarray(start, "float32"))[1]))
     surface = LossSurface(ModelAt(model, x, y, 4))
-    batches = list(weighted_batches(x, y, np.full(40, 1 / 40)))
+    batches = list(WeightedBatches(x, y, np.full(40, 1 / 40)))
     ours = lanczos(lambda v: surface.hessian_product(batches, v), start, 30)
     np.testing.assert_allclose(ours.values[[0, 1, -2, -1]], theirs[[0, 1, -2, -1]], atol=1e-4)
     signs = stochtrace.sampler_signs(flat, num=500)

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from keras_ccsam.checks import require
+from keras_ccsam.data.images.store import taken
 
 SPAN = 1 / 3
 """The paper's: "the maximum distance is set as the 1/3 norm of trained weights"."""
@@ -87,4 +88,4 @@ def rows(x: Any, index: np.ndarray | None) -> Any:
     """The samples of these indices, of an array or a structure of arrays; all for None."""
     if index is None:
         return x
-    return keras.tree.map_structure(lambda values: np.asarray(values)[index], x)
+    return keras.tree.map_structure(lambda values: taken(values, index), x)

@@ -22,7 +22,7 @@ from keras_ccsam.analysis.class_sets import (
     sample_shares,
     whole_part,
 )
-from keras_ccsam.analysis.loss_surface import LossSurface, WeightedBatch, weighted_batches
+from keras_ccsam.analysis.loss_surface import LossSurface, sample_weights
 from keras_ccsam.analysis.model_at import ModelAt
 from keras_ccsam.analysis.perturbed import chosen_positions, outputs_are_logits
 from keras_ccsam.analysis.sharpness.result import SetSharpness, Sharpness
@@ -32,7 +32,9 @@ from keras_ccsam.analysis.sharpness.spectrum import (
     most_products,
     spectrum,
 )
+from keras_ccsam.analysis.weighted_batches import WeightedBatch, WeightedBatches
 from keras_ccsam.checks import check_class_counts, require
+from keras_ccsam.data.images.store import taken
 from keras_ccsam.labels import check_labels
 from keras_ccsam.metrics import group_classes
 
@@ -116,7 +118,7 @@ def sharpness(
     size = len(keras.tree.flatten(x)[0])
     labels = check_labels(y, "y", size, len(counts))
     rows = sample_rows(labels, limit, seed)
-    x = keras.tree.map_structure(lambda part: np.asarray(part[rows]), x)
+    x = keras.tree.map_structure(lambda part: taken(part, rows), x)
     logits = outputs_are_logits(model, x) if from_logits is None else from_logits
     at = ModelAt(model, x, labels[rows], len(counts), from_logits=logits)
     surface = LossSurface(at, chosen_positions(model, at.variables, weights))
@@ -130,7 +132,7 @@ def sharpness(
         if not shares.any():
             measured.append(SetSharpness(chosen, 0, images))
             continue
-        batches = list(weighted_batches(x, labels[rows], shares, batch_size))
+        batches = WeightedBatches(x, labels[rows], shares, batch_size)
         wanted = hessian == "all" or (hessian == "groups" and chosen.kind != "class")
         if say is not None:
             say(f"{chosen.name}: {int((shares > 0).sum())} samples")
@@ -206,7 +208,7 @@ def _gaps(
         surface.mean(batches, weights + step.move(each)) - here if step.gradient_norm else 0.0
         for each in (rho, length)
     ]
-    samples = sum(batch.size for batch in batches)
+    samples = len(sample_weights(batches))
     return SetSharpness(
         chosen, samples, images, here, step.gradient_norm, gaps[0], length, gaps[1], found
     )

@@ -14,7 +14,7 @@ Batch = TypeVar("Batch")
 
 
 class Prefetcher(Generic[Batch]):
-    """Computes batches ahead of the one asked for.
+    """Computes batches ahead of the one asked for: at most twice as many as there are threads.
 
     Args:
         compute: the batch of (epoch, step); a pure function, called from several threads.
@@ -38,3 +38,9 @@ class Prefetcher(Generic[Batch]):
                 self._pending[key] = self._pool.submit(self._compute, *key)
             future = self._pending.pop((epoch, step))
         return future.result()
+
+    def close(self) -> None:
+        """Drops what has been begun, and ends the threads."""
+        with self._lock:
+            self._pending.clear()
+        self._pool.shutdown(wait=True, cancel_futures=True)

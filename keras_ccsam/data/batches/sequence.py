@@ -12,14 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_ccsam.data.batches.augment import Augmentation, resolve
+from keras_ccsam.data.batches.framing import first_seen
 from keras_ccsam.data.batches.mixup import MixedLabels, mix_batch
 from keras_ccsam.data.batches.prefetch import Prefetcher
 from keras_ccsam.data.batches.samplers import Sampler, check_sampler, epoch_plan
+from keras_ccsam.data.batches.workers import Workers, thread_count
+from keras_ccsam.data.images.store import ImageStore, Pixels
 from keras_ccsam.data.sources.source import Images, Labels
 from keras_ccsam.data.tails.tail import check_option
 
 Split = Literal["train", "validation", "test"]
-Batch = tuple[Images, Labels | MixedLabels]
+Batch = tuple[Pixels, Labels | MixedLabels]
 
 
 class LabelledParts(Protocol):
@@ -60,7 +63,7 @@ class BatchOptions:
     mixup: float = 0.0
     seed: int = 0
     drop_remainder: bool = False
-    workers: int = 1
+    workers: Workers = "auto"
     epochs: int | None = None
     images_per_class: int = 1
     replica: int = 0
@@ -69,7 +72,8 @@ class BatchOptions:
     deferred_from: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "images_per_class", "workers", "replicas"):
+        names = ["batch_size", "images_per_class", "replicas"]
+        for name in names if self.workers == "auto" else [*names, "workers"]:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
                 raise ValueError(
@@ -149,8 +153,7 @@ class BatchSequence(keras.utils.PyDataset):
         self._x, self._y = data.split_arrays(split)
         training = split == "train"
         self._default_sampler: Sampler = "instance" if training else "sequential"
-        colour = tuple(self._x.shape[1:]) == (32, 32, 3)
-        self._augment = resolve(options.augment, ("crop", "flip") if training and colour else ())
+        self._augment = resolve(options.augment, self._default_augment() if training else ())
         self._epoch = 0
         self._plan: tuple[int, NDArray[np.int64]] | None = None
         self._lock = threading.Lock()
@@ -162,8 +165,9 @@ class BatchSequence(keras.utils.PyDataset):
                 f"replicas={options.replicas}"
             )
         self._prefetcher: Prefetcher[Batch] | None = None
-        if options.workers > 1:
-            self._prefetcher = Prefetcher(self._batch, options.workers)
+        threads = thread_count(options.workers, self._x)
+        if threads > 1:
+            self._prefetcher = Prefetcher(self._batch, threads)
 
     @property
     def batch_size(self) -> int:
@@ -286,15 +290,23 @@ class BatchSequence(keras.utils.PyDataset):
         position = step * options.replicas + options.replica
         first = position * options.batch_size
         rows = self._rows(epoch)[first : first + options.batch_size]
-        x, y = self._x[rows], self._y[rows]
+        y = self._y[rows]
         if not self._augment and not options.mixup:
-            return x, y
+            return self._x[rows], y
         rng = np.random.default_rng(np.random.SeedSequence((options.seed, epoch, position)))
-        for augment in self._augment:
+        x, rest = first_seen(self._x, rows, self._augment, rng)
+        for augment in rest:
             x = augment(x, rng)
         if options.mixup:
             return mix_batch(x, y, options.mixup, rng)
         return x, y
+
+    def _default_augment(self) -> tuple[str, ...]:
+        """What `"default"` stands for in training."""
+        shape = tuple(self._x.shape[1:])
+        if isinstance(self._x, ImageStore) and shape != (32, 32, 3):
+            return ("random_resized_crop", "flip") if shape[-1] == 3 else ()
+        return ("crop", "flip") if shape == (32, 32, 3) else ()
 
     def _rows(self, epoch: int) -> NDArray[np.int64]:
         plan = self._plan  # read once: another thread may replace it

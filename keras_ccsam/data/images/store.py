@@ -68,6 +68,10 @@ class ImageStore(abc.ABC):
         """Bytes that all images would take in memory."""
         return math.prod(self.shape) * self.dtype.itemsize
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Pixels:
+        """All images, read now: what `np.asarray` gives."""
+        return np.asarray(self[:], dtype)
+
     def __getitem__(self, index: Any) -> Pixels:
         """Pixels as an array gives them: of an index (H, W, C), of a slice, a list or a mask."""
         if isinstance(index, int | np.integer):

@@ -1,0 +1,125 @@
+"""Reads a set piece by piece: what never holds all images of a store at once.
+
+Whoever looks at a whole set (evaluation, features, landscapes, sharpness) reads it here. Arrays are
+sliced as they always were; the images of a store are decoded by threads, a few pieces ahead.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_ccsam.data.batches.prefetch import Prefetcher
+from keras_ccsam.data.batches.workers import thread_count
+from keras_ccsam.data.images.store import ImageStore, Rows
+
+_VALUES = 2**23
+"""Pixel values of a batch that is passed through a network: 55 images of 224 x 224 x 3."""
+_FEWEST = 8
+_PIECE = 64
+
+
+def holds_store(x: Any) -> bool:
+    """Whether an input, or one of several, is read when it is asked for."""
+    return any(isinstance(part, ImageStore) for part in keras.tree.flatten(x))
+
+
+def size_in_bytes(x: Any) -> int:
+    """What the inputs would take in memory."""
+    parts = keras.tree.flatten(x)
+    return sum(int(getattr(p, "nbytes", None) or np.asarray(p).nbytes) for p in parts)
+
+
+def batch_size_for(x: Any, most: int) -> int:
+    """Samples that are passed through a network at a time.
+
+    Args:
+        x: inputs (N, ...).
+        most: of arrays always so many. Of a store's images fewer where they are large: a network's
+            activations are a multiple of its inputs.
+    """
+    if not holds_store(x):
+        return most
+    values = max(int(np.prod(part.shape[1:])) for part in keras.tree.flatten(x))
+    return max(1, min(most, max(_FEWEST, _VALUES // values)))
+
+
+def rows_of(x: Any, rows: Any) -> Any:
+    """The values at some rows, of an array, a store or a structure of them; read now."""
+    return keras.tree.map_structure(lambda part: np.asarray(part[rows]), x)
+
+
+def read_in_pieces(x: Any, pieces: Sequence[Any]) -> Iterator[Any]:
+    """The values at each piece's rows, one piece after the other.
+
+    Args:
+        x: inputs (N, ...), an array, a store or a structure of them.
+        pieces: of each the rows.
+    """
+    threads = min(thread_count("auto", _store(x)), len(pieces))
+    if threads < 2:
+        for rows in pieces:
+            yield rows_of(x, rows)
+        return
+    ahead = Prefetcher(lambda _, step: rows_of(x, pieces[step]), threads)
+    try:
+        for step in range(len(pieces)):
+            yield ahead.get(0, step, len(pieces))
+    finally:
+        ahead.close()
+
+
+def in_order(length: int, size: int = _PIECE) -> list[Rows]:
+    """The rows 0 to length - 1 in pieces of `size`."""
+    rows = np.arange(length, dtype=np.int64)
+    return [rows[first : first + size] for first in range(0, length, size)]
+
+
+def predicted(model: keras.Model, x: Any, batch_size: int) -> Any:
+    """`model.predict(x)`, of inputs of any kind.
+
+    Args:
+        model: any Keras model.
+        x: inputs (N, ...), an array, a store or a structure of them.
+        batch_size: samples per step at most; see `batch_size_for`.
+    """
+    if not holds_store(x):
+        return model.predict(x, batch_size=batch_size, verbose=0)
+    batches = _InOrder(x, batch_size)
+    try:
+        return model.predict(batches, verbose=0)
+    finally:
+        batches.close()
+
+
+class _InOrder(keras.utils.PyDataset):
+    """All inputs in order, without labels."""
+
+    def __init__(self, x: Any, batch_size: int) -> None:
+        # One Keras worker: the threads are our own (see `prefetch`).
+        super().__init__(workers=1, use_multiprocessing=False)
+        size = batch_size_for(x, batch_size)
+        self._x, self._pieces = x, in_order(len(keras.tree.flatten(x)[0]), size)
+        threads = min(thread_count("auto", _store(x)), len(self._pieces))
+        self._ahead = Prefetcher(self._read, threads)
+
+    def __len__(self) -> int:
+        """Batches."""
+        return len(self._pieces)
+
+    def __getitem__(self, step: int) -> tuple[Any]:
+        """The inputs of a step."""
+        return (self._ahead.get(0, step, len(self)),)
+
+    def close(self) -> None:
+        """Ends the threads."""
+        self._ahead.close()
+
+    def _read(self, _: int, step: int) -> Any:
+        return rows_of(self._x, self._pieces[step])
+
+
+def _store(x: Any) -> object:
+    """A store among the inputs, if there is one."""
+    return next((part for part in keras.tree.flatten(x) if isinstance(part, ImageStore)), None)
