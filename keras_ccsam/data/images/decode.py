@@ -122,14 +122,16 @@ def upright(image: Image.Image) -> Image.Image:
 
 def upright_size(image: Image.Image) -> tuple[int, int]:
     """(width, height) once upright."""
+    if image.format == "TIFF":
+        image.load()  # Pillow turns a TIFF by itself, and then only is its size what it will be
     width, height = image.size
     return (height, width) if orientation(image) in _SIDEWAYS else (width, height)
 
 
 def orientation(image: Image.Image) -> int:
-    """EXIF's number from 1 to 8; 1 where it says nothing, or nonsense."""
+    """EXIF's number from 1 to 8; 1 where it says nothing, or nonsense, and of a TIFF."""
     # Reading EXIF of a file without any would make Pillow search through all of it.
-    if "exif" not in image.info and image.format != "TIFF":
+    if "exif" not in image.info or image.format == "TIFF":
         return 1
     try:
         found = image.getexif().get(_ORIENTATION, 1)

@@ -28,7 +28,7 @@ def test_it_is_indexed_as_the_array_of_its_images(store):
     assert (len(store), store.ndim, store.nbytes) == (40, 4, whole.nbytes)
     mask = np.arange(40) % 3 == 0
     for index in (slice(3, 30, 4), [5, 1, 5], np.array([-1, 0]), mask, []):
-        expected = whole[np.asarray(index, int)] if index == [] else whole[index]
+        expected = whole[row_numbers(index, 40)]
         assert np.array_equal(store[index], expected)
         assert np.array_equal(taken(store, index)[:], expected)
     assert np.array_equal(store[7], whole[7])
@@ -128,7 +128,7 @@ def test_a_large_jpeg_is_decoded_at_reduced_scale_and_looks_the_same(tmp_path, m
     store = ImageFiles(["a.jpg", "a.png"], tmp_path, size=96)
     jpeg, png = store[0].astype(int), store[1].astype(int)
     assert scales == [(128, 96)]
-    assert np.abs(jpeg - png).mean() < 1.5
+    assert np.abs(jpeg - png).mean() < 2
 
 
 def test_a_turned_photograph_is_shown_upright(tmp_path):
