@@ -141,3 +141,11 @@ def first_seen(
     if isinstance(images, ImageStore) and augment and isinstance(augment[0], Framing):
         return images.read(rows, augment[0].views(len(rows), rng)), augment[1:]
     return images[rows], augment
+
+
+def default_augment(images: Images) -> tuple[str, ...]:
+    """What `"default"` stands for in training: nothing but for colour images."""
+    shape = tuple(images.shape[1:])
+    if isinstance(images, ImageStore) and shape != (32, 32, 3):
+        return ("random_resized_crop", "flip") if shape[-1] == 3 else ()
+    return ("crop", "flip") if shape == (32, 32, 3) else ()

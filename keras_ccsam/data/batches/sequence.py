@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_ccsam.data.batches.augment import Augmentation, resolve
-from keras_ccsam.data.batches.framing import first_seen
+from keras_ccsam.data.batches.framing import default_augment, first_seen
 from keras_ccsam.data.batches.mixup import MixedLabels, mix_batch
 from keras_ccsam.data.batches.prefetch import Prefetcher
 from keras_ccsam.data.batches.samplers import Sampler, check_sampler, epoch_plan
 from keras_ccsam.data.batches.workers import Workers, thread_count
-from keras_ccsam.data.images.store import ImageStore, Pixels
+from keras_ccsam.data.images.store import Pixels
 from keras_ccsam.data.sources.source import Images, Labels
 from keras_ccsam.data.tails.tail import check_option
 
@@ -153,7 +153,7 @@ class BatchSequence(keras.utils.PyDataset):
         self._x, self._y = data.split_arrays(split)
         training = split == "train"
         self._default_sampler: Sampler = "instance" if training else "sequential"
-        self._augment = resolve(options.augment, self._default_augment() if training else ())
+        self._augment = resolve(options.augment, default_augment(self._x) if training else ())
         self._epoch = 0
         self._plan: tuple[int, NDArray[np.int64]] | None = None
         self._lock = threading.Lock()
@@ -300,13 +300,6 @@ class BatchSequence(keras.utils.PyDataset):
         if options.mixup:
             return mix_batch(x, y, options.mixup, rng)
         return x, y
-
-    def _default_augment(self) -> tuple[str, ...]:
-        """What `"default"` stands for in training."""
-        shape = tuple(self._x.shape[1:])
-        if isinstance(self._x, ImageStore) and shape != (32, 32, 3):
-            return ("random_resized_crop", "flip") if shape[-1] == 3 else ()
-        return ("crop", "flip") if shape == (32, 32, 3) else ()
 
     def _rows(self, epoch: int) -> NDArray[np.int64]:
         plan = self._plan  # read once: another thread may replace it
