@@ -14,7 +14,7 @@ from ..output import Output, json_option, quiet_option
 from ..runtime import prepare
 
 if TYPE_CHECKING:
-    from keras_ccsam.data.batches.sequence import Split
+    from keras_ccsam.data.batches.labelled_parts import Split
 
 
 @click.command()

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_ccsam.data.batches.augment import Augmentation
+from keras_ccsam.data.batches.labelled_parts import Split
 from keras_ccsam.data.batches.samplers import Sampler
-from keras_ccsam.data.batches.sequence import BatchOptions, BatchSequence, Split
+from keras_ccsam.data.batches.sequence import BatchOptions, BatchSequence
 from keras_ccsam.data.batches.workers import Workers
 from keras_ccsam.data.outline import About, Outline
 from keras_ccsam.data.sources.source import Images, Labels

@@ -13,7 +13,7 @@ from keras_ccsam import atomic
 from keras_ccsam.callbacks import metrics_log
 from keras_ccsam.callbacks.metrics_log import MetricsLog
 from keras_ccsam.data import BatchSequence, LongTailedData
-from keras_ccsam.data.batches.sequence import Split
+from keras_ccsam.data.batches.labelled_parts import Split
 from keras_ccsam.metrics import Report
 from keras_ccsam.recipes import Recipe
 from keras_ccsam.recipes.schema_stages import Stage2

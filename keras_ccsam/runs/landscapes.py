@@ -12,7 +12,7 @@ from keras_ccsam.analysis.landscapes.checked import check_options
 from keras_ccsam.analysis.landscapes.cost import Standing
 from keras_ccsam.analysis.landscapes.directions import check_shared
 from keras_ccsam.analysis.landscapes.trajectory import require_trajectory, trajectory_directions
-from keras_ccsam.data.batches.sequence import Split
+from keras_ccsam.data.batches.labelled_parts import Split
 from keras_ccsam.duration import duration
 from keras_ccsam.runs.compiled_programs import kept_programs
 from keras_ccsam.runs.folders import PathLike, named

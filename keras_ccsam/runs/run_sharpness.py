@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_ccsam.analysis.sharpness import Sharpness, sharpness
-from keras_ccsam.data.batches.sequence import Split
+from keras_ccsam.data.batches.labelled_parts import Split
 from keras_ccsam.runs import parts
 from keras_ccsam.runs.run_directory import write_json
 from keras_ccsam.runs.trained_run import TrainedRun

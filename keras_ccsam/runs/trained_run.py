@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from keras_ccsam.data import LongTailedData, load_indices
-from keras_ccsam.data.batches.sequence import Split
+from keras_ccsam.data.batches.labelled_parts import Split
 from keras_ccsam.metrics import Report, group_classes
 from keras_ccsam.metrics.evaluation import evaluate
 from keras_ccsam.recipes import Recipe

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_ccsam.data import BatchSequence
-from keras_ccsam.data.batches.sequence import Split
+from keras_ccsam.data.batches.labelled_parts import Split
 from keras_ccsam.data.sources.array_checks import check_all_present
 from keras_ccsam.labels import check_labels
 from keras_ccsam.second_stage.features import Images, LabelledImages

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import threading
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from keras_ccsam.data.batches.augment import Augmentation, resolve
 from keras_ccsam.data.batches.framing import default_augment, first_seen
+from keras_ccsam.data.batches.labelled_parts import LabelledParts, Split
 from keras_ccsam.data.batches.mixup import MixedLabels, mix_batch
 from keras_ccsam.data.batches.prefetch import Prefetcher
 from keras_ccsam.data.batches.samplers import Sampler, check_sampler, epoch_plan
@@ -21,36 +22,7 @@ from keras_ccsam.data.images.store import Pixels
 from keras_ccsam.data.sources.source import Images, Labels
 from keras_ccsam.data.tails.tail import check_option
 
-Split = Literal["train", "validation", "test"]
 Batch = tuple[Pixels, Labels | MixedLabels]
-
-
-class LabelledParts(Protocol):
-    """What batches are made of: a data set of several parts, such as `LongTailedData`."""
-
-    @property
-    def name(self) -> str:
-        """Of the data set."""
-        ...
-
-    @property
-    def class_counts(self) -> tuple[int, ...]:
-        """Images of each class in the training part."""
-        ...
-
-    @property
-    def num_classes(self) -> int:
-        """Number of classes."""
-        ...
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """One name per class."""
-        ...
-
-    def split_arrays(self, split: Split) -> tuple[Images, Labels]:
-        """Images and labels of a part."""
-        ...
 
 
 @dataclasses.dataclass(frozen=True)
