@@ -84,8 +84,14 @@ def placed(found: Listing, path: Path, root: str) -> Listing:
             f"Received: root={root!r}"
         )
     parts = found.parts()
+
+    def names_of(rows: Rows) -> list[str]:
+        return [found.class_names[label] for label in rows.labels.tolist()]
+
     for candidate in roots:
-        places = {split: place(rows.paths, candidate) for split, rows in parts.items()}
+        places = {
+            split: place(rows.paths, names_of(rows), candidate) for split, rows in parts.items()
+        }
         if places["train"] is None:
             continue
         base = candidate.absolute()

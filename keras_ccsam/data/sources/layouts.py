@@ -10,7 +10,8 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-Rewritten = Callable[[str], str | None]
+Rewritten = Callable[[str, str], str | None]
+"""Of a path of a list and the name of its class: the path in another layout, or None."""
 
 # Folders between a root that users name and the paths of a list.
 _INSIDE = (
@@ -26,24 +27,26 @@ _INSIDE = (
 _ASKED = 20
 
 
-def place(paths: Sequence[str], root: Path) -> tuple[Path, list[str]] | None:
+def place(
+    paths: Sequence[str], classes: Sequence[str], root: Path
+) -> tuple[Path, list[str]] | None:
     """The folder that a list's images are below, and their paths there.
 
     Args:
         paths: of a list, one at least.
+        classes: the name of each one's class.
         root: the folder to look in.
 
     Returns:
         None where nothing of the list is found in any known layout.
     """
     step = max(1, len(paths) // _ASKED)
-    asked = paths[::step][:_ASKED]
+    asked = list(zip(paths, classes, strict=True))[::step][:_ASKED]
     best: tuple[int, Path, Rewritten] | None = None
     for folder in _candidates(root):
         for rewritten in LAYOUTS:
-            there = sum(
-                other is not None and (folder / other).is_file() for other in map(rewritten, asked)
-            )
+            others = [rewritten(path, name) for path, name in asked]
+            there = sum(other is not None and (folder / other).is_file() for other in others)
             if there and (best is None or there > best[0]):
                 best = (there, folder, rewritten)
             if there == len(asked):
@@ -51,7 +54,8 @@ def place(paths: Sequence[str], root: Path) -> tuple[Path, list[str]] | None:
     if best is None:
         return None
     _, folder, rewritten = best
-    return folder, [rewritten(path) or path for path in paths]
+    every = zip(paths, classes, strict=True)
+    return folder, [rewritten(path, name) or path for path, name in every]
 
 
 def _candidates(root: Path) -> Iterator[Path]:
@@ -61,17 +65,17 @@ def _candidates(root: Path) -> Iterator[Path]:
             yield folder
 
 
-def _as_listed(path: str) -> str | None:
+def _as_listed(path: str, name: str) -> str | None:
     return path
 
 
-def _flat_validation(path: str) -> str | None:
+def _flat_validation(path: str, name: str) -> str | None:
     """ImageNet's `val/<wnid>/x.JPEG` in one folder, and Places' in `val_256`."""
-    first, *folders, name = path.split("/")
-    return f"{first}/{name}" if first == "val" and folders else None
+    first, *folders, file = path.split("/")
+    return f"{first}/{file}" if first == "val" and folders else None
 
 
-def _places_256(path: str) -> str | None:
+def _places_256(path: str, name: str) -> str | None:
     """Places' `train/<class-with-hyphens>/x.jpg` as the 256-pixel archive has it."""
     steps = path.split("/")
     if steps[0] == "train" and len(steps) == 3:
@@ -81,15 +85,17 @@ def _places_256(path: str) -> str | None:
     return None
 
 
-def _places_standard(path: str) -> str | None:
+def _places_standard(path: str, name: str) -> str | None:
     """The 256-pixel archive's paths as `train/<class-with-hyphens>/x.jpg`."""
     steps = path.split("/")
     if steps[0] == "data_256" and len(steps) >= 4:
         return f"train/{'-'.join(steps[2:-1])}/{steps[-1]}"
+    if steps[0] == "val_256" and len(steps) == 2:
+        return f"val/{name.replace('/', '-')}/{steps[1]}"
     return None
 
 
-def _without_first(path: str) -> str | None:
+def _without_first(path: str, name: str) -> str | None:
     """A root that is itself the first folder of the paths, as `train` is."""
     return path.partition("/")[2] or None
 
