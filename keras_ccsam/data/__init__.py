@@ -11,8 +11,13 @@ from keras_ccsam.data.catalogue import DatasetInfo as DatasetInfo
 from keras_ccsam.data.catalogue import load as load
 from keras_ccsam.data.catalogue import outline as outline
 from keras_ccsam.data.images.files import ImageFiles as ImageFiles
+from keras_ccsam.data.images.packed_images import PackedImages as PackedImages
+from keras_ccsam.data.images.packing import Packed as Packed
+from keras_ccsam.data.images.packing import pack as pack
 from keras_ccsam.data.images.store import ImageStore as ImageStore
 from keras_ccsam.data.images.unreadable import UnreadableImage as UnreadableImage
+from keras_ccsam.data.images.verifying import Verified as Verified
+from keras_ccsam.data.images.verifying import verify as verify
 from keras_ccsam.data.long_tailed import LongTailedData as LongTailedData
 from keras_ccsam.data.outline import Outline as Outline
 from keras_ccsam.data.sources.arrays import from_arrays as from_arrays

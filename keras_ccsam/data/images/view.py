@@ -86,21 +86,23 @@ def resized(image: Image.Image, size: tuple[int, int], box: Box) -> Image.Image:
     return image.resize((columns, rows), FILTER, box)
 
 
-def reframed(x: Pixels, views: Sequence[View]) -> Pixels:
-    """What views show of images that are in memory already, in the images' own size.
+def reframed(x: Pixels, views: Sequence[View], size: tuple[int, int] | None = None) -> Pixels:
+    """What views show of images that are in memory already.
 
     Args:
         x: (B, H, W, C), uint8 or floats.
         views: one per image.
+        size: (height, width) of the results; the images' own without one.
     """
-    size = (x.shape[1], x.shape[2])
-    found = np.empty_like(x)
+    height, width, channels = x.shape[1:]
+    size = size or (height, width)
+    found = np.empty((len(x), *size, channels), x.dtype)
     for i, (image, view) in enumerate(zip(x, views, strict=True)):
-        box = view.box(size[1], size[0])
-        if x.dtype == np.uint8 and x.shape[3] == 3:
+        box = view.box(width, height)
+        if x.dtype == np.uint8 and channels == 3:
             found[i] = _pixels(resized(Image.fromarray(image), size, box))
             continue
-        for c in range(x.shape[3]):
+        for c in range(channels):
             plane = np.ascontiguousarray(image[..., c])
             plane = plane if x.dtype == np.uint8 else plane.astype(np.float32)
             found[i, ..., c] = np.asarray(resized(Image.fromarray(plane), size, box))
