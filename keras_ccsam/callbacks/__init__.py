@@ -9,6 +9,9 @@ from keras_ccsam.callbacks.decoupling import TauNormalization as TauNormalizatio
 from keras_ccsam.callbacks.deferred_reweighting import (
     DeferredReweighting as DeferredReweighting,
 )
+from keras_ccsam.callbacks.head_initialization import (
+    HeadInitialization as HeadInitialization,
+)
 from keras_ccsam.callbacks.metrics_log import MetricsLog as MetricsLog
 from keras_ccsam.callbacks.radius_log import RadiusLog as RadiusLog
 from keras_ccsam.callbacks.weight_averaging import WeightAveraging as WeightAveraging

@@ -17,7 +17,7 @@ from keras_ccsam.data.batches.labelled_parts import Split
 from keras_ccsam.metrics import Report
 from keras_ccsam.recipes import Recipe
 from keras_ccsam.recipes.schema_stages import Stage2
-from keras_ccsam.runs import environment, own_code, parts
+from keras_ccsam.runs import environment, frozen, own_code, parts
 from keras_ccsam.runs.compiled_programs import kept_programs
 from keras_ccsam.runs.folders import PathLike, fresh, kind_of, named
 from keras_ccsam.runs.m2m_helper import check_helper, trained_helper
@@ -64,6 +64,7 @@ def run(
     record: Record = (),
     trackers: Sequence[str] = (),
     tested: bool = True,
+    feature_cache: PathLike = "auto",
 ) -> RunResult:
     """Train a recipe, evaluate its last epoch and write a run directory.
 
@@ -83,6 +84,9 @@ def run(
             results. They change no number, and one that fails costs the run nothing.
         tested: False leaves the test images unseen: results.json has no `test`, and `stage1` is of
             the validation split, which the recipe must cut. For whoever still chooses among runs.
+        feature_cache: a folder in which features of a frozen backbone are kept for other runs;
+            `"off"` keeps none; `"auto"` is `.feature-cache` beside the run directory or beside
+            the comparison that it is of. They are computed once where no image is augmented.
 
     Raises:
         ValueError: `out` is not free, the data cannot be had, `stage1_from` differs, `record` names
@@ -95,6 +99,7 @@ def run(
     name = f"{recipe.name}-{recipe.setting}"
     directory = RunDirectory(fresh(name) if out is None else named(out))
     directory.check_free()
+    cache = frozen.cache_folder(feature_cache, directory.path)
     tracking = _tracking(trackers, recipe, directory)
     source = None if stage1_from is None else _same_stage1(RunDirectory(stage1_from), recipe)
     images = parts.load_data(recipe.data)
@@ -122,17 +127,28 @@ def run(
             helper = trained_helper(recipe, directory, training)
             keras.utils.set_random_seed(recipe.seed)
             model = parts.build_model(recipe, images, len(batches), helper)
+        whole, every_image = model, images
+        if frozen.is_frozen(recipe):
+            found = frozen.on_features(recipe, images, model, batches, list(record), cache)
+            shown.say(found.said)
+            if found.model is not model:
+                images, model = found.images, found.model
+                batches = parts.train_batches(recipe, images)
+                callbacks = stage_callbacks(recipe, images, batches)
         seeds = _seed_states(model)
         told = partial(_told, recipe, directory, shown, tracking)
         if source is None:
             # Recorders last: the time that they take is not the epoch's.
             recording = recorders(record, images, directory)
             first = [*callbacks[0], *told(1), *recording]
-            _fit_stage1(recipe, images, batches, model, directory, first)
+            _fit_stage1(recipe, images, batches, model, first)
+            frozen.hand_over(model, whole)
+            with atomic.replacing(directory.stage1_file) as temporary:
+                whole.save_weights(temporary)
         else:
             stage = f"stage 1/{_stages(recipe)}"
             shown.say(f"{stage}  shared with {source.path}: taken over, not trained again")
-            _copy_stage1(source, model, directory)
+            _copy_stage1(source, whole, directory)
             if missing := copy_records(record, source, directory):
                 shown.say(f"{stage}  {', '.join(missing)}: not recorded there, so not here")
             for epoch in directory.metrics(stage=1):
@@ -155,9 +171,10 @@ def run(
             reports["validation"] = judged(recipe, images, model, "validation")
         if (held := reports.get("validation")) is not None:
             directory.write_validation(held.predicted)
+        frozen.hand_over(model, whole)
         with atomic.replacing(directory.model_file) as temporary:
-            model.export_plain().save(temporary)
-        results = collected(recipe, images, model, directory, reports, source)
+            whole.export_plain().save(temporary)
+        results = collected(recipe, every_image, whole, directory, reports, source)
         results |= {} if tau is None else {"posthoc_tau": tau}
         directory.write_results(results)
         tracking.results(results)
@@ -188,7 +205,6 @@ def _fit_stage1(
     images: LongTailedData,
     batches: BatchSequence,
     model: SharpnessAwareModel,
-    directory: RunDirectory,
     callbacks: list[keras.callbacks.Callback],
 ) -> None:
     validation = None
@@ -201,8 +217,6 @@ def _fit_stage1(
         callbacks=callbacks,
         verbose=0,
     )
-    with atomic.replacing(directory.stage1_file) as temporary:
-        model.save_weights(temporary)
 
 
 def _tracking(names: Sequence[str], recipe: Recipe, directory: RunDirectory) -> Tracking:

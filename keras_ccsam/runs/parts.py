@@ -13,7 +13,7 @@ from keras_ccsam.data.tails.tail import Tail
 from keras_ccsam.m2m import MajorToMinor
 from keras_ccsam.options import options as declared
 from keras_ccsam.recipes import Recipe
-from keras_ccsam.recipes.schema import Data, Groups
+from keras_ccsam.recipes.schema import Data, Groups, Model
 from keras_ccsam.recipes.schema_stages import Stage2
 from keras_ccsam.recipes.slots import augmentations, build, name_of, part_of, values
 from keras_ccsam.runs.learning_rates import stage1_rate, stage2_rate
@@ -96,6 +96,7 @@ def build_model(
     helper: keras.Model | None = None,
     *,
     empty: bool = False,
+    on: tuple[keras.Model, keras.Layer] | None = None,
 ) -> SharpnessAwareModel:
     """Build and compile the model of stage 1.
 
@@ -104,6 +105,7 @@ def build_model(
         helper: the network that guides M2m's translation, where the recipe has one.
         empty: give the network's weights shapes and names, and no values: nothing is allocated for
             them, and the model is there to be asked, not to be trained.
+        on: a backbone and a head in place of the recipe's.
     """
     stage = recipe.stage1
     step_parts: list[StepPart] = []
@@ -113,20 +115,15 @@ def build_model(
         options = stage.translate.model_dump(exclude={"start", "helper"})
         step_parts = [MajorToMinor(helper, images.class_counts, **options)]
     with _precision(stage.precision):
-        with keras.StatelessScope(initialize_variables=False) if empty else nullcontext():
-            backbone = _backbone(recipe.model.backbone, images.image_shape, empty)
-            if recipe.model.weights is not None:
-                models.check_weights_file(recipe.model.weights)
-                if not empty:
-                    models.load_weights(backbone, recipe.model.weights)
-            if recipe.model.spectral_norm is not None:
-                iterations = recipe.model.spectral_norm.power_iterations
-                backbone = models.spectrally_normalize(backbone, iterations)
-            if recipe.model.train is not None:
-                backbone = build(recipe.model.train, backbone=backbone)
+        if on is None:
+            with keras.StatelessScope(initialize_variables=False) if empty else nullcontext():
+                backbone = build_backbone(recipe.model, images.image_shape, empty=empty)
+            head = build(recipe.model.head, units=images.num_classes, name="classifier")
+        else:
+            backbone, head = on
         model = SharpnessAwareModel(
             backbone,
-            head=build(recipe.model.head, units=images.num_classes, name="classifier"),
+            head=head,
             sharpness=build(stage.method, class_counts=images.class_counts),
             weight_decay=stage.weight_decay,
             step_parts=step_parts,
@@ -163,6 +160,30 @@ def group_options(groups: Groups) -> dict[str, Any]:
     """Return the keyword arguments that metrics split classes by."""
     options = groups.model_dump()
     return {"groups": options.pop("rule"), **options}
+
+
+def build_backbone(choice: Model, shape: tuple[int, ...], *, empty: bool = False) -> keras.Model:
+    """Build the backbone, with its weights and with what of it is frozen.
+
+    Args:
+        choice: of the network.
+        shape: of the images.
+        empty: nothing is downloaded or read for a network that is only asked.
+
+    Raises:
+        ValueError: it cannot be built, or its weights cannot be had.
+    """
+    backbone = _backbone(choice.backbone, shape, empty)
+    if choice.weights is not None:
+        models.check_weights_file(choice.weights)
+        if not empty:
+            models.load_weights(backbone, choice.weights)
+    if choice.spectral_norm is not None:
+        iterations = choice.spectral_norm.power_iterations
+        backbone = models.spectrally_normalize(backbone, iterations)
+    if choice.train is not None:
+        backbone = build(choice.train, backbone=backbone)
+    return backbone
 
 
 def _backbone(choice: Table, shape: tuple[int, ...], empty: bool) -> keras.Model:

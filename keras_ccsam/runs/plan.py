@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from keras_ccsam import data
+from keras_ccsam import data, models
 from keras_ccsam import text_table as table
 from keras_ccsam.callbacks import first_epoch
 from keras_ccsam.metrics import group_classes
@@ -29,6 +29,7 @@ class RunPlan:
         images: what is known of the data before it is read.
         steps: of an epoch of stage 1.
         parameters: of backbone and head.
+        trained: of those, how many stage 1 trains.
         rates: the learning rates of stage 1, one per epoch; of more than 1000 epochs, 1001 of them.
     """
 
@@ -36,6 +37,7 @@ class RunPlan:
     images: data.Outline
     steps: int
     parameters: int
+    trained: int
     rates: tuple[float, ...]
 
     @property
@@ -64,6 +66,7 @@ class RunPlan:
             f"validation, {sum(images.test_counts)} to test on{counted}",
             f"model     {_shown(recipe.model.backbone)} and a {_shown(recipe.model.head)} head, "
             f"{self.parameters:,} parameters, {first.precision}",
+            *_trained(recipe, self.trained, self.parameters),
             f"loss      {_shown(first.loss)}",
             f"stage 1   {_shown(first.method)}: {first.epochs} epochs of {self.steps} steps of "
             f"{first.batch_size} images, learning rate {_summary(self.rates)}",
@@ -100,6 +103,7 @@ class RunPlan:
             "image_shape": list(images.image_shape),
             "groups": {name: list(classes) for name, classes in self.groups.items()},
             "parameters": self.parameters,
+            "trained_parameters": self.trained,
             "steps_per_epoch": self.steps,
             "learning_rates": list(self.rates),
             "notes": list(self.notes),
@@ -132,7 +136,12 @@ def plan(recipe: Recipe) -> RunPlan:
     epochs_asked = range(epochs) if epochs <= _EPOCHS_ASKED else asked
     rates = (keras.ops.convert_to_numpy(schedule(epoch * steps)) for epoch in epochs_asked)
     return RunPlan(
-        recipe, images, steps, parts.count_parameters(model), tuple(float(rate) for rate in rates)
+        recipe,
+        images,
+        steps,
+        parts.count_parameters(model),
+        models.trainable_parameters(model.backbone) + models.trainable_parameters(model.head),
+        tuple(float(rate) for rate in rates),
     )
 
 
@@ -141,6 +150,14 @@ def _shown(choice: Any) -> str:
     values = choice.model_dump(exclude={"name"}, exclude_none=True)
     options = ", ".join(f"{key} {value}" for key, value in values.items())
     return f"{choice.name} ({options})" if options else str(choice.name)
+
+
+def _trained(recipe: Recipe, trained: int, parameters: int) -> list[str]:
+    """What of the model stage 1 trains, where it is not all of it."""
+    if recipe.model.train is None:
+        return []
+    share = f"{trained:,} of {parameters:,} parameters, the head included"
+    return [f"trained   {_shown(recipe.model.train)}: {share}"]
 
 
 def _late(recipe: Recipe) -> list[str]:

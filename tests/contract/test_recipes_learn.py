@@ -5,6 +5,8 @@ Each distinct first stage is trained once.
 """
 
 import functools
+import tempfile
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -22,8 +24,22 @@ LONG = {"ccsam-all", "m2m"}  # their steps run for longer than they compile
 
 
 def load(name):
-    second = recipes.load(name).stage2 is not None
-    return recipes.load(name, overrides=[*SHORT, *(["stage2.epochs=3"] if second else [])])
+    plain = recipes.load(name)
+    second = ["stage2.epochs=3"] if plain.stage2 is not None else []
+    # What freezes or adapts a network is meant for a trained one.
+    trained = [f"model.weights={pretrained()}"] if plain.model.train is not None else []
+    return recipes.load(name, overrides=[*SHORT, *second, *trained])
+
+
+@functools.cache
+def pretrained():
+    """A file of the weights of a backbone that cross-entropy has trained."""
+    recipe = recipes.load("ce", overrides=[*SHORT, "stage1.mixup=0"])
+    model, batches = built(recipe)
+    model.fit(batches, epochs=recipe.stage1.epochs, verbose=0)
+    file = Path(tempfile.mkdtemp(), "backbone.weights.h5")
+    model.backbone.save_weights(file)
+    return file
 
 
 @functools.cache
