@@ -42,8 +42,10 @@ def check_recipes(
     light.library("recipes.shipped").check([(name, data, ()) for name in names], settings)
 
 
-def check_table(name: str | None, scale: str, settings: Sequence[str] = ()) -> None:
-    """Refuse an unknown table of `ccsam reproduce`, an unknown scale, and settings of no recipe.
+def check_table(
+    name: str | None, scale: str, settings: Sequence[str] = (), data: str | None = None
+) -> None:
+    """Refuse an unknown table of `ccsam reproduce`, an unknown scale or set, and wrong settings.
 
     Raises:
         ValueError: the first that is wrong.
@@ -57,11 +59,13 @@ def check_table(name: str | None, scale: str, settings: Sequence[str] = ()) -> N
     light.library("recipes.known").check("table", name, "tables")
     scales = light.library("reproduction.scales")
     scales.check_scale(scale)
+    if data is not None:
+        light.library("recipes.known").check("data", data, "settings")
     recipes = [
         (
             row.recipe,
-            scales.setting(row.data, scale),
-            (scales.ratio(row.imbalance_ratio, scale), *row.overrides),
+            data or scales.setting(row.data, scale),
+            (*(() if data else (scales.ratio(row.imbalance_ratio, scale),)), *row.overrides),
         )
         for row in light.library("recipes.tables").load(name).rows
     ]

@@ -32,6 +32,14 @@ from ..runtime import prepare
     shell_complete=complete.scales,
     help="The embedded digits; CIFAR scaled to a CPU; or the paper's network and schedule.",
 )
+@click.option(
+    "--data",
+    "dataset",
+    metavar="NAME",
+    shell_complete=complete.settings,
+    help="Dataset in place of the table's, with its own network and schedule, as in figure2 "
+    "--data places-lt.",
+)
 @change_options
 @seeds_option
 @runtime_options
@@ -61,6 +69,7 @@ def command(
     dry_run: bool,
     quiet: bool,
     as_json: bool,
+    dataset: str | None,
     data_path: str | None,
     **choices: Any,
 ) -> None:
@@ -71,7 +80,7 @@ def command(
     """
     output, changed = Output(as_json, quiet), Choices(**choices)
     numbers = parse_seeds(seeds)
-    early.check_table(name, scale, changed.overrides())
+    early.check_table(name, scale, changed.overrides(), dataset)
     early.check_trackers(trackers)
     recorded = early.record(record, record_settings)
     early.check_out(out, "reproduction")
@@ -82,7 +91,7 @@ def command(
         if name is not None:
             overrides = changed.overrides()
             plan = reproduction.plan_reproduction(
-                name, scale, numbers, out, data_path=data_path, overrides=overrides
+                name, scale, numbers, out, data=dataset, data_path=data_path, overrides=overrides
             )
             plan.comparisons()  # refuses folders that hold anything else
             notes.tell(output, [row.recipe for row in plan.rows], plan.without_stage2)
@@ -92,6 +101,7 @@ def command(
                     scale,
                     numbers,
                     out,
+                    data=dataset,
                     data_path=data_path,
                     overrides=overrides,
                     progress=output.progress,

@@ -15,6 +15,7 @@ from keras_ccsam.models.resnet_cifar import resnet_cifar as resnet_cifar
 from keras_ccsam.models.resnet_imagenet import FittingNetwork as FittingNetwork
 from keras_ccsam.models.resnet_imagenet import ResNet18 as ResNet18
 from keras_ccsam.models.resnet_imagenet import ResNeXt50 as ResNeXt50
+from keras_ccsam.models.resnet_imagenet import TorchResNet50 as TorchResNet50
 from keras_ccsam.models.small_cnn import SmallCNN as SmallCNN
 from keras_ccsam.models.spectral import plain_backbone as plain_backbone
 from keras_ccsam.models.spectral import spectrally_normalize as spectrally_normalize

@@ -1,4 +1,4 @@
-"""ResNets for photographs: ResNet-18 (He et al. 2015) and ResNeXt-50 (Xie et al. 2017), no top.
+"""ResNets for photographs: ResNet-18 and 50 (He et al. 2015), ResNeXt-50 (Xie et al. 2017).
 
 A 7x7 convolution of stride 2 and a maximum over 3x3 of stride 2, four stages, and global average
 pooling. The details are those of torchvision, with which the long-tail papers train:
@@ -9,7 +9,9 @@ pooling. The details are those of torchvision, with which the long-tail papers t
 * padding is symmetric.
 
 ResNeXt-50 has blocks of 1x1, 3x3 in 32 groups of 4 channels, and 1x1 (32 x 4d): 22,979,904
-parameters without the classifier. `keras.applications` has ResNet-50, 101 and 152, and no ResNeXt.
+parameters without the classifier. `keras.applications` has ResNet-50, 101 and 152, in the form
+that their pre-trained weights want (the stride in the first 1x1 convolution, biases, pixels as
+Caffe has them), and no ResNeXt.
 """
 
 from collections.abc import Sequence
@@ -58,6 +60,28 @@ def ResNet18(
     """
     checked(ResNet18, {"width": width})
     return _network(input_shape, normalization, width, (2, 2, 2, 2), None, name or "resnet18")
+
+
+@part("backbone", "torch_resnet50")
+def TorchResNet50(
+    input_shape: Shape = (224, 224, 3),
+    normalization: PixelOption = "imagenet",
+    width: WidthOption = 64,
+    name: str | None = None,
+) -> keras.Model:
+    """ResNet-50 as torchvision has it: 23,508,032 parameters, D = 2048.
+
+    Args:
+        input_shape: Height, width and channels of the images, channels last.
+        normalization: What the first layer does with pixels in 0..255.
+        width: Channels of the first stage, before its blocks multiply them by four.
+        name: Name of the model.
+
+    Raises:
+        ValueError: An input shape that is not (height, width, channels), or a width below 1.
+    """
+    checked(TorchResNet50, {"width": width})
+    return _network(input_shape, normalization, width, (3, 4, 6, 3), 1, name or "torch_resnet50")
 
 
 @part("backbone", "resnext50")
@@ -117,7 +141,7 @@ def _network(
     groups: int | None,
     name: str,
 ) -> keras.Model:
-    """The network; basic blocks without `groups`, bottlenecks with grouped convolutions with."""
+    """The network; of basic blocks without `groups`, else of bottlenecks, wider ones of several."""
     shape = tuple(input_shape)
     if len(shape) != 3 or shape[2] is None:
         raise ValueError(
@@ -139,7 +163,8 @@ def _network(
             if groups is None:
                 x = _basic(x, inner, stride, here)
             else:
-                x = _bottleneck(x, 2 * inner, 4 * inner, stride, groups, here)
+                wide = inner if groups == 1 else 2 * inner
+                x = _bottleneck(x, wide, 4 * inner, stride, groups, here)
     x = layers.GlobalAveragePooling2D(data_format="channels_last", name="features")(x)
     return keras.Model(images, x, name=name)
 

@@ -29,12 +29,13 @@ class Row(_Closed):
         (), description="changes to the recipe, as key=value"
     )
     published: float | None = Field(None, gt=0, description="percent, or hours in a table of time")
+    on: str = Field("", description="setting that was trained in the data's place, if another was")
     over: str = Field("", description="label of the row on the same data that this one adds to")
 
     @property
     def place(self) -> str:
-        """The published data: `cifar10-lt 100`."""
-        return f"{self.data} {self.imbalance_ratio:g}"
+        """The data: the published `cifar10-lt 100`, or the setting in its place."""
+        return self.on or f"{self.data} {self.imbalance_ratio:g}"
 
 
 class Claim(_Closed):

@@ -170,6 +170,7 @@ def plan_reproduction(
     seeds: Sequence[int] | int = 1,
     out: PathLike | None = None,
     *,
+    data: str | None = None,
     data_path: PathLike | None = None,
     overrides: Sequence[str] = (),
 ) -> ReproductionPlan:
@@ -186,10 +187,12 @@ def plan_reproduction(
     # JSON's quotes and escapes are TOML's.
     source = () if data_path is None else (f"data.path={json.dumps(str(data_path))}",)
     rows = []
-    for row in published.rows:
-        recipe = _recipe(row, scale, (*source, *overrides))
-        folder = path / f"{recipe.setting}-{recipe.data.imbalance_ratio:g}"
-        rows.append(PlannedRow(row, recipe, folder))
+    for row in published.rows if data is None else on_other_data(published.rows, data):
+        recipe = _recipe(row, scale, (*source, *overrides), data)
+        ratio = recipe.data.imbalance_ratio
+        # With every image of a set there is no ratio to name.
+        name = recipe.setting if ratio == "none" else f"{recipe.setting}-{ratio:g}"
+        rows.append(PlannedRow(row, recipe, path / name))
     without: tuple[str, ...] = ()
     if any(map(of_stage2, overrides)):
         without = tuple(dict.fromkeys(r.recipe.name for r in rows if r.recipe.stage2 is None))
@@ -198,12 +201,26 @@ def plan_reproduction(
     return ReproductionPlan(name, published, scale, chosen, overrides, path, tuple(rows), without)
 
 
-def _recipe(row: tables.Row, scale: str, overrides: Sequence[str]) -> Recipe:
+def on_other_data(rows: Sequence[tables.Row], data: str) -> tuple[tables.Row, ...]:
+    """Return the rows on the first of the table's data alone, which another set stands in for.
+
+    What was published for that data is no number of the other set.
+    """
+    first = rows[0].place
+    return tuple(
+        row.model_copy(update={"published": None, "on": data}) for row in rows if row.place == first
+    )
+
+
+def _recipe(
+    row: tables.Row, scale: str, overrides: Sequence[str], data: str | None = None
+) -> Recipe:
     """Return the row's recipe, under a name that says what was changed in it."""
-    setting = scales.setting(row.data, scale)
+    setting = data or scales.setting(row.data, scale)
 
     def load(*changes: str) -> Recipe:
-        changes = (scales.ratio(row.imbalance_ratio, scale), *changes)
+        if data is None:
+            changes = (scales.ratio(row.imbalance_ratio, scale), *changes)
         recipe = recipes.load(row.recipe, setting, (*changes, *first))
         if recipe.stage2 is None or len(first) == len(overrides):
             return recipe

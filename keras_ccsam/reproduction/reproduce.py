@@ -32,6 +32,7 @@ def reproduce(
     seeds: Sequence[int] | int = 1,
     out: PathLike | None = None,
     *,
+    data: str | None = None,
     data_path: PathLike | None = None,
     overrides: Sequence[str] = (),
     progress: str = "auto",
@@ -54,7 +55,11 @@ def reproduce(
         out: an absent or empty folder, or one of an earlier reproduction at the same scale;
             `runs/reproduce-<scale>` by default. Gets a comparison's folder for each data set and
             imbalance ratio, `<name>.md`, `<name>.json` and, of a figure, `<name>.png`.
-        data_path: where CIFAR lies: a folder with CIFAR-10 and CIFAR-100, for a table with both.
+        data: a setting in place of the table's data, such as `"places-lt"` for figure 2, which was
+            published for it; with its own network and schedule, whatever the scale. The rows are
+            those on the table's first data set.
+        data_path: where the data lies; of CIFAR a folder with CIFAR-10 and CIFAR-100, for a table
+            with both.
         overrides: `"stage1.epochs=20"`, as in `recipes.load`, for every row; those of `stage2` go
             to the recipes that have a second stage.
         progress: as in `run`.
@@ -74,7 +79,9 @@ def reproduce(
     shown = Progress(progress)
     record = check_record(record)
     check(trackers)
-    chosen = plan_reproduction(name, scale, seeds, out, data_path=data_path, overrides=overrides)
+    chosen = plan_reproduction(
+        name, scale, seeds, out, data=data, data_path=data_path, overrides=overrides
+    )
     comparisons = chosen.comparisons()
     if chosen.table.measure == "bound":
         record = {**record, RECORD: record.get(RECORD, {})}

@@ -67,6 +67,7 @@ def as_source(
     channels: Literal[1, 3],
     test_fraction: float,
     seed: int,
+    resize: int | None = None,
 ) -> Source:
     """Images that are read when they are asked for, of a listing.
 
@@ -76,6 +77,8 @@ def as_source(
         channels: 1 or 3.
         test_fraction: of each class, held out where the listing has no test part.
         seed: of that.
+        resize: pixels of the shorter side before the centre is cut out, to evaluate; None keeps as
+            much of an image as there is in the square.
 
     Raises:
         ValueError: files are missing, a class has no image to train on, or no class has one to
@@ -91,7 +94,8 @@ def as_source(
     pixels = fitting_size(listing) if size == "auto" else int(size)
 
     def images(rows: Rows) -> ImageFiles:
-        return ImageFiles(rows.paths, root=listing.root, size=pixels, channels=channels)
+        paths, root = rows.paths, listing.root
+        return ImageFiles(paths, root=root, size=pixels, channels=channels, resize=resize)
 
     validation = listing.validation
     return Source(

@@ -8,6 +8,7 @@ from keras_ccsam.data.sources import (
     hugging_face,
     image_list,
     inat,
+    large,
     numpy_files,
     own_images,
     table,
@@ -19,7 +20,7 @@ from keras_ccsam.hints import did_you_mean
 from keras_ccsam.options import checked
 
 # Imported for what they declare.
-_DECLARING = (folder, hugging_face, image_list, inat, numpy_files, table)
+_DECLARING = (folder, hugging_face, image_list, inat, large, numpy_files, table)
 
 
 def open_path(
