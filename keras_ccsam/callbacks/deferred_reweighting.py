@@ -19,7 +19,7 @@ from pydantic import Field
 from keras_ccsam.checks import check_class_counts, require
 from keras_ccsam.declare import part
 from keras_ccsam.losses import class_weights
-from keras_ccsam.losses.class_weights import ClassWeights
+from keras_ccsam.losses.class_weights import ClassWeights, Power
 from keras_ccsam.losses.effective_number import BETA, EffectiveBeta
 from keras_ccsam.options import checked
 from keras_ccsam.schedules.start import FIRST_DROP, Start, first_epoch
@@ -35,11 +35,12 @@ class DeferredReweighting(keras.callbacks.Callback):
         start: a share of `fit`'s epochs in (0, 1), or an epoch number counted from 0.
         beta: of the effective number of samples; 0 weights all classes alike.
         weights: a name of `losses.CLASS_WEIGHTS`, or u_c themselves, K positive numbers.
+        power: of `weights="auto"`, in [0, 1].
 
     Raises:
-        ValueError: at construction, for a `start`, `beta`, count or weight outside its range; when
-            `fit` begins, for a model that is not a `SharpnessAwareModel` or has another number of
-            classes, or a `start` that lies beyond the last epoch.
+        ValueError: at construction, for a `start`, `beta`, `power`, count or weight outside its
+            range; when `fit` begins, for a model that is not a `SharpnessAwareModel` or has another
+            number of classes, or a `start` that lies beyond the last epoch.
 
     Example:
         >>> drw = DeferredReweighting(data.class_counts)
@@ -58,13 +59,15 @@ class DeferredReweighting(keras.callbacks.Callback):
             ClassWeights | Annotated[tuple[float, ...], Field(strict=False)],
             Field(description="of the classes: a name, or numbers (code: effective_number)"),
         ] = "effective_number",
+        power: Power = 1.0,
     ) -> None:
         super().__init__()
         weights = tuple(map(float, weights)) if _is_sequence(weights) else weights
-        checked(DeferredReweighting, {"start": start, "beta": beta, "weights": weights})
+        given = {"start": start, "beta": beta, "weights": weights, "power": power}
+        checked(DeferredReweighting, given)
         self.start = start
         if isinstance(weights, str):
-            self.weights = class_weights(class_counts, weights, beta)
+            self.weights = class_weights(class_counts, weights, beta, power)
         else:
             count = len(check_class_counts(class_counts))
             sound = len(weights) == count and all(w > 0 for w in weights)

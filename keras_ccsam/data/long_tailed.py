@@ -1,7 +1,7 @@
 """`LongTailedData`: a long-tailed training set with its validation and test parts."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_ccsam.data.batches.augment import Augmentation
+from keras_ccsam.data.batches.batch_options import BatchOptions
 from keras_ccsam.data.batches.labelled_parts import Split
 from keras_ccsam.data.batches.samplers import Sampler
-from keras_ccsam.data.batches.sequence import BatchOptions, BatchSequence
+from keras_ccsam.data.batches.sequence import BatchSequence
 from keras_ccsam.data.batches.workers import Workers
 from keras_ccsam.data.outline import About, Outline
 from keras_ccsam.data.sources.source import Images, Labels
@@ -107,6 +108,10 @@ class LongTailedData(About):
         replicas: int = 1,
         deferred_sampler: Sampler | None = None,
         deferred_from: int = 0,
+        cutmix: float = 0.0,
+        cutmix_share: float = 0.5,
+        mix_probability: float = 1.0,
+        class_weight: Literal["auto"] | Mapping[int, float] | Sequence[float] | None = None,
     ) -> BatchSequence:
         """Batches of one part, ready for `fit`, `evaluate` or a loop of one's own.
 
@@ -115,8 +120,9 @@ class LongTailedData(About):
             batch_size: images per batch.
             sampler: a name of `samplers.SAMPLERS`; `"default"` is `"instance"` for train and
                 `"sequential"` for the other parts.
-            augment: names of augmentations or such, applied in order; `"default"` is for training
-                on colour images: crop and flip where they have 32 x 32 pixels; where they are read
+            augment: names (`"crop"`, `"rand_augment"`, ...) or augmentations
+                (`data.RandAugment(magnitude=5)`), applied in order; `"default"` is for training on
+                colour images: crop and flip where they have 32 x 32 pixels; where they are read
                 from files, random-resized crop and flip. Else it is nothing.
             mixup: alpha of the Beta(alpha, alpha) that a batch's mixing weight is drawn from; 0 is
                 no mixup.
@@ -133,6 +139,12 @@ class LongTailedData(About):
                 M2m's `"inverse_frequency"`); `None`, the default, keeps `sampler` throughout. A
                 batch stays a function of (seed, epoch, step).
             deferred_from: the first epoch of `deferred_sampler`, counted from 0.
+            cutmix: alpha of CutMix; 0 is no CutMix.
+            cutmix_share: with both mixup and CutMix, the share of the mixed batches that is cut.
+            mix_probability: the share of the batches that is mixed (CutMix paper: 0.5 on CIFAR, 1
+                on ImageNet).
+            class_weight: weights by class number, with which batches are (x, y, weights); `"auto"`
+                is `balanced_class_weight(class_counts)`.
 
         Raises:
             ValueError: if the part does not exist or an option is not valid.
@@ -151,6 +163,10 @@ class LongTailedData(About):
             replicas=replicas,
             deferred_sampler=deferred_sampler,
             deferred_from=deferred_from,
+            cutmix=cutmix,
+            cutmix_share=cutmix_share,
+            mix_probability=mix_probability,
+            class_weight=class_weight,
         )
         return BatchSequence(self, split, options)
 

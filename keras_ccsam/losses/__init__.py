@@ -1,5 +1,8 @@
 """Losses of the long-tail literature, one per file, each on logits or cosines."""
 
+from keras_ccsam.losses.balanced_class_weight import (
+    balanced_class_weight as balanced_class_weight,
+)
 from keras_ccsam.losses.class_balanced import ClassBalanced as ClassBalanced
 from keras_ccsam.losses.class_weights import CLASS_WEIGHTS as CLASS_WEIGHTS
 from keras_ccsam.losses.class_weights import class_weights as class_weights

@@ -1,7 +1,9 @@
-"""The class-balanced loss: cross-entropy or focal loss, weighted by effective numbers.
+"""The class-balanced loss: cross-entropy or focal loss, weighted by class.
 
     L = sum_i u_{y_i} l_i / sum_i u_{y_i},    l = CE, or with gamma > 0 the focal loss
     u_c = C (1 - beta)/(1 - beta^n_c) / sum_k (1 - beta)/(1 - beta^n_k)
+
+or, with other `weights`, what losses/class_weights.py names, with sum_c u_c = C as well.
 
 Cui et al., "Class-balanced loss based on effective number of samples" (arXiv:1901.05555).
 The sum is divided by the batch's weights, not by its size, as torch's weighted cross-entropy
@@ -15,7 +17,8 @@ from keras import ops
 from pydantic import Field
 
 from keras_ccsam.declare import Limit, part
-from keras_ccsam.losses.effective_number import BETA, EffectiveBeta, effective_number_weights
+from keras_ccsam.losses.class_weights import ClassWeights, Power, class_weights
+from keras_ccsam.losses.effective_number import BETA, EffectiveBeta
 from keras_ccsam.losses.focal import focal_of_each_class
 from keras_ccsam.losses.loss import ClassCountLoss, constant, of_label
 from keras_ccsam.typing import Tensor
@@ -25,7 +28,7 @@ from keras_ccsam.typing import Tensor
     "loss",
     "class_balanced",
     limit=Limit("cross_entropy", beta=0.0, gamma=0.0, tolerance=1e-5),
-    trials=({"beta": 0.99, "gamma": 0.5},),
+    trials=({"beta": 0.99, "gamma": 0.5, "weights": "effective_number", "power": 0.5},),
 )
 class ClassBalanced(ClassCountLoss):
     """Cross-entropy or focal loss, weighted by class.
@@ -38,15 +41,19 @@ class ClassBalanced(ClassCountLoss):
         class_counts: n_c, the number of training images of each class.
         beta: in [0, 1); 0 weighs all classes alike.
         gamma: of the focal loss, at least 0; 0 is cross-entropy.
+        weights: a name of `losses.CLASS_WEIGHTS`; `beta` belongs to the effective number alone.
+        power: of `weights="auto"`, in [0, 1].
         reduction, name, dtype: of `keras.losses.Loss`.
 
     Raises:
-        ValueError: if `beta` or `gamma` is out of range, or a class count is not a whole number of
+        ValueError: if an option is out of range, or a class count is not a whole number of
             at least 1.
     """
 
     beta: float
     gamma: float
+    weights: ClassWeights
+    power: float
 
     def __init__(
         self,
@@ -55,12 +62,17 @@ class ClassBalanced(ClassCountLoss):
         gamma: Annotated[
             float, Field(ge=0, description="above 0: on the focal loss (CB-focal)")
         ] = 0.0,
+        weights: Annotated[
+            ClassWeights, Field(description="of the classes, by name (paper: effective_number)")
+        ] = "effective_number",
+        power: Power = 1.0,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "class_balanced",
         dtype: Any = None,
     ) -> None:
-        super().__init__(class_counts, reduction, name, dtype, beta=beta, gamma=gamma)
-        self.class_weights = effective_number_weights(self.class_counts, self.beta)
+        options = {"beta": beta, "gamma": gamma, "weights": weights, "power": power}
+        super().__init__(class_counts, reduction, name, dtype, **options)
+        self.class_weights = class_weights(self.class_counts, self.weights, self.beta, self.power)
 
     def sample_losses(self, targets: Tensor, outputs: Tensor) -> Tensor:
         """Values (B,) of one-hot rows (B, K) and logits (B, K); their mean is the weighted one."""

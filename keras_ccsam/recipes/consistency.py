@@ -32,10 +32,16 @@ def check(
             f"stage1 must have more epochs ({first.epochs}) than warmup_epochs "
             f"({first.warmup_epochs}) for a cosine decay. Received: stage1.epochs={first.epochs}"
         )
-    if first.translate is not None and first.mixup:
+    for way in ("mixup", "cutmix"):
+        if first.translate is not None and getattr(first, way):
+            raise ValueError(
+                f"stage1.translate needs hard labels: set stage1.{way}=0. "
+                f"Received: stage1.{way}={getattr(first, way)}"
+            )
+    if first.class_weight is not None and first.reweight is not None:
         raise ValueError(
-            "stage1.translate needs hard labels: set stage1.mixup=0. "
-            f"Received: stage1.mixup={first.mixup}"
+            "stage1.class_weight and stage1.reweight both weight the classes: leave out one of "
+            "them. Received: stage1.class_weight and stage1.reweight"
         )
     linear = "linear" in _offers(head)
     if second is not None and second.learn != "classifier" and not linear:
@@ -78,7 +84,12 @@ def doubts(
         first, second, posthoc, head: as in `check`.
     """
     losses = _losses(first, second)
-    found = (_doubts_of_rates(first), _scale_doubts(losses, head), _prior_doubts(losses, posthoc))
+    found = (
+        _doubts_of_rates(first),
+        _balance_doubts(first),
+        _scale_doubts(losses, head),
+        _prior_doubts(losses, posthoc),
+    )
     return tuple(text for texts in found for text in texts)
 
 
@@ -98,6 +109,26 @@ def _doubts_of_rates(stage: Stage1) -> Iterator[str]:
         yield (
             f"stage1.boundaries={list(stage.boundaries)} begin inside the warm-up of "
             f"{stage.warmup_epochs} epochs: they take effect at its end"
+        )
+
+
+def _balance_doubts(stage: Stage1) -> Iterator[str]:
+    """Classes that are balanced twice, and shares of what is not there."""
+    if stage.class_weight is not None:
+        if stage.sampler not in ("instance", "square_root"):
+            yield (
+                f"stage1.class_weight weights classes that stage1.sampler={stage.sampler!r} has "
+                "balanced: rare classes are favoured twice"
+            )
+        if name_of(stage.loss) == "class_balanced":
+            yield (
+                "stage1.class_weight weights classes that stage1.loss='class_balanced' weights "
+                "already: rare classes are favoured twice"
+            )
+    if stage.mix_probability < 1 and not (stage.mixup or stage.cutmix):
+        yield (
+            f"stage1.mix_probability={stage.mix_probability:g} has nothing to mix with: set "
+            "stage1.mixup or stage1.cutmix"
         )
 
 

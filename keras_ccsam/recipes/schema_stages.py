@@ -9,6 +9,7 @@ from keras_ccsam.callbacks import DeferredReweighting, StartTranslation, WeightA
 from keras_ccsam.closed_table import Table
 from keras_ccsam.data.batches.samplers import TrainingSampler
 from keras_ccsam.declare import choose, columns
+from keras_ccsam.losses import balanced_class_weight
 from keras_ccsam.m2m import MajorToMinor
 from keras_ccsam.models import spectrally_normalize
 from keras_ccsam.options import options
@@ -25,10 +26,15 @@ def _declared(name: str, *makes: Callable[..., Any]) -> Any:
     return create_model(name, __base__=Table, **fields)
 
 
+_ClassWeight: Any = _declared("_ClassWeight", balanced_class_weight)
 _Reweight: Any = _declared("_Reweight", DeferredReweighting)
 _Average: Any = _declared("_Average", WeightAveraging)
 _Translate: Any = _declared("_Translate", StartTranslation, MajorToMinor)
 _SpectralNorm: Any = _declared("_SpectralNorm", spectrally_normalize)
+
+
+class ClassWeight(_ClassWeight):
+    """Keras' class weights, from the class counts, in every epoch of stage 1."""
 
 
 class Reweight(_Reweight):
@@ -96,6 +102,16 @@ class Stage1(Table):
     )
     factor: float = Field(0.1, gt=0, le=1, description="of each step decay (paper: 0.1)")
     mixup: float = Field(0.0, ge=0, description="alpha of mixup, one lambda per batch; 0: none")
+    cutmix: float = Field(0.0, ge=0, description="alpha of CutMix, one box per batch; 0: none")
+    cutmix_share: float = Field(
+        0.5, ge=0, le=1, description="with mixup and CutMix, the share of batches that is cut"
+    )
+    mix_probability: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="share of the batches that is mixed (CutMix paper: 0.5 CIFAR, 1 ImageNet)",
+    )
     augment: Augmentations = Field(
         "default",
         description='"default" (crop and flip for colour images), or a list of names or of tables '
@@ -110,6 +126,11 @@ class Stage1(Table):
     loss: Loss = Field(choose("loss", "cross_entropy"), description="of a sample")
     method: Method = Field(
         choose("sharpness", "erm"), description="how a step's gradient is formed"
+    )
+    class_weight: Literal["auto"] | ClassWeight | None = Field(
+        None,
+        description='absent: all samples count the same; "auto": the classes are balanced, '
+        "w_c = N / (C n_c); a table says how far",
     )
     reweight: Reweight | None = Field(None, description="absent: no class weights")
     resample: Resample | None = Field(None, description="absent: one sampler throughout")

@@ -1,6 +1,6 @@
 """From a recipe to the objects it names: data, batches, model, schedule, optimizers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -10,11 +10,12 @@ from keras_ccsam import data, models
 from keras_ccsam.closed_table import Table
 from keras_ccsam.data.tails.cut import cut
 from keras_ccsam.data.tails.tail import Tail
+from keras_ccsam.losses import balanced_class_weight
 from keras_ccsam.m2m import MajorToMinor
 from keras_ccsam.options import options as declared
 from keras_ccsam.recipes import Recipe
 from keras_ccsam.recipes.schema import Data, Groups, Model
-from keras_ccsam.recipes.schema_stages import Stage2
+from keras_ccsam.recipes.schema_stages import Stage1, Stage2
 from keras_ccsam.recipes.slots import augmentations, build, name_of, part_of, values
 from keras_ccsam.runs.learning_rates import stage1_rate, stage2_rate
 from keras_ccsam.schedules.start import first_epoch
@@ -63,7 +64,9 @@ def train_batches(recipe: Recipe, images: data.LongTailedData) -> data.BatchSequ
     The last, smaller batch of an epoch is left out, as in CC-SAM's code, so that every step has
     the same shape; a set smaller than one batch keeps it.
     """
-    return images.batches("train", **batch_options(recipe, sum(images.class_counts)))
+    weights = class_weight(recipe.stage1, images.class_counts)
+    options = batch_options(recipe, sum(images.class_counts))
+    return images.batches("train", class_weight=weights, **options)
 
 
 def batch_options(recipe: Recipe, images: int) -> dict[str, Any]:
@@ -74,6 +77,9 @@ def batch_options(recipe: Recipe, images: int) -> dict[str, Any]:
         "sampler": stage.sampler,
         "augment": augmentations(stage.augment),
         "mixup": stage.mixup,
+        "cutmix": stage.cutmix,
+        "cutmix_share": stage.cutmix_share,
+        "mix_probability": stage.mix_probability,
         "seed": recipe.seed,
         "drop_remainder": images >= stage.batch_size,
         "epochs": stage.epochs,
@@ -82,6 +88,14 @@ def batch_options(recipe: Recipe, images: int) -> dict[str, Any]:
         options["deferred_sampler"] = stage.resample.sampler
         options["deferred_from"] = first_epoch(stage.resample.start, stage.epochs)
     return options
+
+
+def class_weight(stage: Stage1, class_counts: Sequence[int]) -> dict[int, float] | None:
+    """Return the weights of the classes in the loss of stage 1, where there are any."""
+    if stage.class_weight is None:
+        return None
+    options = {} if stage.class_weight == "auto" else stage.class_weight.model_dump()
+    return balanced_class_weight(class_counts, **options)
 
 
 def steps_per_epoch(recipe: Recipe, images: int) -> int:

@@ -4,6 +4,7 @@ import keras
 
 from keras_ccsam import callbacks, training
 from keras_ccsam.data import BatchSequence, LongTailedData
+from keras_ccsam.data.batches.batch_options import STAGE_ONE_OFF
 from keras_ccsam.recipes import Recipe
 from keras_ccsam.recipes.schema_stages import Stage1, Stage2
 from keras_ccsam.recipes.slots import build
@@ -27,9 +28,7 @@ def stage_callbacks(
     found += _of_both(first, images, batches)
     if second is None:
         return found, []
-    plain = batches.with_options(
-        mixup=0.0, epochs=second.epochs, deferred_sampler=None, deferred_from=0
-    )
+    plain = batches.with_options(**STAGE_ONE_OFF, mixup=0.0, epochs=second.epochs)
     return found, _of_both(second, images, plain)
 
 

@@ -20,6 +20,7 @@ from pydantic import Field
 from keras_ccsam.checks import check_class_counts
 from keras_ccsam.data import BatchSequence
 from keras_ccsam.data.batches.augment import Augmentation
+from keras_ccsam.data.batches.batch_options import STAGE_ONE_OFF
 from keras_ccsam.data.batches.samplers import TrainingSampler
 from keras_ccsam.heads import Scaled, puts_out_logits
 from keras_ccsam.hints import did_you_mean
@@ -220,8 +221,7 @@ class Retraining:
             augment=self.augment,
             mixup=self.mixup,
             epochs=self.epochs,
-            deferred_sampler=None,
-            deferred_from=0,
+            **STAGE_ONE_OFF,
             batch_size=self.batch_size or rows.batch_size,
         )
 

@@ -1,8 +1,11 @@
 """What `fit` is given, looked at before training starts."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
+from numpy.typing import NDArray
 
 from keras_ccsam import heads
 from keras_ccsam.losses.loss import ClassCountLoss
@@ -19,7 +22,7 @@ def check_first_labels(head: keras.Layer, loss: SampleLoss | None, labels: Any) 
 
 def check_fit_data(
     x: Any, y: Any, head: keras.Layer, sharpness: SharpnessMethod, loss: SampleLoss | None
-) -> None:
+) -> tuple[NDArray[np.int32] | None, list[Sequence[int]]]:
     """Refuses labels that cannot be, and warns of class counts that cannot be theirs.
 
     Args:
@@ -28,12 +31,19 @@ def check_fit_data(
         sharpness: its method, which may have been told class counts.
         loss: the compiled one, which may have been told them too.
 
+    Returns:
+        The classes (N,) of arrays, None where the labels do not show; and the class counts that the
+        method and the loss were told.
+
     Raises:
         ValueError: see `check_fit_labels`.
     """
     classes = check_fit_labels(x, y, heads.num_outputs(head), loss)
-    told = [sharpness.class_counts] if hasattr(sharpness, "class_counts") else []
+    told: list[Sequence[int]] = []
+    if hasattr(sharpness, "class_counts"):
+        told.append(sharpness.class_counts)
     if loss is not None and isinstance(loss.loss, ClassCountLoss):
         told.append(loss.loss.class_counts)
     for counts in dict.fromkeys(told):
         warn_of_counts(counts, x, classes)
+    return classes, told

@@ -21,6 +21,7 @@ from keras_ccsam.training.coupling import model_coupling
 from keras_ccsam.training.epoch_clock import with_clock
 from keras_ccsam.training.first_batch import first_batch_checked
 from keras_ccsam.training.first_step import make_variables
+from keras_ccsam.training.fit_class_weight import with_class_weight
 from keras_ccsam.training.fit_data import check_first_labels, check_fit_data
 from keras_ccsam.training.one_output import binary_accuracy, check_one_output
 from keras_ccsam.training.sample_loss import SampleLoss, check_head, mixed_loss, resolve_loss
@@ -207,13 +208,19 @@ class SharpnessAwareModel(SavedModel):
         """`keras.Model.fit`; a `BatchSequence` is told the epoch and is not shuffled again.
 
         Class counts that cannot be those of the data are warned of, where these show theirs.
+        `class_weight="auto"` balances the classes: it is `keras_ccsam.balanced_class_weight` of the
+        data's class counts; where these do not show theirs, of those that the method or the loss
+        was given. A `BatchSequence` takes class weights with mixed labels, too.
 
         Raises:
             ValueError: if a label lies outside [0, K), or a sample has several classes. Arrays are
                 checked whole, a `PyDataset`, generator, `tf.data` data set or torch `DataLoader`
                 by its first batch.
         """
-        check_fit_data(x, y, self.head, self.sharpness, self.sample_loss)
+        classes, told = check_fit_data(x, y, self.head, self.sharpness, self.sample_loss)
+        arguments = inspect.signature(super().fit).bind(x, y, *args, **kwargs).arguments
+        arguments = with_class_weight(arguments, self.num_classes, classes, told)
+        x = arguments["x"]
         self.step_parts.warn_of_missing()
         # The compiled loss is in force again, and layers may have been frozen since.
         self._logit_scale = self._found.coupling = None
@@ -221,8 +228,7 @@ class SharpnessAwareModel(SavedModel):
         if not hasattr(x, "set_epoch"):
             check = partial(check_first_labels, self.head, self.sample_loss)
             with first_batch_checked(x, check) as data:
-                return super().fit(data, y, *args, **kwargs)
-        arguments = inspect.signature(super().fit).bind(x, y, *args, **kwargs).arguments
+                return super().fit(**{**arguments, "x": data})
         callbacks = with_clock(arguments.get("callbacks"), self, x.set_epoch)
         return super().fit(**{**arguments, "callbacks": callbacks, "shuffle": False})
 

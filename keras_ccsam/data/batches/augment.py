@@ -6,7 +6,7 @@ batch of the same shape and type and leaves its input alone. Everything random i
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -133,3 +133,22 @@ def resolve(
             )
         resolved.append(entry)
     return tuple(resolved)
+
+
+def check_augmentations(
+    augment: Sequence[Augmentation], shape: tuple[int, ...], dtype: Any
+) -> None:
+    """Lets each augmentation that has a `check` refuse images that it cannot take.
+
+    Args:
+        augment: what `resolve` returned.
+        shape: (H, W, C) of an image.
+        dtype: of the pixels.
+
+    Raises:
+        ValueError: by the augmentation.
+    """
+    for each in augment:
+        check = getattr(each, "check", None)
+        if check is not None:
+            check(shape, np.dtype(dtype))

@@ -3,98 +3,37 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import threading
-from typing import Any, Literal
+from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_ccsam.data.batches.augment import Augmentation, resolve
+from keras_ccsam.data.batches.augment import check_augmentations, resolve
+from keras_ccsam.data.batches.batch_options import BatchOptions
 from keras_ccsam.data.batches.framing import default_augment, first_seen
 from keras_ccsam.data.batches.labelled_parts import LabelledParts, Split
-from keras_ccsam.data.batches.mixup import MixedLabels, mix_batch
+from keras_ccsam.data.batches.mixing import mixed
+from keras_ccsam.data.batches.mixup import MixedLabels
 from keras_ccsam.data.batches.prefetch import Prefetcher
-from keras_ccsam.data.batches.samplers import Sampler, check_sampler, epoch_plan
-from keras_ccsam.data.batches.workers import Workers, thread_count
+from keras_ccsam.data.batches.samplers import Sampler, epoch_plan
+from keras_ccsam.data.batches.weights import SampleWeights, sample_weights
+from keras_ccsam.data.batches.workers import thread_count
 from keras_ccsam.data.images.store import Pixels
 from keras_ccsam.data.sources.source import Images, Labels
-from keras_ccsam.data.tails.tail import check_option
 
-Batch = tuple[Pixels, Labels | MixedLabels]
-
-
-@dataclasses.dataclass(frozen=True)
-class BatchOptions:
-    """How batches are made; `LongTailedData.batches` explains each option."""
-
-    batch_size: int = 128
-    sampler: Sampler | Literal["default"] = "default"
-    augment: str | tuple[str | Augmentation, ...] = "default"
-    mixup: float = 0.0
-    seed: int = 0
-    drop_remainder: bool = False
-    workers: Workers = "auto"
-    epochs: int | None = None
-    images_per_class: int = 1
-    replica: int = 0
-    replicas: int = 1
-    deferred_sampler: Sampler | None = None
-    deferred_from: int = 0
-
-    def __post_init__(self) -> None:
-        names = ["batch_size", "images_per_class", "replicas"]
-        for name in names if self.workers == "auto" else [*names, "workers"]:
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-                raise ValueError(
-                    f"{name} must be an integer of at least 1. Received: {name}={value!r}"
-                )
-        is_number = isinstance(self.mixup, int | float) and not isinstance(self.mixup, bool)
-        if not (is_number and math.isfinite(self.mixup) and self.mixup >= 0):
-            raise ValueError(
-                "mixup is the alpha of a Beta distribution: a number of at least 0 (0: no mixup). "
-                f"Received: mixup={self.mixup!r}"
-            )
-        check_option("seed", self.seed)
-        if self.sampler != "default":
-            check_sampler(self.sampler, self.epochs)
-        self._check_deferred()
-        if not 0 <= self.replica < self.replicas:
-            raise ValueError(
-                f"replica must be from 0 to {self.replicas - 1}. Received: replica={self.replica}"
-            )
-
-    def _check_deferred(self) -> None:
-        first = self.deferred_from
-        if isinstance(first, bool) or not isinstance(first, int | np.integer) or first < 0:
-            raise ValueError(
-                "deferred_from must be an epoch, an integer of at least 0. "
-                f"Received: deferred_from={first!r}"
-            )
-        if self.deferred_sampler is not None:
-            check_sampler(self.deferred_sampler, self.epochs)
-        elif first:
-            raise ValueError(
-                "deferred_from is the first epoch of deferred_sampler, which must be named. "
-                f"Received: deferred_from={first} without deferred_sampler"
-            )
-
-    def sampler_at(self, epoch: int, default: Sampler) -> Sampler:
-        """The sampler of an epoch; `default` is what `"default"` stands for."""
-        if self.deferred_sampler is not None and epoch >= self.deferred_from:
-            return self.deferred_sampler
-        return default if self.sampler == "default" else self.sampler
+Batch = tuple[Pixels, Labels | MixedLabels] | tuple[Pixels, Labels | MixedLabels, SampleWeights]
 
 
 class BatchSequence(keras.utils.PyDataset):
     """Batches of one part of a data set.
 
     A batch is ``(x, y)``: images (B, H, W, C), uint8 in 0..255 unless the user's own are floats,
-    and classes (B,) int32. With mixup the images are float32 and the labels a dictionary
-    (`mixup.MixedLabels`). The batch of a step is a pure function of (seed, epoch, step): it depends
-    neither on threads nor on what was read before.
+    and classes (B,) int32. With mixup or CutMix the labels are a dictionary (`mixup.MixedLabels`),
+    and with mixup the images are float32. With class weights, or where the data set weighs its
+    images, a batch is ``(x, y, weights)``, as Keras takes it. The batch of a step is a pure
+    function of (seed, epoch, step): it depends neither on threads nor on what was read before.
 
     The epoch is set by `set_epoch`; the trainer of this package does so. Under a plain Keras `fit`
     it advances by itself each time all batches were read.
@@ -126,6 +65,8 @@ class BatchSequence(keras.utils.PyDataset):
         training = split == "train"
         self._default_sampler: Sampler = "instance" if training else "sequential"
         self._augment = resolve(options.augment, default_augment(self._x) if training else ())
+        check_augmentations(self._augment, tuple(self._x.shape[1:]), self._x.dtype)
+        self._weights = sample_weights(data, split, self._y, options.class_weight)
         self._epoch = 0
         self._plan: tuple[int, NDArray[np.int64]] | None = None
         self._lock = threading.Lock()
@@ -263,15 +204,18 @@ class BatchSequence(keras.utils.PyDataset):
         first = position * options.batch_size
         rows = self._rows(epoch)[first : first + options.batch_size]
         y = self._y[rows]
-        if not self._augment and not options.mixup:
-            return self._x[rows], y
+        weights = None if self._weights is None else self._weights[rows]
+        if not self._augment and not options.mixes:
+            x = self._x[rows]
+            return (x, y) if weights is None else (x, y, weights)
         rng = np.random.default_rng(np.random.SeedSequence((options.seed, epoch, position)))
         x, rest = first_seen(self._x, rows, self._augment, rng)
         for augment in rest:
             x = augment(x, rng)
-        if options.mixup:
-            return mix_batch(x, y, options.mixup, rng)
-        return x, y
+        if options.mixes:
+            x, targets, weights = mixed(x, y, weights, options, rng)
+            return (x, targets) if weights is None else (x, targets, weights)
+        return (x, y) if weights is None else (x, y, weights)
 
     def _rows(self, epoch: int) -> NDArray[np.int64]:
         plan = self._plan  # read once: another thread may replace it
