@@ -175,6 +175,34 @@ def _beside(rows: list[Row], *methods: str) -> list[str]:
     return [base, *(ratio(found[method]) for method in methods)]
 
 
+def augmentations() -> str:
+    """Images per second of each augmentation, and how often that of Keras' layer."""
+    recorded = {
+        (row["size"], row["augmentation"]): row
+        for row in results("augmentations-torch-cpu")["rows"]
+    }
+    sizes = list(dict.fromkeys(size for size, _ in recorded))
+    rows = []
+    for name in dict.fromkeys(name for _, name in recorded):
+        cells = [name]
+        for size in sizes:
+            row = recorded[size, name]
+            against = f"{row['ratio']:,.1f}" if "ratio" in row else "no such layer"
+            cells += [f"{row['images_per_second_core']:,}", against]
+        rows.append(cells)
+    heads = [head for size in sizes for head in (f"{size} pixels, images/s", "times Keras' layer")]
+    return markdown(("", *heads), rows)
+
+
+def samplers() -> str:
+    """Seconds to plan an epoch."""
+    rows = [
+        (f"`{row['sampler']}`", f"{row['seconds_core']:.2f}", f"{row['seconds']:.2f}")
+        for row in results("samplers")["rows"]
+    ]
+    return markdown(("", "processor time, s", "by the clock, s"), rows)
+
+
 def pipeline() -> str:
     """Images that the input pipeline makes."""
     cells = [
@@ -245,6 +273,8 @@ LAYOUTS: dict[str, Callable[[], str]] = {
     "class-loop": class_loop,
     "whole-network": whole_network,
     "pipeline": pipeline,
+    "augmentations": augmentations,
+    "samplers": samplers,
     "fixed-costs": fixed_costs,
     "landscape": landscape,
     "landscape-measures": landscape_tables.measures,

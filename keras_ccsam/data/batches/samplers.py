@@ -155,7 +155,7 @@ class _Classes:
 def _shuffled_cycle(rows: Rows, length: int, rng: np.random.Generator) -> Rows:
     """Shuffles of all rows, one after the other, cut to `length`."""
     rounds = -(-length // len(rows))
-    return rng.permuted(np.tile(rows, (rounds, 1)), axis=1).reshape(-1)[:length]
+    return rng.permuted(np.broadcast_to(rows, (rounds, len(rows))), axis=1).reshape(-1)[:length]
 
 
 def _class_visits(num_classes: int, length: int, each: int, rng: np.random.Generator) -> Rows:
