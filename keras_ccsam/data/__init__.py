@@ -3,15 +3,12 @@
 from keras_ccsam.data.batches.augment import Crop as Crop
 from keras_ccsam.data.batches.augment import Cutout as Cutout
 from keras_ccsam.data.batches.augment import Flip as Flip
-<<<<<<< HEAD
-from keras_ccsam.data.batches.framing import RandomResizedCrop as RandomResizedCrop
-=======
 from keras_ccsam.data.batches.augmentations import AutoAugment as AutoAugment
 from keras_ccsam.data.batches.augmentations import ColorJitter as ColorJitter
 from keras_ccsam.data.batches.augmentations import RandAugment as RandAugment
 from keras_ccsam.data.batches.augmentations import RandomErasing as RandomErasing
 from keras_ccsam.data.batches.augmentations import TrivialAugment as TrivialAugment
->>>>>>> 1171136 (Policies, jitter and erasing as augmentations; samplers tested and timed; how to balance classes)
+from keras_ccsam.data.batches.framing import RandomResizedCrop as RandomResizedCrop
 from keras_ccsam.data.batches.samplers import SAMPLERS as SAMPLERS
 from keras_ccsam.data.batches.sequence import BatchSequence as BatchSequence
 from keras_ccsam.data.catalogue import DATASETS as DATASETS

@@ -13,12 +13,13 @@ import math
 import numpy as np
 
 from keras_ccsam.data.batches.mixup import MixedLabels
-from keras_ccsam.data.sources.source import Images, Labels
+from keras_ccsam.data.images.store import Pixels
+from keras_ccsam.data.sources.source import Labels
 
 
 def cut_batch(
-    x: Images, y: Labels, alpha: float, rng: np.random.Generator
-) -> tuple[Images, MixedLabels]:
+    x: Pixels, y: Labels, alpha: float, rng: np.random.Generator
+) -> tuple[Pixels, MixedLabels]:
     """Puts a box of each image's partner into it.
 
     Args:

@@ -11,7 +11,8 @@ import numpy as np
 from keras_ccsam.data.batches.cutmix import cut_batch
 from keras_ccsam.data.batches.mixup import MixedLabels, mix_batch
 from keras_ccsam.data.batches.weights import SampleWeights, mixed_weights
-from keras_ccsam.data.sources.source import Images, Labels
+from keras_ccsam.data.images.store import Pixels
+from keras_ccsam.data.sources.source import Labels
 
 
 class Mixing(Protocol):
@@ -39,12 +40,12 @@ class Mixing(Protocol):
 
 
 def mixed(
-    x: Images,
+    x: Pixels,
     y: Labels,
     weights: SampleWeights | None,
     options: Mixing,
     rng: np.random.Generator,
-) -> tuple[Images, MixedLabels, SampleWeights | None]:
+) -> tuple[Pixels, MixedLabels, SampleWeights | None]:
     """Mixes a batch as the options say.
 
     Args:

@@ -14,7 +14,7 @@ from keras_ccsam.data.batches.augmentations.auto_augment_policies import POLICIE
 from keras_ccsam.data.batches.augmentations.magnitudes import STANDARD, value_of
 from keras_ccsam.data.batches.augmentations.operations import Canvas, Fill, Interpolation, apply
 from keras_ccsam.data.batches.augmentations.pillow_images import check_pixels, each
-from keras_ccsam.data.sources.source import Images
+from keras_ccsam.data.images.store import Pixels
 from keras_ccsam.declare import part
 from keras_ccsam.options import checked
 
@@ -45,7 +45,7 @@ class AutoAugment:
         """Refuses images (H, W, C) that are not uint8, grey or RGB, with a `ValueError`."""
         check_pixels("auto_augment", shape, dtype)
 
-    def __call__(self, x: Images, rng: np.random.Generator) -> Images:
+    def __call__(self, x: Pixels, rng: np.random.Generator) -> Pixels:
         """Returns the images, each after its pair of operations."""
         self.check(x.shape[1:], x.dtype)
         pairs = POLICIES[self.policy]

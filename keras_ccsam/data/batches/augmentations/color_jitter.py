@@ -13,7 +13,7 @@ from pydantic import Field
 
 from keras_ccsam.data.batches.augmentations.operations import color
 from keras_ccsam.data.batches.augmentations.pillow_images import check_pixels, each
-from keras_ccsam.data.sources.source import Images
+from keras_ccsam.data.images.store import Pixels
 from keras_ccsam.declare import part
 from keras_ccsam.options import checked
 
@@ -51,7 +51,7 @@ class ColorJitter:
         """Refuses images (H, W, C) that are not uint8, grey or RGB, with a `ValueError`."""
         check_pixels("color_jitter", shape, dtype)
 
-    def __call__(self, x: Images, rng: np.random.Generator) -> Images:
+    def __call__(self, x: Pixels, rng: np.random.Generator) -> Pixels:
         """Returns the images, each with its own factors."""
         self.check(x.shape[1:], x.dtype)
         applied = rng.random(len(x)) < self.probability

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from keras_ccsam.data.sources.source import Images
+from keras_ccsam.data.images.store import Pixels
 
 
-def each(x: Images, change: Callable[[int, Image.Image], Image.Image]) -> Images:
+def each(x: Pixels, change: Callable[[int, Image.Image], Image.Image]) -> Pixels:
     """A batch of images that were changed one by one.
 
     Args:

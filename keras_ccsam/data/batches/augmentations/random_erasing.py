@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from keras_ccsam.data.sources.source import Images
+from keras_ccsam.data.images.store import Pixels
 from keras_ccsam.declare import part
 from keras_ccsam.options import checked
 
@@ -58,7 +58,7 @@ class RandomErasing:
                 f"whose range is not known, give a number. Received: fill='noise' for {dtype}"
             )
 
-    def __call__(self, x: Images, rng: np.random.Generator) -> Images:
+    def __call__(self, x: Pixels, rng: np.random.Generator) -> Pixels:
         """Returns the images, some of them with a rectangle overwritten."""
         self.check(x.shape[1:], x.dtype)
         batch, height, width, channels = x.shape
