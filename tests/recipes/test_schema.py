@@ -36,7 +36,7 @@ def test_every_field_is_described():
         ("stage1.epochs=true", "stage1.epochs must be a whole number"),
         ("stage1.lr=nan", "stage1.lr must be a finite number"),
         ("data.profile=expo", "data.profile must be 'exponential' or 'step'"),
-        ('stage1.augment=["rotate"]', "stage1.augment[0] must be one of 'crop', 'cut"),
+        ('stage1.augment=["rotate"]', "stage1.augment[0] must be one of 'auto_augment', 'color"),
         ('stage2.augment=["flop"]', "did you mean 'flip'? Received: stage2.augment[0]="),
         ("stage1.augment=crop", "stage1.augment must be 'default' or a list"),
         ('stage1.augment=[{name="cutout", size=0}]', "stage1.augment[0].size must be at least 1"),
