@@ -84,9 +84,10 @@ def recipe_options(function: F) -> F:
         click.option(
             "--data",
             "dataset",
-            metavar="NAME",
-            shell_complete=complete.settings,
-            help="Dataset, see ccsam data list. [digits-lt]",
+            metavar="NAME|PATH",
+            shell_complete=complete.data,
+            help="Dataset, see ccsam data list; or images of your own: a folder with one folder "
+            "per class, a list, a table, JSON or arrays. [digits-lt]",
         ),
         _DATA_PATH,
         click.option(

@@ -7,8 +7,7 @@ from typing import Any
 
 import click
 
-from .. import arrays, complete, early
-from ..console import bar
+from .. import arrays, complete, data_facts, early
 from ..errors import debug_option
 from ..options import read_ratio
 from ..output import Output, json_option
@@ -37,33 +36,39 @@ def list_data(as_json: bool) -> None:
     left = ("network", "what it is")
     output.result(
         lambda: text_table(header, [tuple(map(str, row)) for row in rows], left=left),
-        lambda: [dict(zip(keys, row, strict=True)) for row in rows],
+        lambda: [
+            dict(zip(keys, (None if v == "-" else v for v in row), strict=True)) for row in rows
+        ],
     )
 
 
-def _datasets() -> list[tuple[str, int, int, str, int, str]]:
+def _datasets() -> list[tuple[str, int | str, int | str, str, int, str]]:
     """What `--data` takes: each dataset, and below it the settings of it."""
     from keras_ccsam import recipes
     from keras_ccsam.data import DATASETS
+    from keras_ccsam.declare import find
 
+    rows = []
+    order = {name: place for place, name in enumerate(DATASETS)}
     settings = [recipes.load("ce", data=name) for name in recipes.settings()]
-    return [
-        (
-            found.setting,
-            info.num_classes,
-            info.test_images,
-            found.to_dict()["model"]["backbone"]["name"],
-            found.stage1.epochs,
-            info.description if found.setting == name else f"{name} at a scale for CPUs",
-        )
-        for name, info in DATASETS.items()
-        for found in settings
-        if found.data.name == name
-    ]
+    settings.sort(key=lambda recipe: order.get(recipe.data.name, len(order)))
+    for found in settings:
+        info = DATASETS.get(found.data.name)
+        if info is None:
+            # Their lists tell how many there are.
+            counted: tuple[int | str, int | str] = ("-", "-")
+            said = find("data", found.data.name).summary.rstrip(".")
+        else:
+            counted = (info.num_classes, info.test_images)
+            small = found.setting != found.data.name
+            said = f"{found.data.name} at a scale for CPUs" if small else info.description
+        network = found.to_dict()["model"]["backbone"]["name"]
+        rows.append((found.setting, *counted, network, found.stage1.epochs, said))
+    return rows
 
 
 @command.command()
-@click.argument("name", shell_complete=complete.data)
+@click.argument("name", shell_complete=complete.data, metavar="NAME|PATH")
 @click.option("--data-path", metavar="PATH", help="Local file or folder; else a download.")
 @click.option(
     "--imbalance-ratio",
@@ -84,13 +89,33 @@ def _datasets() -> list[tuple[str, int, int, str, int, str]]:
     help="Which images are kept.",
 )
 @click.option("--seed", type=int, metavar="N", help="Of the protocol seeded.")
+@click.option(
+    "--set",
+    "more",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Another option of the data, as in data.label_column=species; may be repeated.",
+)
+@click.option(
+    "--duplicates",
+    is_flag=True,
+    help="Look for the same image in two parts of a set; reads files of the same length.",
+)
 @json_option
 @debug_option
-def describe(name: str, data_path: str | None, as_json: bool, **options: Any) -> None:
+def describe(
+    name: str,
+    data_path: str | None,
+    more: tuple[str, ...],
+    duplicates: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Show the training images of each class as bars.
 
     NAME is a dataset (ccsam data list), with the values of its recipes unless an option says
-    otherwise; or an npz file of your own with images x and labels y.
+    otherwise. PATH is a folder, list, table, JSON or npz file of your own: no image is read but
+    for the headers that tell the size. Bars of your own images are on a logarithmic scale.
     """
     output = Output(as_json)
     chosen = {key: value for key, value in options.items() if value is not None}
@@ -100,25 +125,26 @@ def describe(name: str, data_path: str | None, as_json: bool, **options: Any) ->
             f"An npz file has no other path: leave --data-path out. "
             f"Received: --data-path={data_path}"
         )
+    settings = (*_settings(chosen, data_path), *more)
     if own:
         arrays.require(name)
     else:
-        settings = _settings(chosen, data_path)
         early.check_recipes(["ce"], name, settings)
     prepare(dry=True)
     with output.working():
-        facts = _own(name, chosen) if own else _known(name, settings)
-    output.result(lambda: _text(facts), lambda: facts)
+        found = _own(name, chosen) if own else _known(name, settings, duplicates)
+    output.result(lambda: data_facts.text(found), lambda: found)
 
 
 def _own(name: str, chosen: dict[str, Any]) -> dict[str, Any]:
-    """The facts of a file of one's own."""
+    """The facts of an npz file of one's own."""
     from keras_ccsam.data import from_arrays
 
     if chosen.get("imbalance_ratio") == "none":
         chosen = chosen | {"imbalance_ratio": None}
     images = from_arrays(**arrays.read(name), **chosen, name=name)
-    return _facts(images.describe(), images.outline.ratio_note, {"groups": "thresholds"})
+    notes = [note for note in (images.outline.ratio_note,) if note]
+    return data_facts.facts(images.describe(), notes, {"groups": "thresholds"})
 
 
 def _settings(chosen: dict[str, Any], data_path: str | None) -> tuple[str, ...]:
@@ -129,7 +155,7 @@ def _settings(chosen: dict[str, Any], data_path: str | None) -> tuple[str, ...]:
     return tuple(f"data.{key}={json.dumps(value)}" for key, value in chosen.items())
 
 
-def _known(name: str, settings: tuple[str, ...]) -> dict[str, Any]:
+def _known(name: str, settings: tuple[str, ...], duplicates: bool) -> dict[str, Any]:
     """The facts of a dataset, as its recipes have it; one that is a download is not fetched."""
     from keras_ccsam import recipes
     from keras_ccsam.data import DATASETS
@@ -137,51 +163,35 @@ def _known(name: str, settings: tuple[str, ...]) -> dict[str, Any]:
 
     recipe = recipes.load("ce", data=name, overrides=settings)
     groups = parts.group_options(recipe.groups)
-    if DATASETS[recipe.data.name].download and not recipe.data.path:
+    info = DATASETS.get(recipe.data.name)
+    shared: list[str] = []
+    if info is not None and info.download and not recipe.data.path:
         outline = parts.outline_data(recipe.data)
-        described, note = outline.describe(), outline.ratio_note
+        described, notes = outline.describe(), [outline.ratio_note, *outline.notes]
     else:
         images = parts.load_data(recipe.data)
-        described, note = images.describe(), images.outline.ratio_note
-    return _facts(described, note, groups) | {"heading": recipe.data_shown}
+        described, notes = images.describe(), [images.outline.ratio_note, *images.notes]
+        shared = _duplicates(images) if duplicates else []
+    told = [note for note in notes if note]
+    found = data_facts.facts(described, told, groups, own=info is None)
+    found["warnings"] += shared
+    return found | {"heading": recipe.data_shown, "log": info is None}
 
 
-def _facts(found: dict[str, Any], note: str | None, groups: dict[str, Any]) -> dict[str, Any]:
-    from keras_ccsam.metrics import group_classes
+def _duplicates(images: Any) -> list[str]:
+    """What is said of the same image in two parts."""
+    from keras_ccsam.data.images.files import ImageFiles
+    from keras_ccsam.data.sources.duplicates import shared_content
 
-    classes = found["classes"]
-    by_group = group_classes([row["train"] for row in classes], **groups)
-    group_of = {int(label): name for name, labels in by_group.items() for label in labels}
-    return found | {
-        "read": "index_sha256" in found,
-        "note": note,
-        "groups": {name: len(labels) for name, labels in by_group.items()},
-        "classes": [row | {"group": group_of[row["label"]]} for row in classes],
-    }
-
-
-def _text(facts: dict[str, Any]) -> str:
-    from keras_ccsam.text_table import text_table
-
-    counts = [row["train"] for row in facts["classes"]]
-    most, least = max(counts), min(counts)
-    header = ("class", "name", "images", "group", "")
-    rows = [
-        (str(row["label"]), row["name"], str(row["train"]), row["group"], bar(row["train"], most))
-        for row in facts["classes"]
+    stores = {"train": images.x_train, "validation": images.x_validation, "test": images.x_test}
+    parts = {name: store for name, store in stores.items() if store is not None}
+    if not all(isinstance(store, ImageFiles) for store in parts.values()):
+        raise ValueError(
+            "duplicates are looked for among image files, and these images are in arrays. "
+            f"Received: --duplicates of {images.source}"
+        )
+    found = shared_content(parts)
+    return [
+        f"{' and '.join(shared.parts)} share an image: {', '.join(p for _, p in shared.files)}"
+        for shared in found
     ]
-    lines = [
-        f"{facts.get('heading', facts['name'])}: {facts['source']}",
-        f"licence: {facts['licence']}",
-        f"{facts['train']} training, {facts['validation']} validation, {facts['test']} test images "
-        f"of {' x '.join(map(str, facts['image_shape']))}",
-    ]
-    if facts["read"]:
-        lines.append(f"SHA-256 of the training indices: {facts['index_sha256']}")
-    else:
-        lines.append("counted by its profile, the images were not read: --data-path reads them")
-    lines.append(f"imbalance ratio: {most} / {least} = {most / least:g}")
-    lines += [f"note: {facts['note']}"] if facts["note"] else []
-    sizes = ", ".join(f"{n} {name}" for name, n in facts["groups"].items() if n)
-    lines += [f"classes: {sizes}", "", text_table(header, rows, left=("name", "group", ""))]
-    return "\n".join(lines)

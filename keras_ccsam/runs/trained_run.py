@@ -1,6 +1,7 @@
 """A finished run, opened again: its recipe, its data and its network."""
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -102,6 +103,7 @@ def open_run(run_dir: PathLike, *, trust_code: bool = False) -> TrainedRun:
     directory = RunDirectory(run_dir)
     results = directory.results()
     recipe = directory.recipe(trust_code=trust_code)
+    _check_there(recipe)
     images = parts.load_data(recipe.data)
     if images.index_sha256 != load_indices(directory.indices_file).index_sha256:
         raise ValueError(
@@ -109,3 +111,14 @@ def open_run(run_dir: PathLike, *, trust_code: bool = False) -> TrainedRun:
             f"changed. Received: index_sha256={images.index_sha256!r}"
         )
     return TrainedRun(directory, recipe, images, results)
+
+
+def _check_there(recipe: Recipe) -> None:
+    """Refuses a run whose images have been moved, with what to do about it."""
+    path = recipe.data.path
+    if path and not Path(path).expanduser().exists():
+        raise ValueError(
+            "the images are no longer where the run found them: put them back, or a link to where "
+            "they are now, or evaluate it there with ccsam evaluate RUN --data PATH. "
+            f"Received: data.path={path!r}"
+        )

@@ -131,7 +131,8 @@ def _hold_out(
             f"group). Received: {listing.origin}"
         )
     without = len(listing.class_names) - len(np.unique(rows.labels[held]))
-    lack = f"; {without} classes have none, for want of images" if without else ""
+    having = "1 class has" if without == 1 else f"{without} classes have"
+    lack = f"; {having} none, for want of images" if without else ""
     whole = ", whole groups" if rows.groups is not None else ""
     notes.append(
         f"there is no test part: {len(held)} of {len(rows)} images are held out for it "

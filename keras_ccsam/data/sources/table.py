@@ -27,7 +27,7 @@ GroupColumn: TypeAlias = Annotated[
     Field(description=f"column of what stays on one side of a split, as patients do{_USUAL}"),
 ]
 WeightColumn: TypeAlias = Annotated[
-    str, Field(description=f"column of the samples' weights{_USUAL}, if there is one")
+    str, Field(description="column of the samples' weights, for a fit of your own; empty: none")
 ]
 Meaning: TypeAlias = Annotated[
     Literal["auto", "numbers", "names"],
@@ -60,8 +60,10 @@ def load_table(
         path: the table, or a folder that holds one.
         root: the folder that the images' paths are below; empty: the table's own, or a folder
             `images` in it.
-        path_column, label_column, split_column, group_column, weight_column: the columns' names;
-            empty: as they are usually called.
+        path_column, label_column, split_column, group_column: the columns' names; empty: as they
+            are usually called.
+        weight_column: of weights, for `fit` of your own (`LongTailedData.weights`); recipes take
+            none. Empty: none.
         labels: "numbers", "names" or "auto".
         size, channels, test_fraction: as `own_images` explains them.
         seed: of the test images that are held out, whole groups where there is a column of them.

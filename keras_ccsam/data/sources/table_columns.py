@@ -14,7 +14,6 @@ SPELLINGS = {
     "label": ("label", "class", "target", "category", "species", "class_name", "category_id"),
     "split": ("split", "subset", "set", "partition"),
     "group": ("group", "group_id", "patient", "patient_id", "camera", "site", "subject"),
-    "weight": ("weight", "sample_weight"),
 }
 
 
@@ -54,7 +53,9 @@ def column(columns: Columns, role: str, named: str, file: Path) -> str | None:
             f"Received: data.{role}_column={named!r} of {str(file)!r}"
         )
     low = {name.strip().lower(): name for name in reversed(columns)}
-    found = next((low[name] for name in SPELLINGS[role] if name in low), None)
+    # Weights change what is learned, so that they are taken only where they are named.
+    spellings = () if role == "weight" else SPELLINGS[role]
+    found = next((low[name] for name in spellings if name in low), None)
     if found is None and role in ("path", "label"):
         raise ValueError(
             f"the table has no column that is called like a {role} ({', '.join(SPELLINGS[role])}): "

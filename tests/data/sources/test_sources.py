@@ -25,8 +25,8 @@ def test_a_folder_holds_out_a_test_part_and_keeps_singletons(tmp_path: Path) -> 
     found = cc.data.open_path(folder(tmp_path / "photos"))
     assert found.name == "photos" and found.class_names == ("class0", "class1", "class2", "class3")
     assert counts(found.y_train) == (6, 3, 1, 1) and counts(found.y_test) == (2, 1, 1)
-    assert "4 of 15 images are held out" in found.notes[-1] and "1 have none" not in found.notes
-    assert "1 classes have none" in found.notes[-1]
+    assert "4 of 15 images are held out" in found.notes[-1]
+    assert "1 class has none" in found.notes[-1]
     files = {*found.x_train.paths, *found.x_test.paths}
     assert len(files) == 15
     # Positions count the files in their order, those held out included.

@@ -1,0 +1,95 @@
+"""A folder of images of one's own, from the command line."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from keras_ccsam_cli.main import main
+
+from tests import made_images
+
+TINY = ("--epochs", "1", "--set", "stage1.batch_size=8", "--set", "stage2.epochs=1")
+
+
+def ccsam(*words: object) -> tuple[int, str, str]:
+    result = CliRunner().invoke(main, [str(word) for word in words])
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_a_folder_is_trained_on_and_its_run_is_opened_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made_images.folder(tmp_path / "photos", (12, 6, 3))
+    monkeypatch.chdir(tmp_path)
+    code, out, err = ccsam("train", "ccsam", "--data", "photos", *TINY, "--out", "run", "--json")
+    assert code == 0, err
+    assert sum(json.loads(out)["class_counts"]) == 17
+    recipe = (tmp_path / "run" / "recipe.toml").read_text()
+    assert f'path = "{tmp_path / "photos"}"' in recipe and 'name = "folder"' in recipe
+    assert "there is no test part" in err
+    assert ccsam("evaluate", "run")[0] == 0
+    (tmp_path / "photos").rename(tmp_path / "elsewhere")
+    code, out, err = ccsam("evaluate", "run")
+    assert code == 2 and "--data PATH" in err and len(err.splitlines()) == 1
+
+
+def test_two_recipes_are_compared_on_a_list(tmp_path: Path) -> None:
+    root = made_images.places(tmp_path / "places", "standard", "standard")
+    code, out, err = ccsam(
+        "compare", "ce", "crt", "--data", root / "Places_LT_train.txt", *TINY, "--out",
+        tmp_path / "out", "--json",
+    )  # fmt: skip
+    assert code == 0, err
+    assert len(json.loads(out)["rows"]) == 2
+
+
+def test_what_a_path_holds_can_be_forced(tmp_path: Path) -> None:
+    root = made_images.inat(made_images.places(tmp_path, "standard", "standard"))
+    code, _, err = ccsam("train", "ce", "--data", root, "--dry-run")
+    assert code == 2 and "'list' (Places_LT_train.txt), or 'inat' (train2018.json)" in err
+    for kind, classes in (("list", "zen_garden"), ("inat", "species 2")):
+        code, out, err = ccsam("train", "ce", "--data", kind, "--data-path", root, "--dry-run")
+        assert code == 0 and classes in out, err
+
+
+def test_describe_draws_a_folder_and_warns(tmp_path: Path) -> None:
+    root = tmp_path / "photos"
+    for part, counts in (("train", (9, 3, 1)), ("test", (2, 2))):
+        made_images.folder(root, counts, part)
+    twin = root / "train" / "class0" / "train0.png"
+    (root / "test" / "class1" / "twin.png").write_bytes(twin.read_bytes())
+    code, out, err = ccsam("data", "describe", root, "--duplicates")
+    assert code == 0, err
+    assert "imbalance ratio: 9 / 1 = 9" in out and "log scale" in out
+    assert "1 class has a single image to train on: class2" in out
+    assert "1 class has no test image: class2" in out
+    assert "train and test share an image" in out and "twin.png" in out
+    facts = json.loads(ccsam("data", "describe", root, "--json")[1])
+    assert facts["groups"] == {"many": 1, "medium": 1, "few": 1} and len(facts["warnings"]) == 2
+
+
+def test_weights_of_images_are_refused_in_recipes(tmp_path: Path) -> None:
+    file = made_images.table(
+        tmp_path, "path,label,w", "class0/0.png,0,1", "class0/1.png,0,2", "class1/0.png,1,1"
+    )
+    words = ("train", "ce", "--data", file, "--set", "data.weight_column=w", "--dry-run")
+    code, _, err = ccsam(*words)
+    assert code == 2 and "sample_weight=data.weights" in err
+
+
+@pytest.mark.parametrize(
+    "data, said",
+    [
+        ("nowhere/", "there is no such file or folder"),
+        ("digits", "did you mean 'digits-lt'"),
+        ("here.docx", "a dataset is a folder, or a file that ends in"),
+    ],
+)
+def test_a_wrong_path_is_answered(
+    data: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("here.docx").write_text("x")
+    code, out, err = ccsam("train", "ce", "--data", data)
+    assert code == 2 and said in err and len(err.splitlines()) == 1 and not out
