@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from keras_ccsam_cli.main import main
+from keras_ccsam_cli.main import cli as main
 
 from tests import made_images
 
