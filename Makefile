@@ -27,8 +27,10 @@ SOURCES := $(shell find keras_ccsam cli -name '*.py' -o -name '*.toml' -o -name 
 # One thread per process: on a small machine a second one costs more in waiting than it brings.
 export OMP_NUM_THREADS ?= 1
 
-# A file's tests stay in one process, where they share what they have compiled and trained.
-PYTEST := -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --durations 10
+# A file's tests stay in one process, where they share what they have compiled and trained; the long
+# files come first (tests/conftest.py).
+PYTEST := -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder \
+	--durations 10
 
 .PHONY: help demo test $(BACKENDS:%=test-%) test-fast test-lowest lint format types check docs \
 	bench-check clean

@@ -68,6 +68,40 @@ atexit.register(shutil.rmtree, _KERAS_HOME, ignore_errors=True)
 if os.environ["KERAS_BACKEND"] == "tensorflow" and "torch" in _INSTALLED:
     import torch  # noqa: F401
 
+# As on JAX: a graph that runs for milliseconds is not worth making faster first.
+if os.environ["KERAS_BACKEND"] == "tensorflow" and "PYTEST_XDIST_WORKER" in os.environ:
+    import tensorflow
+
+    tensorflow.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
+# What takes longest, by CPU time. It is started first: no core waits for another one at the end.
+_LONG = (
+    "training/test_step.py",
+    "contract/test_contract.py",
+    "contract/test_recipes_learn.py",
+    "parity/test_backends_agree.py",
+    "docs/test_code.py",
+    "cli/test_commands.py",
+    "cli/test_output.py",
+    "comparison/test_compare.py",
+    "runs/test_landscapes.py",
+    "analysis/test_sharpness.py",
+    "second_stage/test_retraining.py",
+    "m2m/test_translation.py",
+    "sharpness/test_class_routes.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first; the others as they come."""
+    tests = Path(__file__).parent
+
+    def place(item: pytest.Item) -> int:
+        name = item.path.relative_to(tests).as_posix()
+        return _LONG.index(name) if name in _LONG else len(_LONG)
+
+    items.sort(key=place)
+
 
 @pytest.fixture(autouse=True)
 def seed() -> int:

@@ -15,6 +15,10 @@ from keras_ccsam.training.objective import BatchObjective
 
 VECTORS = Path(__file__).parent / "vectors"
 
+ONE_STEP = {"run_eagerly": keras.backend.backend() == "tensorflow"}
+"""For `compile`, where a test takes a step or two: TensorFlow traces it for as long as ten take.
+"""
+
 
 def by_class(model: Any) -> Any:
     """The same model with a pass for each class, as where samples see each other; until `fit`."""

@@ -1,6 +1,7 @@
 """The house rules that a reader relies on, checked on the syntax tree of every file."""
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -81,6 +82,7 @@ def imports(path: Path) -> Iterator[tuple[int, str]]:
                 yield node.lineno, f"{module}.{alias.name}"
 
 
+@functools.cache
 def tree(path: Path) -> ast.Module:
     """The syntax tree of a file."""
     return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))

@@ -56,7 +56,7 @@ class WeightAveraging(keras.callbacks.Callback):
         A decaying rate, then the last quarter at a constant 0.05:
 
         >>> epochs, steps = 200, len(data.train)
-        >>> decay = WarmupSteps.from_epochs(steps, peak=0.1)
+        >>> decay = WarmupCosine.from_epochs(steps, peak=0.1, epochs=epochs, warmup=5)
         >>> first = first_epoch(0.75, epochs)
         >>> rate = ConstantTail(decay, start_step=first * steps, value=0.05)
         >>> model.compile(keras.optimizers.SGD(rate, momentum=0.9), loss=...)

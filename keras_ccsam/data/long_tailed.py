@@ -95,7 +95,7 @@ class LongTailedData(About):
         self,
         split: Split = "train",
         *,
-        batch_size: int = 128,
+        batch_size: int = BatchOptions.batch_size,
         sampler: Sampler | Literal["default"] = "default",
         augment: Literal["default"] | Sequence[str | Augmentation] = "default",
         mixup: float = 0.0,

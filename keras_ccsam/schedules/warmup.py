@@ -119,9 +119,9 @@ class WarmupSteps(_Warmup):
         steps_per_epoch: int,
         *,
         peak: float,
-        warmup: float = 5,
-        boundaries: Sequence[float] = (160, 180),
-        factor: float = 0.01,
+        warmup: float,
+        boundaries: Sequence[float],
+        factor: float,
         start: float = 0.0,
         per_epoch: bool = True,
     ) -> Self:

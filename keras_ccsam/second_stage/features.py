@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from keras_ccsam.data import BatchSequence, ImageStore
+from keras_ccsam.data.batches.batch_options import BatchOptions
 from keras_ccsam.data.batches.reading import predicted
 from keras_ccsam.labels import check_labels
 from keras_ccsam.training.model import SharpnessAwareModel
@@ -16,21 +17,21 @@ LabelledImages: TypeAlias = BatchSequence | tuple[Images, np.ndarray]
 
 
 def extract_features(
-    model: SharpnessAwareModel, images: Images, batch_size: int | None = None
+    model: SharpnessAwareModel, images: Images, batch_size: int = BatchOptions.batch_size
 ) -> np.ndarray:
     """(N, D) features of images, in inference mode.
 
     Args:
         model: built or not.
         images: (N, ...), as its backbone takes them; for several inputs a dict or list of arrays.
-        batch_size: 128 by default.
+        batch_size: images at a time.
     """
     if isinstance(images, Mapping):  # Keras wants the inputs named as the keys
         inputs = {name: keras.Input(part.shape[1:], name=name) for name, part in images.items()}
     else:
         inputs = keras.tree.map_structure(lambda part: keras.Input(part.shape[1:]), images)
     extractor = keras.Model(inputs, model.backbone(inputs))
-    features: np.ndarray = predicted(extractor, images, batch_size or 128)
+    features: np.ndarray = predicted(extractor, images, batch_size)
     return features
 
 

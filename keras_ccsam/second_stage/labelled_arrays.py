@@ -42,7 +42,7 @@ def row_batches(train: object) -> BatchSequence:
 
     Args:
         train: a `data.BatchSequence`; or a tuple of inputs (N, ...), an array or a dict or list of
-            them, and labels (N,) or one-hot (N, K). Its batches have 128 rows.
+            them, and labels (N,) or one-hot (N, K). Its batches are of `BatchOptions`.
 
     Raises:
         ValueError: for other data, or labels that cannot be.

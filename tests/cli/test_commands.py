@@ -116,6 +116,7 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
     assert keras.config.backend() in text
 
 
+@pytest.mark.any_backend
 @pytest.mark.slow
 def test_compare_prints_mean_and_deviation(tmp_path: Path) -> None:
     folder = tmp_path / "comparison"
@@ -128,6 +129,7 @@ def test_compare_prints_mean_and_deviation(tmp_path: Path) -> None:
     assert table["seeds"] == [0, 1]
 
 
+@pytest.mark.any_backend
 def test_reproduce_without_a_table_lists_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,6 +142,7 @@ def test_reproduce_without_a_table_lists_them(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.any_backend
 def test_a_dry_run_of_a_table_loads_and_writes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -171,6 +174,7 @@ imbalance_ratio = 40
 """
 
 
+@pytest.mark.any_backend
 @pytest.mark.slow
 def test_reproduce_prints_both_numbers_and_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -203,6 +207,7 @@ def test_reproduce_prints_both_numbers_and_what_is_missing(
     assert "Missing" not in again.stdout
 
 
+@pytest.mark.any_backend
 def test_recipes_list_names_them_all() -> None:
     from keras_ccsam import recipes
 
@@ -210,6 +215,7 @@ def test_recipes_list_names_them_all() -> None:
     assert [line.split()[0] for line in text.splitlines()[2:]] == list(recipes.names())
 
 
+@pytest.mark.any_backend
 def test_recipes_show_prints_toml_that_can_be_trained(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     shown = ccsam("recipes", "show", "ccsam", "--data", "cifar10-lt", "--set", "seed=5").stdout
@@ -218,6 +224,7 @@ def test_recipes_show_prints_toml_that_can_be_trained(tmp_path: Path) -> None:
     assert "seed = 5" in shown
 
 
+@pytest.mark.any_backend
 def test_data_list() -> None:
     text = ccsam("data", "list").stdout
     assert [line.split()[0] for line in text.splitlines()[2:]] == [
@@ -231,6 +238,7 @@ def test_data_list() -> None:
     assert small.split()[3:5] == ["resnet14", "20"]
 
 
+@pytest.mark.any_backend
 def test_a_smaller_setting_is_called_by_its_name() -> None:
     shown = ccsam("data", "describe", "cifar10-lt-small").stdout
     assert shown.startswith("cifar10-lt-small (cifar10-lt): CIFAR-10")
@@ -239,6 +247,7 @@ def test_a_smaller_setting_is_called_by_its_name() -> None:
     assert "\ndata      cifar10-lt-small (cifar10-lt): 12406 images" in plan
 
 
+@pytest.mark.any_backend
 def test_no_imbalance_ratio_keeps_every_image(tmp_path: Path) -> None:
     described = ccsam("data", "describe", "digits-lt", "--imbalance-ratio", "none").stdout
     assert "1297 training" in described
@@ -252,6 +261,7 @@ def test_no_imbalance_ratio_keeps_every_image(tmp_path: Path) -> None:
     assert "imbalance ratio: 6 / 2 = 3" in own
 
 
+@pytest.mark.any_backend
 def test_data_describe_draws_a_bar_per_class() -> None:
     lines = ccsam("data", "describe", "digits-lt", "--imbalance-ratio", "20").stdout.splitlines()
     bars = [line for line in lines if set("█▏▎▍▌▋▊▉") & set(line)]
@@ -260,6 +270,7 @@ def test_data_describe_draws_a_bar_per_class() -> None:
     assert any("imbalance ratio" in line for line in lines)
 
 
+@pytest.mark.any_backend
 def test_data_describe_counts_a_download_without_fetching_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -273,6 +284,7 @@ def test_data_describe_counts_a_download_without_fetching_it(
     assert "apple" in text
 
 
+@pytest.mark.any_backend
 def test_data_describe_of_arrays_of_ones_own(tmp_path: Path) -> None:
     y = np.repeat([0, 1, 2], [6, 3, 1])
     np.savez(tmp_path / "own.npz", x=np.zeros((10, 4, 4), "uint8"), y=y, class_counts=[6, 3, 1])
@@ -280,6 +292,7 @@ def test_data_describe_of_arrays_of_ones_own(tmp_path: Path) -> None:
     assert "imbalance ratio: 6 / 1 = 6" in text
 
 
+@pytest.mark.any_backend
 def test_choices_become_overrides_and_set_goes_last() -> None:
     choices = Choices(data_path='a "b"/1.5', seed=0, epochs=3, settings=("seed=1",))
     assert choices.overrides() == (
@@ -291,43 +304,49 @@ def test_choices_become_overrides_and_set_goes_last() -> None:
     assert Choices().overrides() == ()
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize(("value", "cells"), [(0, 0), (0.01, 1), (50, 20), (100, 40)])
 def test_bars(value: float, cells: int) -> None:
     assert len(console.bar(value, 100)) == cells
 
 
+@pytest.mark.any_backend
 def test_every_command_is_named_in_its_own_file() -> None:
     folder = Path(__file__).resolve().parents[2] / "cli" / "commands"
     assert {path.stem for path in folder.glob("*.py")} - {"__init__"} == set(COMMANDS)
 
 
-@pytest.mark.slow
-def test_nothing_is_printed_beside_the_plan() -> None:
-    # Keras imports TensorFlow, where it is installed, and TensorFlow announces itself on stderr.
-    options = ("--dry-run", "--backend", keras.config.backend())
-    result = subprocess.run(
-        [sys.executable, "-m", "keras_ccsam_cli", "train", *options],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    # TensorFlow's CUDA build says where it finds no driver: a machine's fact, not the banner.
-    lines = [line for line in result.stderr.splitlines() if "failed call to cuInit" not in line]
-    assert lines == []
-    assert result.stdout.startswith("recipe ")
+# The first command imports Keras, and the second one asks where it computes.
+BOTH = """
+import sys
+from keras_ccsam_cli.main import main
+for words in (["train", "--dry-run"], ["doctor", "--full", "--device", "cpu"]):
+    try:
+        main(args=[*words, "--backend", sys.argv[1]])
+    except SystemExit as stop:
+        assert not stop.code, stop.code
+"""
 
 
 @pytest.mark.slow
 def test_the_backend_is_chosen_before_keras_is_imported(tmp_path: Path) -> None:
-    # In a process of its own: this is what the other tests cannot show.
+    """And nothing is printed beside the plan.
+
+    In a process of its own: this is what the other tests cannot show. Keras imports TensorFlow,
+    where it is installed, and TensorFlow announces itself on stderr.
+    """
+    backend = keras.config.backend()
     environment = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
-    options = ("--full", "--device", "cpu", "--backend", keras.config.backend())
     result = subprocess.run(
-        [sys.executable, "-m", "keras_ccsam_cli", "doctor", *options],
+        [sys.executable, "-c", BOTH, backend],
         capture_output=True,
         text=True,
         check=True,
         cwd=tmp_path,
         env=environment,
     )
-    assert f"started  {keras.config.backend()} computes on cpu" in result.stdout
+    # TensorFlow's CUDA build says where it finds no driver: a machine's fact, not the banner.
+    lines = [line for line in result.stderr.splitlines() if "failed call to cuInit" not in line]
+    assert lines == []
+    assert result.stdout.startswith("recipe ")
+    assert f"started  {backend} computes on cpu" in result.stdout

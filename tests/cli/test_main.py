@@ -1,8 +1,8 @@
 """The group: quick help, lazy commands, exit codes."""
 
+import os
 import subprocess
 import sys
-import time
 
 import click
 import pytest
@@ -10,6 +10,8 @@ from click.testing import CliRunner
 from keras_ccsam_cli.errors import ReportingGroup, describe
 from keras_ccsam_cli.main import COMMANDS, cli
 from pydantic import BaseModel, ValidationError
+
+pytestmark = pytest.mark.any_backend
 
 HEAVY = ("keras", "numpy", "pydantic", "rich", "jax", "torch", "tensorflow", "keras_ccsam")
 
@@ -32,14 +34,15 @@ def test_help_and_version_import_nothing_heavy(flag: str) -> None:
 
 def test_help_takes_less_than_three_tenths_of_a_second() -> None:
     def seconds() -> float:
-        start = time.perf_counter()
+        start = os.times()
         subprocess.run(
             [sys.executable, "-m", "keras_ccsam_cli", "--help"], capture_output=True, check=True
         )
-        return time.perf_counter() - start
+        end = os.times()
+        return end.children_user + end.children_system - start.children_user - start.children_system
 
-    # The fastest of a few: other processes may be busy, and only ever make it slower.
-    assert min(seconds() for _ in range(7)) < 0.3
+    # Of the processor: other processes may be busy, and make it wait. The fastest of a few.
+    assert min(seconds() for _ in range(3)) < 0.3
 
 
 def test_the_listed_help_is_the_help_of_the_command() -> None:

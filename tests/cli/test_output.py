@@ -60,6 +60,7 @@ def test_evaluate(run: Path) -> None:
     assert content("evaluate", run)["confusion"] == written["test"]["confusion"]
 
 
+@pytest.mark.any_backend
 def test_compare(run: Path, tmp_path: Path) -> None:
     options = ("compare", "ce", "crt", *SHORT, "--set", "stage2.epochs=1", "--out", tmp_path / "c")
     planned = content(*options, "--dry-run")
@@ -79,6 +80,7 @@ def test_compare(run: Path, tmp_path: Path) -> None:
     assert "runs      2, of which 2 are finished" in text
 
 
+@pytest.mark.any_backend
 def test_quiet_prints_the_result_alone(tmp_path: Path) -> None:
     result = ccsam("train", "ce", *SHORT, "--out", tmp_path / "q", "--quiet")
     assert result.stdout.startswith("accuracy ")
@@ -86,6 +88,7 @@ def test_quiet_prints_the_result_alone(tmp_path: Path) -> None:
     assert "epoch" not in result.output and "note:" not in result.output
 
 
+@pytest.mark.any_backend
 def test_a_warning_is_not_lost_with_quiet(tmp_path: Path) -> None:
     words = ("train", "ce", *SHORT[:2], "--set", "stage1.boundaries=[30]", "--out", tmp_path / "w")
     result = ccsam(*words, "--quiet")
@@ -105,6 +108,7 @@ published = 77.25
 """
 
 
+@pytest.mark.any_backend
 def test_reproduce(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     listed = content("reproduce")
     assert [row["table"] for row in listed] == list(tables.names())
@@ -120,6 +124,7 @@ def test_reproduce(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert ccsam(*words, "--quiet").stdout.startswith("row ")
 
 
+@pytest.mark.any_backend
 def test_lists() -> None:
     assert [row["recipe"] for row in content("recipes", "list")] == list(recipes.names())
     assert {row["dataset"] for row in content("data", "list")} == set(recipes.settings())
@@ -127,6 +132,7 @@ def test_lists() -> None:
     assert content("recipes", "show", "ce") == recipes.load("ce").to_dict()
 
 
+@pytest.mark.any_backend
 def test_data_describe() -> None:
     facts = content("data", "describe", "digits-lt")
     assert facts["read"] is True
@@ -171,6 +177,7 @@ def test_a_dry_run_starts_no_accelerator(monkeypatch: pytest.MonkeyPatch) -> Non
     assert {key: runtime.os.environ[key] for key in expected} == expected
 
 
+@pytest.mark.any_backend
 @pytest.mark.slow
 def test_on_a_terminal_of_forty_columns(tmp_path: Path) -> None:
     # A terminal of its own, because nothing else draws the bars as a user sees them.

@@ -83,6 +83,7 @@ def test_a_method_of_ones_own_is_trained_compared_and_evaluated(tmp_path: Path) 
     assert max(np.abs(a - b).max() for a, b in zip(*kernels[1:], strict=True)) > 1e-4
 
 
+@pytest.mark.any_backend
 def test_one_comparison_of_ours_and_of_ones_own(tmp_path: Path) -> None:
     ccsam("compare", EXAMPLE, "ce", *SHORT, "--out", tmp_path / "out")
     rows = json.loads((tmp_path / "out" / "comparison.json").read_text())["rows"]
@@ -132,6 +133,7 @@ BROKEN = """
 """
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize(
     ("method", "code", "said"),
     [
@@ -158,6 +160,7 @@ def test_an_error_in_ones_own_code_is_said_to_be_there(
         assert "Traceback" in shown and 'raise ValueError("the moons' in shown
 
 
+@pytest.mark.any_backend
 @pytest.mark.slow
 def test_a_dataset_of_ones_own_on_the_command_line(tmp_path: Path) -> None:
     """In a process of its own: what is checked before Keras is imported lets the name pass."""
@@ -175,6 +178,7 @@ def test_a_dataset_of_ones_own_on_the_command_line(tmp_path: Path) -> None:
     assert "did you mean 'birds'" in wrong.stderr and len(wrong.stderr.splitlines()) == 1
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize(
     ("choice", "message"),
     [

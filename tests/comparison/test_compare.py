@@ -27,6 +27,7 @@ def compared(small, tmp_path_factory):
     return chosen, compare(chosen, seeds=[3], out=out, progress="none")
 
 
+@pytest.mark.any_backend
 def test_each_first_stage_is_trained_once(compared):
     _, comparison = compared
     taken = [row.results[0]["stage1_from"] for row in comparison.rows]
@@ -52,6 +53,7 @@ def test_a_shared_first_stage_changes_no_bit(compared, index, tmp_path):
     assert losses[0] == losses[1]
 
 
+@pytest.mark.any_backend
 def test_another_first_stage_is_refused(compared, small, tmp_path):
     _, comparison = compared
     with pytest.raises(ValueError, match="first stage differs"):
@@ -59,6 +61,7 @@ def test_another_first_stage_is_refused(compared, small, tmp_path):
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.any_backend
 def test_the_files_of_a_comparison(compared):
     _, comparison = compared
     content = json.loads((comparison.path / "comparison.json").read_text())
@@ -71,6 +74,7 @@ def test_the_files_of_a_comparison(compared):
     assert (comparison.path / "comparison.png").stat().st_size > 0
 
 
+@pytest.mark.any_backend
 def test_a_comparison_resumes(compared, small, tmp_path):
     chosen, comparison = compared
     out = tmp_path / "out"
@@ -88,6 +92,7 @@ def test_a_comparison_resumes(compared, small, tmp_path):
         compare([small("ce", "stage1.lr=0.3")], seeds=[3], out=out, progress="none")
 
 
+@pytest.mark.any_backend
 def test_refusals(small, tmp_path):
     ce = small("ce")
     (tmp_path / "file").write_text("x")
@@ -121,6 +126,7 @@ def row(name, *accuracies):
     return Row(name, "", "digest", results)
 
 
+@pytest.mark.any_backend
 def test_the_table_shows_mean_and_deviation(tmp_path):
     rows = (row("a", 0.5, 0.7), row("b", 0.9, 0.5))
     comparison = Comparison(tmp_path, "toy", (9, 1), (0, 1), rows)
@@ -142,6 +148,7 @@ def test_the_table_shows_mean_and_deviation(tmp_path):
     assert single.to_dict()["rows"][0]["overall"]["std"] is None
 
 
+@pytest.mark.any_backend
 def test_a_validation_split_has_its_columns(tmp_path):
     def with_split(name, *accuracies):
         plain = row(name, *accuracies)
@@ -164,6 +171,7 @@ def test_a_validation_split_has_its_columns(tmp_path):
     assert "validation" not in without.table()
 
 
+@pytest.mark.any_backend
 def test_a_model_that_cannot_be_built_stops_a_comparison_first(small, tmp_path):
     wrong = small("ccsam", "stage1.method.perturb=foo")
     with pytest.raises(ValueError, match="perturb='foo'"):
@@ -171,10 +179,12 @@ def test_a_model_that_cannot_be_built_stops_a_comparison_first(small, tmp_path):
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.any_backend
 def test_markdown():
     assert table.markdown(["a", "b"], [["x", "1"]]) == "| a | b |\n| --- | ---: |\n| x | 1 |"
 
 
+@pytest.mark.any_backend
 def test_any_finished_run_in_the_folder_lends_its_first_stage(compared, small, tmp_path):
     _, comparison = compared
     out = tmp_path / "out"

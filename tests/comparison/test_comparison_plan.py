@@ -10,6 +10,8 @@ from keras_ccsam.comparison.time_left import TimeLeft
 from keras_ccsam.data.sources import digits
 from keras_ccsam.runs.run_directory import RunDirectory
 
+pytestmark = pytest.mark.any_backend
+
 
 @pytest.fixture(scope="module")
 def compared(small, tmp_path_factory):

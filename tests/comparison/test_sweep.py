@@ -16,6 +16,8 @@ from keras_ccsam.recipes import override
 from keras_ccsam.reproduction import plan_reproduction
 from keras_ccsam.runs.run_directory import RunDirectory, write_json
 
+pytestmark = pytest.mark.any_backend
+
 QUICK = (
     "model.backbone.width=4",
     "model.backbone.features=8",

@@ -5,6 +5,8 @@ import pytest
 
 import keras_ccsam.data as ccdata
 
+pytestmark = pytest.mark.any_backend
+
 COUNTS = [30, 20, 10]
 
 

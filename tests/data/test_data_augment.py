@@ -5,6 +5,8 @@ import pytest
 
 from keras_ccsam.data.batches.augment import Crop, Cutout, Flip, resolve
 
+pytestmark = pytest.mark.any_backend
+
 
 def generator(seed=0):
     return np.random.default_rng(seed)

@@ -14,6 +14,8 @@ import keras_ccsam.data as ccdata
 from keras_ccsam.data.sources.cifar import load_cifar
 from keras_ccsam.data.sources.restricted_pickle import read_batch
 
+pytestmark = pytest.mark.any_backend
+
 
 def expected_images(files, names):
     planes = np.concatenate([files[name][b"data"] for name in names])

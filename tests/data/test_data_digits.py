@@ -6,6 +6,8 @@ from sklearn import datasets
 
 import keras_ccsam.data as ccdata
 
+pytestmark = pytest.mark.any_backend
+
 
 def test_shapes_range_and_balance():
     data = ccdata.load("digits-lt", imbalance_ratio=20)

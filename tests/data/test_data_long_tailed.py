@@ -8,6 +8,8 @@ import pytest
 
 import keras_ccsam.data as ccdata
 
+pytestmark = pytest.mark.any_backend
+
 
 @pytest.fixture(scope="module")
 def data():

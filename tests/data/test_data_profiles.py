@@ -6,6 +6,8 @@ import pytest
 
 from keras_ccsam.data.tails.profiles import fitting_maximum, profile_counts
 
+pytestmark = pytest.mark.any_backend
+
 # fmt: off
 CIFAR10 = {
     10: (5000, 3871, 2997, 2320, 1796, 1391, 1077, 834, 645, 500),

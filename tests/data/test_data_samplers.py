@@ -7,6 +7,8 @@ import pytest
 
 from keras_ccsam.data.batches.samplers import SAMPLERS, class_probabilities, epoch_plan
 
+pytestmark = pytest.mark.any_backend
+
 COUNTS = np.array([400, 120, 36, 9, 2])
 TOTAL = int(COUNTS.sum())
 RANDOM = [name for name in SAMPLERS if name != "sequential"]

@@ -9,6 +9,8 @@ import keras_ccsam.data as ccdata
 from keras_ccsam.data.batches.samplers import epoch_plan
 from keras_ccsam.second_stage import Retraining
 
+pytestmark = pytest.mark.any_backend
+
 
 @pytest.fixture(scope="module")
 def data():

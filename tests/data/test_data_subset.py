@@ -5,6 +5,8 @@ import pytest
 
 from keras_ccsam.data.tails.subset import draw_subset, stratified_split
 
+pytestmark = pytest.mark.any_backend
+
 COUNTS = [40, 17, 7, 3]
 
 

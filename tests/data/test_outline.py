@@ -8,6 +8,8 @@ from keras_ccsam import data
 from keras_ccsam.data.sources import digits
 from keras_ccsam.data.tails.profiles import ratio_note
 
+pytestmark = pytest.mark.any_backend
+
 
 @pytest.mark.parametrize("profile", ["exponential", "step"])
 @pytest.mark.parametrize("ratio", [None, 1, 2, 10, 50, 100])

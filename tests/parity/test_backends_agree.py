@@ -1,9 +1,10 @@
-"""Twelve steps from the same weights, with BatchNorm and mixup, on every installed backend."""
+"""All installed backends side by side: their steps agree, and each loads what another saved."""
 
 import importlib.util
 import os
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import keras
@@ -13,24 +14,53 @@ import pytest
 BACKENDS = [b for b in ("jax", "tensorflow", "torch") if importlib.util.find_spec(b)]
 ROOT = Path(__file__).parents[2]
 
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        keras.backend.backend() != BACKENDS[0], reason="starts all backends itself; once is enough"
+    ),
+    pytest.mark.skipif(len(BACKENDS) < 2, reason="there is nothing to compare with one backend"),
+]
 
-@pytest.mark.slow
-@pytest.mark.skipif(
-    keras.backend.backend() != BACKENDS[0], reason="starts all backends itself; once is enough"
-)
-@pytest.mark.skipif(len(BACKENDS) < 2, reason="there is nothing to compare with one backend")
-def test_twelve_steps_agree_to_1e_5(tmp_path):
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """What each backend trained and saved; `<backend>.txt` says what it found in the others'."""
+    folder = tmp_path_factory.mktemp("backends")
+    with ExitStack() as stack:
+        running = {}
+        for backend in BACKENDS:  # one after another: a framework's import takes gigabytes
+            errors = stack.enter_context(open(folder / f"{backend}.txt", "w"))
+            running[backend] = subprocess.Popen(
+                [sys.executable, "-m", "tests.parity.one_backend", str(folder)],
+                cwd=ROOT,
+                env={**os.environ, "KERAS_BACKEND": backend},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
+            stack.callback(running[backend].kill)
+            said = running[backend].stdout.readline()
+            assert said == "saved\n", (folder / f"{backend}.txt").read_text()[-2000:]
+        for backend, process in running.items():
+            said, _ = process.communicate(" ".join(other for other in BACKENDS if other != backend))
+            (folder / f"{backend}.said").write_text(said)
+    return folder
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_backend_loads_what_the_others_saved(folder, backend):
+    """Every method of the registry: equal outputs, the method and its loss intact."""
+    assert len(list((folder / backend).glob("*.keras"))) > 20
+    told = (folder / f"{backend}.txt").read_text()
+    assert (folder / f"{backend}.said").read_text() == "loaded\n", told[-2000:]
+
+
+def test_twelve_steps_agree_to_1e_5(folder):
     results = {}
     for backend in BACKENDS:
-        out = tmp_path / f"{backend}.npz"
-        subprocess.run(
-            [sys.executable, "-m", "tests.parity.train", str(out)],
-            cwd=ROOT,
-            env={**os.environ, "KERAS_BACKEND": backend},
-            check=True,
-            capture_output=True,
-        )
-        with np.load(out, allow_pickle=False) as file:
+        with np.load(folder / f"{backend}.npz", allow_pickle=False) as file:
             results[backend] = {key: file[key] for key in file}
     first = results.pop(BACKENDS[0])
     for backend, arrays in results.items():

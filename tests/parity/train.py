@@ -1,9 +1,4 @@
-"""Trains each method for 12 steps from given weights and writes the weights that result.
-
-usage: KERAS_BACKEND=... python -m tests.parity.train OUT.npz
-"""
-
-import sys
+"""Trains each method for 12 steps from given weights."""
 
 import keras
 import numpy as np
@@ -44,8 +39,3 @@ def trained(name: str) -> list[np.ndarray]:
     model.compile(keras.optimizers.SGD(0.05, momentum=0.9), "sparse_categorical_crossentropy")
     model.fit(x, y, batch_size=12, epochs=3, shuffle=False, verbose=0)
     return [keras.ops.convert_to_numpy(v) for v in model.backbone.variables + model.head.variables]
-
-
-if __name__ == "__main__":
-    arrays = {f"{name}/{i}": w for name in TRIALS for i, w in enumerate(trained(name))}
-    np.savez(sys.argv[1], **arrays)

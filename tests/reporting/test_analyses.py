@@ -14,6 +14,8 @@ from tests.reporting.test_report import plain
 from tests.reporting.written_analyses import landscape, write_analyses
 from tests.reporting.written_runs import write_run
 
+pytestmark = pytest.mark.any_backend
+
 COMMANDS = {
     "landscape": "ccsam landscape",
     "sharpness": "ccsam sharpness",

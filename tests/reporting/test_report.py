@@ -27,6 +27,7 @@ def plain(path: Path) -> str:
     return " ".join(unescape(re.sub(r"<[^>]*>", " ", body)).split())
 
 
+@pytest.mark.any_backend
 def test_one_seed_is_called_one_seed(tmp_path: Path) -> None:
     write_run(tmp_path / "a", "ce", 0)
     write_run(tmp_path / "b", "ccsam", 0, skill=5.0)
@@ -38,6 +39,7 @@ def test_one_seed_is_called_one_seed(tmp_path: Path) -> None:
     assert "Larger than the spread:" not in text
 
 
+@pytest.mark.any_backend
 def test_differences_are_judged_by_the_spread(tmp_path: Path) -> None:
     for seed in range(3):
         write_run(tmp_path / f"ce-seed{seed}", "ce", seed, skill=1.0)
@@ -49,6 +51,7 @@ def test_differences_are_judged_by_the_spread(tmp_path: Path) -> None:
     assert re.search(r"Within the spread, so undecided here: (twin|ccsam) by", text)
 
 
+@pytest.mark.any_backend
 def test_the_verdict_by_hand() -> None:
     # Standard deviations 1 and 2: the spread of a difference is the root of 5.
     a, b = [10.0, 11.0, 12.0], [8.0, 10.0, 12.0]
@@ -61,6 +64,7 @@ def test_the_verdict_by_hand() -> None:
     assert wording.verdict([1.0, None], [0.0, 0.0]) is None
 
 
+@pytest.mark.any_backend
 def test_runs_that_differ_in_a_setting_are_two_methods_with_telling_names(tmp_path: Path) -> None:
     for rate in (0.1, 0.5):
         for seed in (0, 1):
@@ -71,6 +75,7 @@ def test_runs_that_differ_in_a_setting_are_two_methods_with_telling_names(tmp_pa
     assert [m.seeds for m in group.methods] == [(0, 1), (0, 1)]
 
 
+@pytest.mark.any_backend
 def test_a_number_that_alone_differs_gets_a_chart(tmp_path: Path) -> None:
     for rate in (0.3, 0.1, 0.2):
         write_run(tmp_path / f"{rate}", f"variant {rate}", 0, rate=rate)
@@ -81,6 +86,7 @@ def test_a_number_that_alone_differs_gets_a_chart(tmp_path: Path) -> None:
     assert "The methods differ in" not in plain(reporting.report([tmp_path]))
 
 
+@pytest.mark.any_backend
 def test_the_same_run_twice_is_not_two_seeds(tmp_path: Path) -> None:
     write_run(tmp_path / "one", "ce", 0)
     write_run(tmp_path / "two", "ce", 0)
@@ -91,6 +97,7 @@ def test_the_same_run_twice_is_not_two_seeds(tmp_path: Path) -> None:
     assert len({m.name for m in group.methods}) == 2
 
 
+@pytest.mark.any_backend
 def test_each_data_set_has_a_part_of_its_own(tmp_path: Path) -> None:
     write_run(tmp_path / "a", "ce", 0)
     write_run(tmp_path / "b", "ce", 0, class_counts=(9, 5, 2), class_names=("x", "y", "z"))
@@ -100,6 +107,7 @@ def test_each_data_set_has_a_part_of_its_own(tmp_path: Path) -> None:
     assert 'id="summarydata-2"' in html
 
 
+@pytest.mark.any_backend
 def test_a_comparison_keeps_the_order_of_its_rows(tmp_path: Path) -> None:
     for name in ("sam", "ce", "ccsam"):
         write_run(tmp_path / f"{name}-seed0", name, 0)
@@ -110,6 +118,7 @@ def test_a_comparison_keeps_the_order_of_its_rows(tmp_path: Path) -> None:
     assert [run.results["recipe"] for run in runs] == ["ce", "sam", "ccsam"]
 
 
+@pytest.mark.any_backend
 def test_unfinished_runs_are_named(tmp_path: Path) -> None:
     write_run(tmp_path / "done", "ce", 0)
     write_run(tmp_path / "killed", "ce", 1, status="running")
@@ -117,6 +126,7 @@ def test_unfinished_runs_are_named(tmp_path: Path) -> None:
     assert "Left out, because unfinished or damaged: killed (interrupted)" in text
 
 
+@pytest.mark.any_backend
 def test_only_an_earlier_report_is_replaced(tmp_path: Path) -> None:
     write_run(tmp_path / "a", "ce", 0)
     out = reporting.report([tmp_path])
@@ -129,6 +139,7 @@ def test_only_an_earlier_report_is_replaced(tmp_path: Path) -> None:
     assert mine.read_text(encoding="utf-8") == "my own page"
 
 
+@pytest.mark.any_backend
 def test_no_runs_and_no_package_are_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,6 +157,7 @@ def test_no_runs_and_no_package_are_one_sentence(
     assert not (tmp_path / "report.html").exists()
 
 
+@pytest.mark.any_backend
 def test_importing_the_room_needs_none_of_its_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     real = builtins.__import__
 
@@ -190,6 +202,7 @@ def evaluate_head(path: Path) -> np.ndarray:
     return np.asarray(RunDirectory(path).model().layers[-1].get_weights()[0])
 
 
+@pytest.mark.any_backend
 def test_the_command_predicts_once_and_says_where_the_report_is(
     copied: Path, tmp_path: Path
 ) -> None:
@@ -207,12 +220,14 @@ def test_the_command_predicts_once_and_says_where_the_report_is(
     assert "ccsam report" in text
 
 
+@pytest.mark.any_backend
 def test_the_command_refuses_in_one_line(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, ["report", str(tmp_path / "absent")])
     assert result.exit_code == 2
     assert len(result.stderr.splitlines()) == 1
 
 
+@pytest.mark.any_backend
 def test_a_damaged_run_or_analysis_costs_only_itself(tmp_path: Path) -> None:
     whole = write_run(tmp_path / "whole")
     for name, file, text in (
@@ -235,6 +250,7 @@ def test_a_damaged_run_or_analysis_costs_only_itself(tmp_path: Path) -> None:
     assert all(note in text for note in said)
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize("content", [b"", b"junk", b"PK\x03\x04junk"])
 def test_broken_predictions_count_as_none(tmp_path: Path, content: bytes) -> None:
     run = write_run(tmp_path / "run")

@@ -32,6 +32,7 @@ def test_the_bound_is_recorded_while_the_row_trains(tmp_path):
     assert "trained before without recording the bound" in again.text()
 
 
+@pytest.mark.any_backend
 def test_a_figure_of_accuracies_is_drawn(tmp_path):
     out = tmp_path / "out"
     quick = [key for key in QUICK if not key.startswith("stage1.epochs")]

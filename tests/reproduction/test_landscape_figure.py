@@ -9,6 +9,8 @@ from keras_ccsam import reproduction
 from keras_ccsam.analysis.landscapes import Landscape
 from keras_ccsam.reproduction.landscape_figure import measured
 
+pytestmark = pytest.mark.any_backend
+
 QUICK = (
     "stage1.epochs=1",
     "stage1.batch_size=64",

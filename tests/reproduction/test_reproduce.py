@@ -15,6 +15,8 @@ from keras_ccsam.reproduction.reproduction import ReproducedRow, Reproduction
 from keras_ccsam.runs import parts
 from keras_ccsam.runs.run_directory import RunDirectory
 
+pytestmark = pytest.mark.any_backend
+
 QUICK = (
     "stage1.epochs=2",
     "stage1.batch_size=64",

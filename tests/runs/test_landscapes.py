@@ -52,6 +52,7 @@ def test_the_network_that_stage_1_left(finished, tmp_path):
     assert found.at_model()[0] != pytest.approx(finished.report.nll, rel=1e-3)
 
 
+@pytest.mark.any_backend
 def test_runs_share_directions_and_are_drawn_together(two):
     made = runs.PlannedLandscapes([two / "ce", two / "ccsam"], **SMALL).compute("none")
     assert len({each.about["draws_sha256"] for each in made.found.values()}) == 1
@@ -64,6 +65,7 @@ def test_runs_share_directions_and_are_drawn_together(two):
     np.testing.assert_array_equal(again.loss_sum, made.found["ce"].loss_sum)
 
 
+@pytest.mark.any_backend
 def test_other_networks_cannot_share_directions(two, small, tmp_path):
     runs.run(small("ce", "model.backbone.width=5"), tmp_path / "wide", progress="none")
     with pytest.raises(ValueError, match="Models share directions only if"):
@@ -86,6 +88,7 @@ def test_the_plane_of_the_path_of_training(two, tmp_path):
         runs.PlannedLandscapes([two / "ccsam"], trajectory=True, out=tmp_path)
 
 
+@pytest.mark.any_backend
 def test_the_command(two, tmp_path, monkeypatch):
     cost = ccsam(two / "ce", *ARGUMENTS, "--out", tmp_path, "--dry-run", "--json")
     assert json.loads(cost.stdout)["ce"]["points"] == 9
@@ -120,6 +123,7 @@ def test_the_command(two, tmp_path, monkeypatch):
     assert Landscape.load(tmp_path / "landscape-lines-ce.npz").loss().shape == (2, 3)
 
 
+@pytest.mark.any_backend
 def test_wrong_input_is_one_line(two, tmp_path):
     (tmp_path / "file").touch()
     for arguments, words in [
@@ -136,6 +140,7 @@ def test_wrong_input_is_one_line(two, tmp_path):
         assert len(result.stderr.splitlines()) == 1
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize(
     "options",
     [
@@ -158,6 +163,7 @@ def test_options_are_checked_before_a_network_is_read(finished, monkeypatch, opt
         runs.PlannedLandscapes([finished.path], **options)
 
 
+@pytest.mark.any_backend
 def test_data_and_path_are_looked_for_before_a_network_is_read(finished, monkeypatch):
     monkeypatch.setattr(runs.RunDirectory, "model", lambda *_: pytest.fail("read first"))
     with pytest.raises(ValueError, match="there is no trajectory"):
@@ -167,6 +173,7 @@ def test_data_and_path_are_looked_for_before_a_network_is_read(finished, monkeyp
         runs.PlannedLandscapes([finished.path], split="tset")
 
 
+@pytest.mark.any_backend
 def test_a_damaged_network_is_one_sentence(two, tmp_path):
     damaged = tmp_path / "damaged"
     shutil.copytree(two / "ccsam", damaged)

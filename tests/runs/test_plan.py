@@ -55,6 +55,7 @@ def test_the_plan_is_that_of_the_run(name, small):
     assert len(plan.rates) == recipe.stage1.epochs
 
 
+@pytest.mark.any_backend
 def test_a_set_smaller_than_a_batch_is_one_step(small):
     recipe = small("ce", "stage1.batch_size=5000")
     assert runs.plan(recipe).steps == len(parts.train_batches(recipe, parts.load_data(recipe.data)))
@@ -69,6 +70,7 @@ def test_a_model_can_be_trained_after_a_plan(small, tmp_path):
     assert after.results["test"] == again.results["test"]
 
 
+@pytest.mark.any_backend
 def test_many_epochs_are_planned_as_quickly(small):
     plan = runs.plan(small("ce", "stage1.epochs=1000000"))
     assert len(plan.rates) == 1001
@@ -76,11 +78,13 @@ def test_many_epochs_are_planned_as_quickly(small):
         small("ce", "stage1.epochs=1000001")
 
 
+@pytest.mark.any_backend
 def test_a_helper_that_is_no_run_is_refused(small):
     with pytest.raises(ValueError, match="not a run directory"):
         runs.plan(small("m2m", "stage1.translate.helper=nowhere"))
 
 
+@pytest.mark.any_backend
 def test_a_ratio_that_the_data_cannot_have_is_a_note():
     plan = runs.plan(recipes.load("ce"))
     assert any("128 / 2 = 64 in place of 50" in note for note in plan.notes)

@@ -43,6 +43,7 @@ def test_recording_changes_no_number_of_a_run(finished, recorded):
     ).read_text()
 
 
+@pytest.mark.any_backend
 def test_files_lie_in_the_run_s_folder(finished, recorded):
     assert not (finished.path / "analysis").exists()
     names = {path.name for path in (recorded.path / "analysis").iterdir()}
@@ -65,6 +66,7 @@ def test_the_recorded_losses_are_those_of_the_stage_1_weights(recorded):
         assert last[label] == pytest.approx(1 - accuracy, abs=1e-6)
 
 
+@pytest.mark.any_backend
 def test_bound_draws_the_record_of_any_class(recorded):
     result = ccsam("bound", recorded.path)
     assert "after epoch 2 of stage 1 (2 recorded); delta = 0.05; w: head, k =" in result.stdout
@@ -77,6 +79,7 @@ def test_bound_draws_the_record_of_any_class(recorded):
     assert content["values"]["root_16"][-1][place] > content["values"]["root_16"][-1][0]
 
 
+@pytest.mark.any_backend
 def test_a_run_without_a_record_gives_the_end_of_stage_1(finished, recorded, tmp_path):
     copy = shutil.copytree(finished.path, tmp_path / "plain")
     result = ccsam("bound", copy)
@@ -92,6 +95,7 @@ def test_a_run_without_a_record_gives_the_end_of_stage_1(finished, recorded, tmp
     assert not (copy / "analysis" / "bound.json").exists()
 
 
+@pytest.mark.any_backend
 def test_a_first_stage_that_is_taken_over_brings_its_record(finished, recorded, tmp_path, capsys):
     recipe = override(recorded.recipe, "stage2.epochs=1")
     names = ("radius.json", "radius.png", "bound.json", "bound.png")
@@ -106,6 +110,7 @@ def test_a_first_stage_that_is_taken_over_brings_its_record(finished, recorded, 
     assert "radius, bound: not recorded there, so not here" in capsys.readouterr().out
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize("call", ["compare", "reproduce"])
 def test_what_trains_several_runs_hands_it_on(call, small, tmp_path, monkeypatch):
     from keras_ccsam import reproduction
@@ -127,6 +132,7 @@ def test_what_trains_several_runs_hands_it_on(call, small, tmp_path, monkeypatch
     assert asked == [{"radius": {}}]
 
 
+@pytest.mark.any_backend
 def test_without_a_test_set_the_rest_is_drawn(finished, tmp_path):
     import dataclasses
 
@@ -142,6 +148,7 @@ def test_without_a_test_set_the_rest_is_drawn(finished, tmp_path):
     assert run_bound.picture_of(directory, content, 0, False).stat().st_size > 0
 
 
+@pytest.mark.any_backend
 def test_wrong_input_ends_in_one_line(recorded, tmp_path):
     cases = {
         ("train", "ce", "--record", "bond", "--out", tmp_path / "x"): "did you mean 'bound'",
@@ -159,6 +166,7 @@ def test_wrong_input_ends_in_one_line(recorded, tmp_path):
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.any_backend
 def test_options_of_what_is_recorded(tmp_path):
     out = tmp_path / "run"
     words = ["train", "ce", "--epochs", "1", "--out", out, "--record", "bound,radius"]
@@ -199,6 +207,7 @@ def test_wrong_options_are_said_before_anything_is_trained(words, said, tmp_path
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.any_backend
 def test_names_of_recorders():
     from keras_ccsam_cli import complete
 

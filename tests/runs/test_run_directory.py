@@ -8,6 +8,8 @@ from keras_ccsam import atomic, recipes, runs
 from keras_ccsam.runs.folders import fresh
 from keras_ccsam.runs.run_directory import RunDirectory, read_json, write_json
 
+pytestmark = pytest.mark.any_backend
+
 
 def test_a_folder_with_anything_in_it_is_refused(tmp_path):
     (tmp_path / "precious").write_text("x")

@@ -36,6 +36,7 @@ def test_the_whole_set_s_loss_is_that_of_the_run(folder):
     assert found["tail class"].training_images == min(run.images.class_counts)
 
 
+@pytest.mark.any_backend
 def test_what_is_written_describes_itself(folder, measured):
     run, found = measured
     content = json.loads((folder / "analysis" / "sharpness.json").read_text())
@@ -51,6 +52,7 @@ def test_what_is_written_describes_itself(folder, measured):
         assert min(image.size) > 400
 
 
+@pytest.mark.any_backend
 def test_the_command_compares_runs(folder, tmp_path):
     other = shutil.copytree(folder, tmp_path / "other")
     arguments = ["sharpness", str(folder), str(other), "--hessian", "none", "--limit", "30"]
@@ -66,6 +68,7 @@ def test_the_command_compares_runs(folder, tmp_path):
     assert set(json.loads(result.stdout)["runs"]) == {str(folder), str(other)}
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
@@ -84,11 +87,13 @@ def test_wrong_input_ends_in_one_line(folder, wrong, said):
     assert sorted(folder.rglob("*")) == before
 
 
+@pytest.mark.any_backend
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
     result = CliRunner().invoke(cli, ["sharpness", str(tmp_path)])
     assert (result.exit_code, "not a run directory" in result.stderr) == (2, True)
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize(
     ("file", "content", "said"),
     [

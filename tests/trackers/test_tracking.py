@@ -79,6 +79,7 @@ def expected(result):
     return [*epochs, last]
 
 
+@pytest.mark.any_backend
 def test_wandb_is_told(tracked):
     result, told = tracked
     (started,) = told["wandb"].of("init")
@@ -93,6 +94,7 @@ def test_wandb_is_told(tracked):
     assert told["wandb"].of("finish") == [0]
 
 
+@pytest.mark.any_backend
 def test_mlflow_is_told(tracked):
     result, told = tracked
     assert told["mlflow"].of("experiment") == ["keras-ccsam"]
@@ -106,6 +108,7 @@ def test_mlflow_is_told(tracked):
     assert told["mlflow"].of("end") == ["FINISHED"]
 
 
+@pytest.mark.any_backend
 def test_trackio_is_told(tracked):
     result, told = tracked
     logged = told["trackio"].of("log")
@@ -136,6 +139,7 @@ def read_events(folder):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.any_backend
 def test_tensorboard_reads_what_was_written(tracked):
     pytest.importorskip("tensorboard")
     result, _ = tracked
@@ -164,6 +168,7 @@ print(sorted({"tensorflow", "keras", "torch", "jax"} & set(sys.modules)), len(tr
 """
 
 
+@pytest.mark.any_backend
 def test_tensorboard_is_written_without_tensorflow(tmp_path):
     pytest.importorskip("tensorboard")
     words = [sys.executable, "-W", "error::UserWarning", "-c", WRITE, tmp_path, json.dumps(RECORD)]
@@ -178,6 +183,7 @@ def told(monkeypatch):
     return standins.install(monkeypatch)
 
 
+@pytest.mark.any_backend
 def test_a_tracker_that_fails_is_left_out_with_one_warning(told, tmp_path, monkeypatch):
     def fail(*_, **__):
         raise ConnectionError("no\nnetwork")
@@ -192,6 +198,7 @@ def test_a_tracker_that_fails_is_left_out_with_one_warning(told, tmp_path, monke
     assert [step for step, _ in told["trackio"].of("log")] == [1, 2, 3]
 
 
+@pytest.mark.any_backend
 def test_a_tracker_that_cannot_start_costs_nothing(told, tmp_path, monkeypatch):
     monkeypatch.setattr(sys.modules["wandb"], "init", lambda **_: 1 / 0)
     with (
@@ -202,6 +209,7 @@ def test_a_tracker_that_cannot_start_costs_nothing(told, tmp_path, monkeypatch):
     assert told["mlflow"].of("end") == ["FINISHED"]
 
 
+@pytest.mark.any_backend
 def test_ctrl_c_in_a_tracker_stops_the_run(told, tmp_path, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
@@ -211,6 +219,7 @@ def test_ctrl_c_in_a_tracker_stops_the_run(told, tmp_path, monkeypatch):
         tracking.epoch(RECORD)
 
 
+@pytest.mark.any_backend
 def test_a_run_that_failed_is_closed_as_failed(told, tmp_path):
     with pytest.raises(MemoryError), Tracking(["wandb", "mlflow"], tmp_path, {}):
         raise MemoryError
@@ -229,6 +238,7 @@ def test_random_numbers_that_a_tracker_draws_are_not_missed(told, tmp_path):
     assert drawn == (random.random(), np.random.random())
 
 
+@pytest.mark.any_backend
 def test_what_a_tracker_prints_is_not_the_result(told, tmp_path, capsys):
     with Tracking(["trackio"], tmp_path, {}) as tracking:
         tracking.epoch(RECORD | {"loss": float("nan"), "note": "text"})
@@ -237,6 +247,7 @@ def test_what_a_tracker_prints_is_not_the_result(told, tmp_path, capsys):
     assert values == {"stage1/seconds": 0.5, "stage1/learning_rate": 0.1}
 
 
+@pytest.mark.any_backend
 def test_variables_rename_the_project(told, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_PROJECT", "mine")
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "mine")
@@ -254,6 +265,7 @@ def test_variables_rename_the_project(told, tmp_path, monkeypatch):
     }
 
 
+@pytest.mark.any_backend
 def test_a_comparison_tells_of_the_first_stage_that_a_run_took_over(told, small, tmp_path):
     recipes = [small("ce", "stage1.epochs=1"), small("crt", "stage1.epochs=1", "stage2.epochs=1")]
     out = tmp_path / "both"
@@ -266,11 +278,13 @@ def test_a_comparison_tells_of_the_first_stage_that_a_run_took_over(told, small,
     assert names == [["stage1"], ["test"], ["stage1"], ["stage2"], ["after_stage1", "test"]]
 
 
+@pytest.mark.any_backend
 def test_a_recipe_is_flat():
     table = {"a": {"b": {"c": 1}, "d": [0.5, "x"]}, "e": True, "f": None, "g": {}}
     assert flat(table) == {"a.b.c": 1, "a.d": '[0.5, "x"]', "e": True}
 
 
+@pytest.mark.any_backend
 def test_refusals(tmp_path, monkeypatch, small):
     assert check([]) == ()
     monkeypatch.setitem(sys.modules, "wandb", None)
@@ -282,6 +296,7 @@ def test_refusals(tmp_path, monkeypatch, small):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize("command", [["train"], ["compare", "ce"]])
 def test_the_command_line_says_what_to_install(command, tmp_path, monkeypatch):
     absent = types.SimpleNamespace(find_spec=lambda name: None)

@@ -16,7 +16,7 @@ from keras_ccsam.sharpness import (
     GradientNorm,
 )
 from tests.declared import trials
-from tests.support import COUNTS, batch_norm_model, toy_batches
+from tests.support import COUNTS, ONE_STEP, batch_norm_model, toy_batches
 
 # Statistics of the clean pass are constants only without dropout and activity regularisers.
 DECLARED = {
@@ -114,7 +114,7 @@ def test_a_radius_moves_the_step(name):
 def test_batch_norm_and_seeds_advance_once_a_step(name):
     x, y = toy_batches(12)
     model = batch_norm_model(EVERY[name](), dropout=0.4)
-    model.compile("sgd", "sparse_categorical_crossentropy")
+    model.compile("sgd", "sparse_categorical_crossentropy", **ONE_STEP)
     batch_norm = layer(model, keras.layers.BatchNormalization)
     dropout = layer(model, keras.layers.Dropout)
     before = ops.convert_to_numpy(dropout.seed_generator.state)
@@ -181,7 +181,7 @@ def test_regularisers_count_once_and_unperturbed(name):
 
     def step(method):
         model = batch_norm_model(method)
-        model.compile(keras.optimizers.SGD(1.0), "sparse_categorical_crossentropy")
+        model.compile(keras.optimizers.SGD(1.0), "sparse_categorical_crossentropy", **ONE_STEP)
         before = weights(model)
         model.train_on_batch(x, y, sample_weight=np.zeros(12, "float32"))
         return before, weights(model)
@@ -200,7 +200,7 @@ def test_sample_weights_are_part_of_the_class_gradient(name):
     def step(sample_weight, loss_weight=1.0):
         model = batch_norm_model(METHODS[name]())
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        model.compile(keras.optimizers.SGD(0.1), loss)
+        model.compile(keras.optimizers.SGD(0.1), loss, **ONE_STEP)
         model.train_on_batch(x, y, sample_weight=sample_weight)
         return weights(model)
 
@@ -217,7 +217,7 @@ def test_class_weight_is_sample_weight():
 
     def run(**fit):
         model = batch_norm_model(METHODS["ccsam"]())
-        model.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy")
+        model.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy", **ONE_STEP)
         model.fit(x, y, batch_size=12, shuffle=False, verbose=0, **fit)
         return weights(model)
 
@@ -233,7 +233,7 @@ def test_one_hot_equals_integer_labels(name):
 
     def step(labels, loss):
         model = batch_norm_model(METHODS[name]())
-        model.compile(keras.optimizers.SGD(0.1), loss)
+        model.compile(keras.optimizers.SGD(0.1), loss, **ONE_STEP)
         model.train_on_batch(x, labels)
         return weights(model)
 
