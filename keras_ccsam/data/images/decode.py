@@ -55,7 +55,7 @@ _TURNS = {
 }
 _SIDEWAYS = (5, 6, 7, 8)
 # What decoders say of a file that ends too early.
-_CUT_SHORT = ("truncated", "unexpected end", "not enough", "incomplete")
+_CUT_SHORT = ("truncated", "premature end", "unexpected end", "not enough", "incomplete")
 
 
 def decode(

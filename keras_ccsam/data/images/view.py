@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from keras_ccsam.data.images import decode
+from keras_ccsam.data.images import accelerated, decode
 from keras_ccsam.data.images.store import Box, Pixels, View
 
 FILTER = Image.Resampling.BILINEAR
@@ -70,17 +70,51 @@ def seen(file: decode.File, view: View, size: tuple[int, int], channels: int) ->
             int(np.ceil(height * rows / (bottom - top))),
             int(np.ceil(width * columns / (right - left))),
         )
+        pixels = accelerated.decoded(image, enough, channels)
+        if pixels is not None:
+            return cut(pixels, size, box)
         decode.reduce(image, enough, channels)
         whole = decode.as_mode(decode.upright(image), channels)
         across, down = whole.width / width, whole.height / height
-        scaled = (left * across, top * down, right * across, bottom * down)
-        return _pixels(resized(whole, size, box if across == down == 1 else scaled))
+        if across == down == 1:
+            return _shown(whole, size, box)
+        return _shown(whole, size, (left * across, top * down, right * across, bottom * down))
+
+
+def cut(pixels: NDArray[np.uint8], size: tuple[int, int], box: Box) -> NDArray[np.uint8]:
+    """The box of pixels (h, w, 3) in another size."""
+    left, top, right, bottom = (int(side) for side in box)
+    if box == (left, top, right, bottom):
+        part = pixels[top:bottom, left:right]
+        if part.shape[:2] == size:
+            return part
+        found = accelerated.enlarged(part, size)
+        if found is not None:
+            return found
+    return _shown(Image.fromarray(pixels), size, box)
+
+
+def _shown(image: Image.Image, size: tuple[int, int], box: Box) -> NDArray[np.uint8]:
+    """The box of an image in another size, as an array."""
+    left, top, right, bottom = (int(side) for side in box)
+    whole = box == (left, top, right, bottom)
+    if whole and image.mode == "RGB" and right - left <= size[1] and bottom - top <= size[0]:
+        part = image if box == (0, 0, *image.size) else image.crop((left, top, right, bottom))
+        if part.size == (size[1], size[0]):
+            return _pixels(part)
+        if (found := accelerated.enlarged(np.asarray(part), size)) is not None:
+            return found
+    return _pixels(resized(image, size, box))
 
 
 def resized(image: Image.Image, size: tuple[int, int], box: Box) -> Image.Image:
     """The box of an image in another size; the same pixels where nothing changes."""
     rows, columns = size
     left, top, right, bottom = box
+    if all(side == int(side) for side in box):
+        # Cut first: what lies around the box has no part in it, as torchvision has it.
+        part = image.crop((int(left), int(top), int(right), int(bottom)))
+        return part if part.size == (columns, rows) else part.resize((columns, rows), FILTER)
     # Rounding must not push a box over the edge, which Pillow refuses.
     box = (max(left, 0.0), max(top, 0.0), min(right, image.width), min(bottom, image.height))
     return image.resize((columns, rows), FILTER, box)
@@ -100,7 +134,7 @@ def reframed(x: Pixels, views: Sequence[View], size: tuple[int, int] | None = No
     for i, (image, view) in enumerate(zip(x, views, strict=True)):
         box = view.box(width, height)
         if x.dtype == np.uint8 and channels == 3:
-            found[i] = _pixels(resized(Image.fromarray(image), size, box))
+            found[i] = cut(image, size, box)
             continue
         for c in range(channels):
             plane = np.ascontiguousarray(image[..., c])
