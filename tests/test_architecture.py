@@ -28,6 +28,7 @@ LEVELS = (
         "closed_table",
         "options",
         "declare",
+        "pixels",
     },
     {"backend"},
     {"heads", "layers"},

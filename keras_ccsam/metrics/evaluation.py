@@ -13,6 +13,7 @@ from keras_ccsam.heads import puts_out_logits
 from keras_ccsam.losses.logit_adjustment import adjust_logits
 from keras_ccsam.metrics.predictions import checked, log_probabilities
 from keras_ccsam.metrics.report import Report
+from keras_ccsam.training.fit_pixels import check_pixels
 from keras_ccsam.training.model import SharpnessAwareModel
 
 
@@ -43,7 +44,8 @@ def evaluate(
 
     Raises:
         ValueError: if `class_counts` is missing, `logit_adjustment` is negative, or data and model
-            do not match.
+            do not match; or if the pixels cannot be of the kind that the model was trained on, such
+            as floats in 0..1 for 0..255 (`pixels.findings`). Merely strange ones are warned of.
 
     Example:
         >>> print(cc.evaluate(model, data.test).table())
@@ -70,6 +72,7 @@ def evaluate(
             "`class_counts` must be the number of training images of each class where `data` is a "
             "pair of arrays. Received: class_counts=None"
         )
+    check_pixels(model, x)
     predictions = np.asarray(ops.convert_to_numpy(predicted(model, x, 500)))
     # A model trained on cosines (LDAM, GCL) says what makes logits of them.
     predictions = predictions * getattr(model, "logit_scale", 1.0)

@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 
+from keras_ccsam import pixels
 from keras_ccsam.callbacks import metrics_log
 from keras_ccsam.data import LongTailedData
 from keras_ccsam.metrics import Report
@@ -36,6 +37,7 @@ def collected(
         "backend": keras.backend.backend(),
         "class_names": list(images.class_names),
         "class_counts": list(images.class_counts),
+        "pixels": _pixels(images),
         "parameters": parts.count_parameters(model),
         "epochs": {f"stage{n}": sum(r["stage"] == n for r in records) for n in (1, 2)},
         "seconds": {
@@ -45,6 +47,12 @@ def collected(
         "ms_per_step": milliseconds_per_step(directory.metrics(stage=1)),
         **{split: report.to_dict() for split, report in reports.items()},
     }
+
+
+def _pixels(images: LongTailedData) -> dict[str, Any] | None:
+    """What the training images are like, for whoever asks the network about others."""
+    found = pixels.record(images.x_train)
+    return None if found is None else found.to_dict()
 
 
 def milliseconds_per_step(records: list[metrics_log.Record]) -> float | None:

@@ -30,6 +30,7 @@ import numpy as np
 from keras_ccsam import atomic, writer
 from keras_ccsam.callbacks import metrics_log
 from keras_ccsam.data.npz import UNREADABLE, open_npz
+from keras_ccsam.pixels import PixelRecord
 from keras_ccsam.recipes import Recipe, toml
 from keras_ccsam.recipes.library import import_outside
 from keras_ccsam.runs import own_code
@@ -154,7 +155,7 @@ class RunDirectory:
             ValueError: the run did not finish, its network's file is damaged, or the network has
                 layers from outside that have not been imported.
         """
-        self.results()
+        results = self.results()
         # Of a file that is no archive Keras says that there is none.
         if not zipfile.is_zipfile(self.model_file):
             lack = "is damaged" if self.model_file.exists() else "is no longer there"
@@ -172,6 +173,8 @@ class RunDirectory:
                 "runs no code. If you trust it, say so: trust_code=True (--trust-code on the "
                 f"command line). Received: run={str(self.path)!r}"
             ) from error
+        # Who evaluates the network compares its images with those that it was trained on.
+        model.pixels = PixelRecord.from_dict(results.get("pixels"))
         return model
 
     def status(self) -> str:

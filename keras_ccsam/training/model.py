@@ -12,6 +12,7 @@ from keras_ccsam import backend, heads
 from keras_ccsam.checks import require
 from keras_ccsam.labels import dominant_labels, is_mixed
 from keras_ccsam.layers.lora import LoraFactors, adapted
+from keras_ccsam.pixels import PixelRecord
 from keras_ccsam.sharpness.erm import ERM
 from keras_ccsam.sharpness.method import SharpnessMethod
 from keras_ccsam.sharpness.objective import Coupling
@@ -23,6 +24,7 @@ from keras_ccsam.training.first_batch import first_batch_checked
 from keras_ccsam.training.first_step import make_variables
 from keras_ccsam.training.fit_class_weight import with_class_weight
 from keras_ccsam.training.fit_data import check_first_labels, check_fit_data
+from keras_ccsam.training.fit_pixels import record_of_fit
 from keras_ccsam.training.one_output import binary_accuracy, check_one_output
 from keras_ccsam.training.sample_loss import SampleLoss, check_head, mixed_loss, resolve_loss
 from keras_ccsam.training.saved_model import SavedModel
@@ -85,6 +87,7 @@ class SharpnessAwareModel(SavedModel):
         self._logit_scale: float | None = None
         # In a holder of no layer's type: Keras would track the layers in it as the model's own.
         self._found = SimpleNamespace(coupling=None, labels=False)
+        self.pixels: PixelRecord | None = None
         # What losses may need must exist before Keras locks the model's state. Seeded when a loss
         # that draws is compiled, so that the others leave Keras' seeds alone.
         self.loss_seeds = keras.random.SeedGenerator(0)
@@ -224,6 +227,7 @@ class SharpnessAwareModel(SavedModel):
         self.step_parts.warn_of_missing()
         # The compiled loss is in force again, and layers may have been frozen since.
         self._logit_scale = self._found.coupling = None
+        self.pixels = record_of_fit(self, x)
         make_variables(self, x, y)
         if not hasattr(x, "set_epoch"):
             check = partial(check_first_labels, self.head, self.sample_loss)

@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from keras_ccsam.pixels import PixelRecord
 from keras_ccsam.sharpness.method import SharpnessMethod
 from keras_ccsam.training.export import plain_model
 from keras_ccsam.training.first_step import make_variables
@@ -23,6 +24,7 @@ class SavedModel(keras.Model):
     step_parts: StepParts
     weight_decay: float
     sample_loss: SampleLoss | None
+    pixels: PixelRecord | None
     _logit_scale: float | None
     _found: SimpleNamespace
 
@@ -76,6 +78,7 @@ class SavedModel(keras.Model):
             **self.step_parts.get_config(),
             **held_config(self.backbone),
             **scale,
+            **({} if self.pixels is None else {"pixels": self.pixels.to_dict()}),
         }
 
     @classmethod
@@ -84,6 +87,7 @@ class SavedModel(keras.Model):
         config = dict(config)
         missing, scale = config.pop("missing_step_parts", ()), config.pop("logit_scale", None)
         held = config.pop("held", None)
+        pixels = PixelRecord.from_dict(config.pop("pixels", None))
         for part in ("backbone", "head", "sharpness", "step_parts"):
             if isinstance(config.get(part), (dict, list)):
                 config[part] = keras.saving.deserialize_keras_object(
@@ -93,6 +97,7 @@ class SavedModel(keras.Model):
             hold_again(config["backbone"], held)
         model = cls(**config)
         model.step_parts.lacks(missing)
+        model.pixels = pixels
         if scale is not None:
             model.logit_scale = scale
         return model
