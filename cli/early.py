@@ -144,6 +144,28 @@ def check_export(run: str, format_name: str, out: str | None, force: bool) -> No
         )
 
 
+def check_predict(run: str, file: str | None, force: bool) -> None:
+    """Refuse what is neither a run nor a file, and an output that exists or has another ending.
+
+    Raises:
+        ValueError: the first that is wrong.
+    """
+    if not Path(run).is_file():
+        check_run(run)
+    if file is None:
+        return
+    path = Path(file)
+    if path.suffix not in (".csv", ".jsonl"):
+        raise ValueError(f"--output is a .csv or a .jsonl file. Received: --output={file}")
+    if path.exists() and not force:
+        raise ValueError(
+            "this exists already and is not overwritten; name another file, or say --force. "
+            f"Received: --output={file}"
+        )
+    if not path.absolute().parent.is_dir():
+        raise ValueError(f"there is no such folder to write into. Received: --output={file}")
+
+
 def check_report(runs: Iterable[str], surface: bool) -> None:
     """Refuse folders that do not exist, and a report without the packages that draw it.
 

@@ -21,6 +21,7 @@ COMMANDS = {
     "watch": "Show how runs go on: stages, losses, accuracy and the time left.",
     "evaluate": "Evaluate a trained run on its test set, or on arrays of your own.",
     "export": "Write a trained network as Keras, ONNX, SavedModel, LiteRT or torch.export.",
+    "predict": "Classify images with a trained network: files, folders, standard input.",
     "landscape": "Draw the loss around trained networks, over all, head and tail classes.",
     "compare": "Train several recipes over several seeds and print one table.",
     "report": "Write one HTML file on finished runs.",

@@ -61,6 +61,16 @@ def read_ratio(_: click.Context, __: click.Parameter, text: str | None) -> float
         raise click.BadParameter(f"{text!r} is neither a number nor none.") from None
 
 
+def read_temperature(_: click.Context, __: click.Parameter, text: str) -> float | str:
+    """Read a temperature: a number, or `auto`."""
+    if text == "auto":
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is neither a number nor auto.") from None
+
+
 def runtime_options(function: F) -> F:
     """Add `--backend` and `--device`."""
     function = click.option(

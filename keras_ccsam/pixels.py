@@ -165,6 +165,11 @@ def check(
         warnings.warn(text, stacklevel=stacklevel)
 
 
+def warn(text: str, stacklevel: int = 3) -> None:
+    """Say what is strange about images."""
+    warnings.warn(text, stacklevel=stacklevel)
+
+
 def _looked_at(images: Any) -> np.ndarray | None:
     """Some images (N, H, W, C), evenly spread; None where they are none."""
     shape = getattr(images, "shape", None)

@@ -8,19 +8,9 @@ import click
 
 from .. import early
 from ..errors import debug_option
-from ..options import trust_code_option
+from ..options import read_temperature, trust_code_option
 from ..output import Output, json_option, quiet_option
 from ..runtime import prepare
-
-
-def _temperature(_: click.Context, __: click.Parameter, text: str) -> float | str:
-    """Read a temperature: a number, or `auto`."""
-    if text == "auto":
-        return text
-    try:
-        return float(text)
-    except ValueError:
-        raise click.BadParameter(f"{text!r} is neither a number nor auto.") from None
 
 
 @click.command()
@@ -50,7 +40,7 @@ def _temperature(_: click.Context, __: click.Parameter, text: str) -> float | st
 )
 @click.option(
     "--temperature",
-    callback=_temperature,
+    callback=read_temperature,
     default="1",
     metavar="T|auto",
     help="Divide the logits by T; auto fits it on the run's validation split. [1]",

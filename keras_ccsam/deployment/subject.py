@@ -10,8 +10,8 @@ import numpy as np
 
 from keras_ccsam.checks import check_class_counts
 from keras_ccsam.deployment.baked import Choices, adjustment
-from keras_ccsam.deployment.temperature import Temperature, fit_temperature
 from keras_ccsam.metrics import group_classes
+from keras_ccsam.metrics.temperature import Temperature, fit_temperature
 from keras_ccsam.runs import parts
 from keras_ccsam.runs.folders import PathLike
 from keras_ccsam.runs.run_directory import RunDirectory

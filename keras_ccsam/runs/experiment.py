@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_ccsam import atomic
 from keras_ccsam.callbacks import metrics_log
@@ -15,6 +16,7 @@ from keras_ccsam.callbacks.metrics_log import MetricsLog
 from keras_ccsam.data import BatchSequence, LongTailedData
 from keras_ccsam.data.batches.labelled_parts import Split
 from keras_ccsam.metrics import Report
+from keras_ccsam.metrics.temperature import fit_temperature
 from keras_ccsam.recipes import Recipe
 from keras_ccsam.recipes.schema_stages import Stage2
 from keras_ccsam.runs import environment, frozen, own_code, parts
@@ -176,6 +178,7 @@ def run(
             whole.export_plain().save(temporary)
         results = collected(recipe, every_image, whole, directory, reports, source)
         results |= {} if tau is None else {"posthoc_tau": tau}
+        results |= _temperature(images, model)
         directory.write_results(results)
         tracking.results(results)
         _plot(directory, images, reports[judge])
@@ -217,6 +220,15 @@ def _fit_stage1(
         callbacks=callbacks,
         verbose=0,
     )
+
+
+def _temperature(images: LongTailedData, model: SharpnessAwareModel) -> dict[str, Any]:
+    """The one that calibrates the network, where images were held out to fit it on."""
+    if images.x_validation is None:
+        return {}
+    logits = model.predict(images.x_validation, batch_size=500, verbose=0)
+    fitted = fit_temperature(np.asarray(logits) * model.logit_scale, images.y_validation)
+    return {"temperature": fitted.to_dict()}
 
 
 def _tracking(names: Sequence[str], recipe: Recipe, directory: RunDirectory) -> Tracking:

@@ -1,0 +1,174 @@
+"""`ccsam predict`: images and what a trained network says of them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .. import early
+from ..errors import EXIT_INPUT, EXIT_RUNTIME, debug_option
+from ..options import read_temperature, runtime_options, trust_code_option
+from ..output import Output
+from ..runtime import prepare
+
+
+@click.command()
+@click.argument("run")
+@click.argument("images", nargs=-1, required=True, metavar="IMAGES...")
+@click.option("--top", type=click.IntRange(1), default=1, show_default=True, help="Classes each.")
+@click.option(
+    "--temperature",
+    callback=read_temperature,
+    default="auto",
+    metavar="T|auto",
+    help="Divide the logits by T. [auto: fitted on the run's validation split, if it has one]",
+)
+@click.option(
+    "--logit-adjustment",
+    type=float,
+    default=0.0,
+    metavar="TAU",
+    help="Subtract TAU log(class share) from the logits. [0: nothing]",
+)
+@click.option(
+    "-o", "--output", "file", metavar="FILE", help="Write a .csv or .jsonl file, whole or not."
+)
+@click.option("--force", is_flag=True, help="Replace the file of --output.")
+@click.option(
+    "--batch-size", type=click.IntRange(1), default=64, show_default=True, help="Images per step."
+)
+@click.option("--threads", type=click.IntRange(1), help="That decode. [the processors]")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
+@click.option("--quiet", "-q", is_flag=True, help="No notes and no count.")
+@trust_code_option
+@runtime_options
+@debug_option
+def command(
+    run: str,
+    images: tuple[str, ...],
+    top: int,
+    temperature: Any,
+    logit_adjustment: float,
+    file: str | None,
+    force: bool,
+    batch_size: int,
+    threads: int | None,
+    as_json: bool,
+    quiet: bool,
+    trust_code: bool,
+    backend: str | None,
+    device: str | None,
+) -> None:
+    """Classify images with a trained network: files, folders, standard input.
+
+    RUN is a run directory, or a .keras or .onnx file of ccsam export. IMAGES are files, folders
+    (with all images below them), or - for paths on standard input, one per line. An image that
+    cannot be read is named, and the others go on: the exit code is then 1, and 2 where none
+    could be read.
+    """
+    early.check_predict(run, file, force)
+    prepare(backend, device)
+    with Output(True).working():
+        from keras_ccsam import deployment
+
+        asked = deployment.Classifier(
+            run,
+            temperature=temperature,
+            logit_adjustment=logit_adjustment,
+            trust_code=trust_code,
+        )
+    if not quiet:
+        click.echo(f"note: {asked.calibration}", err=True)
+    said = deployment.predict(
+        asked, _named(images), top=top, batch_size=batch_size, threads=threads
+    )
+    read = unreadable = 0
+    with ExitStack() as stack:
+        write = _writer(stack, file, as_json, top)
+        for prediction in said:
+            if prediction.problem is not None:
+                unreadable += 1
+                click.echo(f"unreadable: {prediction.path}: {prediction.problem}", err=True)
+            else:
+                read += 1
+                if prediction.note and not quiet:
+                    click.echo(f"warning: {prediction.path}: {prediction.note}", err=True)
+            write(prediction)
+    if not quiet:
+        where = f", in {file}" if file else ""
+        click.echo(f"{read} images classified, {unreadable} unreadable{where}", err=True)
+    if not read:
+        if quiet or not unreadable:
+            click.echo("ccsam: error: no image could be read", err=True)
+        sys.exit(EXIT_INPUT)
+    if unreadable:
+        sys.exit(EXIT_RUNTIME)
+
+
+def _named(images: Iterable[str]) -> Iterator[str]:
+    """The names, with those on standard input in the place of `-`, as they come."""
+    for name in images:
+        if name != "-":
+            yield name
+            continue
+        for line in sys.stdin:
+            if line.strip():
+                yield line.rstrip("\r\n")
+
+
+def _writer(stack: ExitStack, file: str | None, as_json: bool, top: int) -> Any:
+    """What takes one prediction after the other."""
+    if file is not None:
+        from keras_ccsam import atomic
+
+        path = Path(file)
+        temporary = stack.enter_context(atomic.replacing(path))
+        stream = stack.enter_context(temporary.open("w", encoding="utf-8", newline=""))
+        return _csv(stream, top) if path.suffix == ".csv" else _lines(stream)
+    if as_json:
+        return _lines(None)
+    return lambda found: None if found.problem else click.echo(_row(found))
+
+
+def _row(found: Any) -> str:
+    """`97.1 %  cat              photos/a.jpg`, with further classes behind it."""
+    cells = [
+        f"{100 * p:5.1f} %  {name:<12}"
+        for p, name in zip(found.probabilities, found.names, strict=True)
+    ]
+    return "  ".join([*cells, found.path])
+
+
+def _lines(stream: io.TextIOBase | Any | None) -> Any:
+    def write(found: Any) -> None:
+        line = json.dumps(found.to_dict(), ensure_ascii=False)
+        if stream is None:
+            click.echo(line)
+        else:
+            stream.write(line + "\n")
+
+    return write
+
+
+def _csv(stream: Any, top: int) -> Any:
+    table = csv.writer(stream, lineterminator=os.linesep)
+    pairs = [(f"class_{n}", f"probability_{n}") for n in range(2, top + 1)]
+    table.writerow(["image", "class", "probability", *sum(pairs, ()), "problem"])
+
+    def write(found: Any) -> None:
+        cells: list[Any] = []
+        for name, p in zip(found.names, found.probabilities, strict=True):
+            cells += [name, f"{p:.6f}"]
+        cells += [""] * (2 * top - len(cells))
+        table.writerow([found.path, *cells, found.problem or ""])
+
+    return write
