@@ -166,6 +166,30 @@ def check_predict(run: str, file: str | None, force: bool) -> None:
         raise ValueError(f"there is no such folder to write into. Received: --output={file}")
 
 
+def check_evaluate(file: str | None, data: str | None, kind: str | None) -> None:
+    """Refuse a path of which there is nothing, a kind of none, and two kinds of images at once.
+
+    Raises:
+        ValueError: the first that is wrong.
+    """
+    if data is None:
+        if kind is not None:
+            raise ValueError(f"--kind says what --data holds. Received: --kind={kind} without it")
+        return
+    if file is not None:
+        raise ValueError(f"name --data or --arrays. Received: --data={data} and --arrays={file}")
+    if light.imported():
+        return
+    sources = light.library("data.sources.recognise")
+    if kind is None:
+        sources.recognise(data)
+    elif kind not in sources.KINDS:
+        hint = light.library("hints").did_you_mean(kind, sources.KINDS) or "."
+        raise ValueError(
+            f"what a path holds is one of {', '.join(sources.KINDS)}{hint} Received: --kind={kind}"
+        )
+
+
 def check_report(runs: Iterable[str], surface: bool) -> None:
     """Refuse folders that do not exist, and a report without the packages that draw it.
 

@@ -19,7 +19,7 @@ from .errors import ReportingGroup, debug_option
 COMMANDS = {
     "train": "Train a recipe and write a run directory.",
     "watch": "Show how runs go on: stages, losses, accuracy and the time left.",
-    "evaluate": "Evaluate a trained run on its test set, or on arrays of your own.",
+    "evaluate": "Evaluate a trained run on its test set, or on images of your own.",
     "export": "Write a trained network as Keras, ONNX, SavedModel, LiteRT or torch.export.",
     "predict": "Classify images with a trained network: files, folders, standard input.",
     "landscape": "Draw the loss around trained networks, over all, head and tail classes.",

@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     "--arrays", "file", metavar="FILE", help="Evaluate on an npz of your own, with x and y."
 )
 @click.option(
+    "--data",
+    metavar="PATH",
+    help="Evaluate on a labelled folder, list, table or arrays; classes are matched by name.",
+)
+@click.option("--kind", metavar="KIND", help="What PATH holds. [what it looks like]")
+@click.option(
     "--split",
     type=click.Choice(["test", "validation", "train"]),
     default="test",
@@ -36,18 +42,21 @@ if TYPE_CHECKING:
 def command(
     run: str,
     file: str | None,
+    data: str | None,
+    kind: str | None,
     split: Split,
     trust_code: bool,
     as_json: bool,
     backend: str | None,
     device: str | None,
 ) -> None:
-    """Evaluate a trained run on its test set, or on arrays of your own.
+    """Evaluate a trained run on its test set, or on images of your own.
 
     RUN is a run directory of ccsam train.
     """
     output = Output(as_json)
     early.check_run(run)
+    early.check_evaluate(file, data, kind)
     if file is not None:
         arrays.require(file)
     prepare(backend, device)
@@ -56,7 +65,14 @@ def command(
         from keras_ccsam.callbacks.metrics_log import finite
 
         names = runs.RunDirectory(run).results()["class_names"]
-        if file is None:
+        if data is not None:
+            from keras_ccsam import deployment
+
+            judged = deployment.evaluate_on(run, data, kind, trust_code=trust_code)
+            report = judged.report
+            for note in judged.notes:
+                output.note(note)
+        elif file is None:
             report = runs.evaluate_run(run, split, trust_code=trust_code)
         else:
             report = _on_arrays(run, file, trust_code)

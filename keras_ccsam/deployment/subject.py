@@ -9,9 +9,11 @@ import keras
 import numpy as np
 
 from keras_ccsam.checks import check_class_counts
+from keras_ccsam.data.batches.reading import predicted
 from keras_ccsam.deployment.baked import Choices, adjustment
 from keras_ccsam.metrics import group_classes
 from keras_ccsam.metrics.temperature import Temperature, fit_temperature
+from keras_ccsam.recipes import Recipe
 from keras_ccsam.runs import parts
 from keras_ccsam.runs.folders import PathLike
 from keras_ccsam.runs.run_directory import RunDirectory
@@ -56,6 +58,16 @@ class Subject:
     def network(self) -> keras.Model:
         """The network, in stock layers."""
         return self._network
+
+    def recipe(self) -> Recipe:
+        """The run's.
+
+        Raises:
+            ValueError: it is a model by itself.
+        """
+        if self.directory is None:
+            raise ValueError("A model by itself has no recipe. Received: a keras.Model")
+        return self.directory.recipe()
 
     @property
     def folder(self) -> Path:
@@ -116,7 +128,7 @@ class Subject:
             )
         found = open_run(self.directory.path, trust_code=self._trust_code)
         images, labels = found.images.split_arrays("validation")
-        logits = np.asarray(self._network.predict(images, batch_size=500, verbose=0))
+        logits = np.asarray(predicted(self._network, images, 500))
         scale, offset = adjustment(
             self.class_counts, logits.shape[-1], Choices(logit_adjustment=logit_adjustment)
         )

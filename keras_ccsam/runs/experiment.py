@@ -15,6 +15,7 @@ from keras_ccsam.callbacks import metrics_log
 from keras_ccsam.callbacks.metrics_log import MetricsLog
 from keras_ccsam.data import BatchSequence, LongTailedData
 from keras_ccsam.data.batches.labelled_parts import Split
+from keras_ccsam.data.batches.reading import predicted
 from keras_ccsam.metrics import Report
 from keras_ccsam.metrics.temperature import fit_temperature
 from keras_ccsam.recipes import Recipe
@@ -226,7 +227,7 @@ def _temperature(images: LongTailedData, model: SharpnessAwareModel) -> dict[str
     """The one that calibrates the network, where images were held out to fit it on."""
     if images.x_validation is None:
         return {}
-    logits = model.predict(images.x_validation, batch_size=500, verbose=0)
+    logits = predicted(model, images.x_validation, 500)
     fitted = fit_temperature(np.asarray(logits) * model.logit_scale, images.y_validation)
     return {"temperature": fitted.to_dict()}
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_ccsam import pixels
 from keras_ccsam.data.images.store import taken
 from keras_ccsam.data.long_tailed import LongTailedData
 from keras_ccsam.data.sources.array_checks import (
@@ -96,6 +97,7 @@ def source(
         ...     return cc.data.source(images["x"], images["y"], test_fraction=0.2, name="birds")
     """
     x = check_images(x, "x")
+    pixels.check(x, name="x", warn_only=True)
     names = check_class_names(class_names, num_classes)
     y_array = np.asarray(y)
     if num_classes is None:
@@ -125,6 +127,7 @@ def source(
                 f"Received: test_fraction={test_fraction}"
             )
         x_test = check_images(x_test, "x_test")
+        pixels.check(x_test, pixels.record(x), name="x_test")
         if x_test.shape[1:] != x.shape[1:] or x_test.dtype != x.dtype:
             raise ValueError(
                 f"x_test must have the image shape and type of x, {x.shape[1:]} {x.dtype}. "
