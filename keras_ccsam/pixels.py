@@ -93,7 +93,7 @@ def record(images: Any) -> PixelRecord | None:
         size=(int(seen.shape[1]), int(seen.shape[2])),
         means=tuple(round(float(mean), 4) for mean in seen.mean(axis=(0, 1, 2), dtype="float64")),
         red_minus_blue=_red_minus_blue(seen),
-        resize=getattr(images, "resize", None),
+        resize=getattr(images, "resize", None) if hasattr(images, "paths") else None,
     )
 
 
@@ -215,11 +215,11 @@ def _range(seen: np.ndarray, trained_on: PixelRecord) -> Iterator[Finding]:
     low, high = float(seen.min()), float(seen.max())
     was = f"{trained_on.minimum:.4g} to {trained_on.maximum:.4g}"
     are = f"are from {low:.4g} to {high:.4g}, and the model was trained on pixels from {was}"
-    if trained_on.maximum > 2:
-        if trained_on.minimum >= 0 and low < 0 and high <= 10:
+    if trained_on.maximum > 2 and trained_on.minimum >= 0:
+        if low < 0 and high <= 10:
             wanted = "pass plain pixels: normalising them is the network's part"
             yield Finding("range", f"The images {are}: {wanted}.", True)
-        elif trained_on.minimum >= 0 and low < 0:
+        elif low < 0:
             yield Finding("range", f"The images {are}: pixels are not negative.", False)
         elif seen.dtype.kind == "f" and high <= 1 and not _whole(seen):
             wanted = "multiply them by 255" if trained_on.maximum > 100 else "scale them alike"
@@ -230,6 +230,8 @@ def _range(seen: np.ndarray, trained_on: PixelRecord) -> Iterator[Finding]:
         elif high > 255 >= trained_on.maximum:
             wanted = "16 bits become 8 by a division by 257"
             yield Finding("range", f"The images {are}: {wanted}.", True)
+        elif trained_on.dtype.startswith("float") and high > 4 * trained_on.maximum < 100:
+            yield Finding("range", f"The images {are}: scale them alike.", True)
     elif high > max(2.0, 4 * trained_on.maximum):
         wanted = "divide them by 255" if trained_on.minimum >= 0 else "scale them alike"
         yield Finding("range", f"The images {are}: {wanted}.", True)

@@ -46,7 +46,7 @@ def expects_bytes(model: Any) -> bool:
     """Whether a network begins by dividing pixels by about 255, as those of this package do."""
     for layer in all_layers(model):
         if isinstance(layer, keras.layers.Rescaling):
-            scale = np.abs(np.asarray(layer.scale, "float64"))
+            scale = np.abs(keras.ops.convert_to_numpy(layer.scale))
             return bool((scale > 0).all() and (scale < 1 / 30).all())
     return False
 

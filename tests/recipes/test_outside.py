@@ -193,7 +193,7 @@ PARTS = """
         return lambda x, rng: (x * share).astype(x.dtype)
 
     def arrays(path):
-        return cc.data.from_arrays(np.zeros((4, 6, 6, 1)), [0, 0, 1, 1])
+        return cc.data.from_arrays(np.arange(144.0).reshape(4, 6, 6, 1), [0, 0, 1, 1])
 """
 WHOLE = """
 base = "ce"

@@ -106,5 +106,5 @@ def test_it_is_the_default_for_colour_files_and_for_no_array(tmp_path):
     assert names == ["RandomResizedCrop", "Flip"]
     grey = ImageFiles(["a.png"] * 4, tmp_path, size=48, channels=1)
     assert ccdata.from_arrays(grey, [0] * 4).train._augment == ()
-    arrays = np.zeros((4, 48, 48, 3), np.uint8)
+    arrays = np.tile(np.arange(48, dtype=np.uint8)[:, None], (4, 48, 1, 3))
     assert ccdata.from_arrays(arrays, [0] * 4).train._augment == ()

@@ -1,0 +1,279 @@
+"""Exported models: read where this package is not, they say what the run says."""
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+import keras_ccsam as cc
+from keras_ccsam import deployment
+from keras_ccsam.data.images.view import Centre, resized
+from keras_ccsam.deployment import baked, formats
+from keras_ccsam.deployment.any_size import centre_view
+from keras_ccsam.runs import RunDirectory, RunResult
+
+SUFFIXES = {name: found.suffix for name, found in formats.FORMATS.items()}
+
+# Run in a process of its own, in which this package cannot be imported.
+READER = """
+import json, sys
+sys.modules["keras_ccsam"] = None
+import numpy as np
+name, files, inputs, outputs = sys.argv[1:]
+said = []
+given = np.load(inputs)
+for number, file in enumerate(json.loads(files)):
+    batches = [given[key] for key in given.files if key.startswith(f"{number}_")]
+    if name == "keras":
+        import keras
+        model = keras.models.load_model(file, compile=False)
+        said += [keras.ops.convert_to_numpy(model(batch)) for batch in batches]
+    elif name == "onnx":
+        import onnxruntime
+        session = onnxruntime.InferenceSession(file)
+        said += [session.run(None, {"images": batch})[0] for batch in batches]
+    elif name == "saved_model":
+        import tensorflow as tf
+        model = tf.saved_model.load(file)
+        said += [model.serve(batch).numpy() for batch in batches]
+    elif name == "torch":
+        import torch
+        model = torch.export.load(file).module()
+        said += [model(torch.from_numpy(batch)).detach().numpy() for batch in batches]
+    else:
+        import tensorflow as tf
+        model = tf.lite.Interpreter(file)
+        for batch in batches:
+            model.resize_tensor_input(0, batch.shape)
+            model.allocate_tensors()
+            model.set_tensor(0, batch)
+            model.invoke()
+            said.append(model.get_tensor(model.get_output_details()[0]["index"]))
+np.savez(outputs, *said)
+"""
+
+
+def elsewhere(name: str, asked: dict[Path, list[np.ndarray]], folder: Path) -> list[np.ndarray]:
+    """What exported files say, one after the other, in a process without this package."""
+    named = {
+        f"{number}_{i}": batch
+        for number, batches in enumerate(asked.values())
+        for i, batch in enumerate(batches)
+    }
+    np.savez(folder / "inputs.npz", **named)
+    files = json.dumps([str(file) for file in asked])
+    done = subprocess.run(
+        [sys.executable, "-c", READER, name, files, folder / "inputs.npz", folder / "outputs.npz"],
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    with np.load(folder / "outputs.npz") as outputs:
+        return [outputs[key] for key in outputs.files]
+
+
+def own_logits(run: RunResult, images: np.ndarray) -> np.ndarray:
+    """What the run's network says."""
+    return np.asarray(RunDirectory(run.path).model().predict(images, verbose=0))
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Row by row."""
+    e = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(e / e.sum(axis=1, keepdims=True))
+
+
+ONCE = pytest.mark.any_backend
+EVERYWHERE = [
+    "keras",
+    "onnx",
+    pytest.param("torch", marks=ONCE),
+    pytest.param("saved_model", marks=ONCE),
+    pytest.param("litert", marks=ONCE),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EVERYWHERE)
+def test_a_format_says_what_the_run_says(finished: RunResult, tmp_path: Path, name: str) -> None:
+    if name == "onnx":
+        pytest.importorskip("onnxruntime")
+    plain = deployment.export(
+        finished.path, name, tmp_path / f"plain{SUFFIXES[name]}", outputs="logits"
+    )
+    assert plain.difference is not None and plain.difference < 1e-4
+    whole = deployment.export(
+        finished.path,
+        name,
+        tmp_path / f"whole{SUFFIXES[name]}",
+        logit_adjustment=0.7,
+        temperature=1.6,
+        pixels=True,
+    )
+    random = np.random.default_rng(3)
+    as_trained = [random.integers(0, 256, (n, 8, 8, 1)).astype("float32") for n in (1, 5)]
+    sizes = ((1, 8, 8), (5, 21, 13), (2, 6, 30))
+    any_size = [random.integers(0, 256, (*size, 1)).astype("uint8") for size in sizes]
+    said = elsewhere(name, {plain.path: as_trained, whole.path: any_size}, tmp_path)
+    for batch, found in zip(as_trained, said[:2], strict=True):
+        np.testing.assert_allclose(found, own_logits(finished, batch), atol=1e-4, rtol=1e-4)
+    counts = np.array(finished.results["class_counts"])
+    shift = 0.7 * np.log(counts / counts.sum())
+    for batch, found in zip(any_size, said[2:], strict=True):
+        wanted = softmax((own_logits(finished, pillow(batch)) - shift) / 1.6)
+        np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
+        # Pillow rounds after the rows and after the columns: one grey level here and there.
+        exact = batch.shape[1:3] == (8, 8)
+        np.testing.assert_allclose(found, wanted, atol=1e-5 if exact else 0.02)
+
+
+def pillow(batch: np.ndarray) -> np.ndarray:
+    """Grey images as an evaluation sees them, by Pillow."""
+    box = Centre((8, 8)).box(batch.shape[2], batch.shape[1])
+    seen = [resized(Image.fromarray(image[..., 0]), (8, 8), box) for image in batch]
+    return np.stack([np.asarray(image, "float32") for image in seen])[..., None]
+
+
+def test_the_view_in_a_model_is_pillows() -> None:
+    random = np.random.default_rng(0)
+    for size, resize, shape in (
+        ((8, 8), None, (40, 24)),
+        ((7, 7), 9, (23, 31)),
+        ((6, 10), None, (50, 17)),
+        ((8, 8), None, (5, 3)),
+    ):
+        image = random.integers(0, 256, shape).astype("uint8")
+        view = Centre(size, resize)
+        pillow = resized(Image.fromarray(image), size, view.box(shape[1], shape[0]))
+        inside = centre_view(keras.ops.convert_to_tensor(image[None, ..., None]), size, resize)
+        difference = np.abs(keras.ops.convert_to_numpy(inside)[0, ..., 0] - np.asarray(pillow))
+        assert difference.max() <= 1
+
+
+def test_a_keras_file_holds_stock_layers_and_the_facts(finished: RunResult, tmp_path: Path) -> None:
+    done = deployment.export(finished.path, "keras", tmp_path / "m.keras", temperature="auto")
+    with zipfile.ZipFile(done.path) as archive:
+        assert b"keras_ccsam" not in archive.read("config.json")
+        inside = json.loads(archive.read("keras_ccsam.json"))
+    beside = json.loads(done.beside.read_text(encoding="utf-8"))
+    assert inside == beside
+    assert beside["class_names"] == [str(i) for i in range(10)]
+    assert beside["class_counts"] == finished.results["class_counts"]
+    assert beside["run"]["digest"] == finished.results["digest"]
+    assert sorted(c for group in beside["groups"].values() for c in group) == list(range(10))
+    assert beside["pixels"]["maximum"] == 255
+    assert beside["temperature"]["fitted"]["images"] > 0
+    assert beside["versions"]["keras"] == keras.__version__
+    assert "load_model('m.keras'" in done.snippet
+    assert {path.name for path in tmp_path.iterdir()} == {"m.keras", "m.keras.json"}
+
+
+def test_an_onnx_file_has_names_and_metadata(finished: RunResult, tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    done = deployment.export(finished.path, "onnx", tmp_path / "m.onnx")
+    model = onnx.load(str(done.path))
+    assert [value.name for value in model.graph.input] == ["images"]
+    assert [value.name for value in model.graph.output] == ["probabilities"]
+    shape = model.graph.output[0].type.tensor_type.shape
+    assert [dim.dim_param or dim.dim_value for dim in shape.dim] == ["batch", 10]
+    props = {entry.key: entry.value for entry in model.metadata_props}
+    assert json.loads(props["class_names"]) == list(finished.results["class_names"])
+
+
+def test_nothing_is_overwritten_unless_it_is_asked_for(finished: RunResult, tmp_path: Path) -> None:
+    file = tmp_path / "m.keras"
+    file.write_text("mine", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"exists already.*Received: out="):
+        deployment.export(finished.path, "keras", file)
+    assert file.read_text(encoding="utf-8") == "mine"
+    deployment.export(finished.path, "keras", file, force=True)
+    assert zipfile.is_zipfile(file)
+
+
+def test_a_file_that_says_something_else_is_not_kept(
+    finished: RunResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(*arguments: object) -> list[np.ndarray]:
+        return [np.full((len(batch), 10), 0.1) for batch in arguments[-1]]
+
+    monkeypatch.setitem(deployment.export.__globals__, "write_and_ask", wrong)
+    with pytest.raises(ValueError, match=r"was not kept\. Received: a difference"):
+        deployment.export(finished.path, "keras", tmp_path / "m.keras")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_is_exported_as_a_run_is(tmp_path: Path) -> None:
+    model = cc.CCSAM(
+        cc.models.SmallCNN((8, 8, 3), width=4, features=8), num_classes=3, class_counts=[9, 3, 1]
+    )
+    done = deployment.export(
+        model, "keras", tmp_path / "m.keras", class_names="abc", class_counts=[9, 3, 1]
+    )
+    assert done.facts["class_names"] == ["a", "b", "c"]
+    with pytest.raises(ValueError, match="give class_counts"):
+        deployment.export(model, "keras", tmp_path / "n.keras", logit_adjustment=1.0)
+    with pytest.raises(ValueError, match="a model has none"):
+        deployment.export(model, "keras", tmp_path / "n.keras", temperature="auto")
+
+
+@pytest.mark.parametrize("outputs", [1, 4])
+def test_scale_and_offset_are_those_of_the_formula(outputs: int) -> None:
+    counts = [8, 2] if outputs == 1 else [8, 4, 2, 2]
+    choices = baked.Choices("logits", 1.5, 2.0)
+    scale, offset = baked.adjustment(counts, outputs, choices)
+    prior = np.log(np.array(counts) / sum(counts))
+    wanted = prior[1:] - prior[:1] if outputs == 1 else prior
+    assert scale == 0.5
+    np.testing.assert_allclose(offset, -0.5 * 1.5 * wanted)
+
+
+def test_half_precision_is_exported_in_float32() -> None:
+    inputs = keras.Input((8, 8, 1))
+    features = keras.layers.Flatten(dtype="mixed_float16")(inputs)
+    network = keras.Model(inputs, keras.layers.Dense(3, dtype="mixed_float16")(features))
+    copy = baked.in_float32(network)
+    assert {layer.compute_dtype for layer in copy.layers} == {"float32"}
+    for mine, theirs in zip(copy.get_weights(), network.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"format": "onxn"}, "did you mean 'onnx'"),
+        ({"out": "x.pt"}, "ends in .keras"),
+        ({"temperature": 0.0}, "a number above 0"),
+        ({"temperature": float("nan")}, "a number above 0"),
+        ({"logit_adjustment": -1.0}, "at least 0"),
+        ({"outputs": "logit"}, '"probabilities" or "logits"'),
+        ({"class_names": ["a"]}, "knows its own classes"),
+    ],
+)
+def test_wrong_choices_are_refused_before_anything_is_written(
+    finished: RunResult, tmp_path: Path, options: dict, words: str
+) -> None:
+    wanted = {"format": "keras", "out": tmp_path / "m.keras", **options}
+    if isinstance(wanted["out"], str):
+        wanted["out"] = tmp_path / wanted["out"]
+    with pytest.raises(ValueError, match=words):
+        deployment.export(finished.path, **wanted)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.any_backend
+def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formats, "installed", lambda name: False)
+    with pytest.raises(ValueError, match=r'pip install "keras-ccsam\[onnx\]"'):
+        formats.find("onnx").route()
+    assert formats.find("keras").route() is None
+    monkeypatch.setattr(formats, "installed", lambda name: name != "torch")
+    assert formats.find("onnx").route() == "tensorflow"
