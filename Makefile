@@ -95,7 +95,7 @@ $(DEMO)/.installed: pyproject.toml $(SOURCES)
 $(TEST)/.installed: pyproject.toml constraints.txt
 	$(call environment,$(TEST))
 	$(TEST)/bin/python -m pip install --quiet -c constraints.txt \
-		-e ".[jax,tensorflow,torch,onnx,report,dev]"
+		-e ".[jax,tensorflow,torch,onnx,auto,report,dev]"
 	touch $@
 
 # On the oldest Python that is here: the oldest versions know no newer one.
@@ -103,7 +103,7 @@ $(LOWEST)/.installed: pyproject.toml .ci/lowest.py
 	$(call environment,$(LOWEST))
 	$(LOWEST)/bin/python .ci/lowest.py > $(LOWEST)/constraints.txt
 	$(LOWEST)/bin/python -m pip install --quiet -c $(LOWEST)/constraints.txt \
-		-e ".[jax,report]" pytest pytest-xdist
+		-e ".[jax,auto,report]" pytest pytest-xdist
 	touch $@
 
 $(LOWEST)/.installed: PYTHON := $(shell python3.11 -c '' 2> /dev/null && echo python3.11 || \

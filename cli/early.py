@@ -72,6 +72,30 @@ def check_table(
     light.library("recipes.shipped").check(recipes, settings)
 
 
+def check_auto(
+    names: Sequence[str], data: str | None, settings: Sequence[str], out: str | None, budget: str
+) -> None:
+    """Refuse what `ccsam auto` cannot begin with.
+
+    Args:
+        names: the values of `--recipe`.
+        data: the dataset.
+        settings: overrides, as `--set` has them.
+        out: the value of `--out`, or None.
+        budget: the value of `--budget`.
+
+    Raises:
+        ValueError: the first that is wrong.
+    """
+    light.library("duration").seconds_of(budget)
+    if light.imported():
+        return
+    light.library("auto.extra").require_optuna()
+    kinds = light.library("auto.kinds").KINDS
+    check_recipes([kinds[name].recipe if name in kinds else name for name in names], data, settings)
+    check_out(out, "auto")
+
+
 def check_trackers(names: Iterable[str]) -> None:
     """Refuse unknown trackers, and those that are not installed.
 

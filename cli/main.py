@@ -18,6 +18,7 @@ from .errors import ReportingGroup, debug_option
 # descriptions are the same.
 COMMANDS = {
     "train": "Train a recipe and write a run directory.",
+    "auto": "Choose a recipe for a dataset by a tournament, train and export it.",
     "watch": "Show how runs go on: stages, losses, accuracy and the time left.",
     "evaluate": "Evaluate a trained run on its test set, or on images of your own.",
     "export": "Write a trained network as Keras, ONNX, SavedModel, LiteRT or torch.export.",

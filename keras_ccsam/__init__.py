@@ -4,6 +4,7 @@ Importing this package registers every layer, loss, metric and schedule for `ker
 """
 
 from keras_ccsam import analysis as analysis
+from keras_ccsam import auto as auto
 from keras_ccsam import callbacks as callbacks
 from keras_ccsam import comparison as comparison
 from keras_ccsam import data as data

@@ -40,6 +40,7 @@ LEVELS = (
     {"runs"},
     {"comparison", "deployment"},
     {"reproduction", "reporting"},
+    {"auto"},
     {""},  # keras_ccsam/__init__.py, the façade
     {"keras_ccsam_cli"},
 )

@@ -9,7 +9,7 @@ from .. import light
 
 # A folder of runs holds comparisons, a reproduction holds them too, and they hold runs.
 _DEPTH = 3
-_COLLECTIONS = ("comparison", "reproduction")
+_COLLECTIONS = ("comparison", "reproduction", "auto")
 
 
 def check(path: Path) -> None:

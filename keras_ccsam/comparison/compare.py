@@ -112,7 +112,7 @@ def train_waiting(
     claim(folder, "comparison")
     with kept_programs(compile_cache, folder, announce=shown.shown):
         for run in chosen.waiting:
-            _set_aside(run.path)
+            set_aside(run.path)
             shown.say(_announced(run, clock))
             clock.start(run)
             experiment.run(
@@ -169,7 +169,7 @@ def check_models(recipes: Sequence[Recipe], record: Record = ()) -> None:
         check_for(check_record(record), images, model)
 
 
-def _set_aside(path: Path) -> None:
+def set_aside(path: Path) -> None:
     """Rename what an interrupted run left, so that its place is free and nothing is lost."""
     if not path.exists():
         return

@@ -1,0 +1,169 @@
+"""`ccsam auto`: from a dataset to a classifier."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+import click
+
+from .. import complete, early
+from ..errors import debug_option
+from ..options import Choices, compile_cache_option, read_ratio, runtime_options
+from ..output import Output, json_option, quiet_option
+from ..runtime import prepare
+
+
+@click.command()
+@click.argument("data", shell_complete=complete.data)
+@click.option(
+    "--budget",
+    default="30m",
+    show_default=True,
+    metavar="TIME",
+    help="What everything together may take, as in 90s, 30m, 2h.",
+)
+@click.option(
+    "--recipe",
+    "recipe_names",
+    multiple=True,
+    metavar="RECIPE",
+    shell_complete=complete.recipes,
+    help="A recipe that takes part, by name or file; may be repeated. [eight of the package]",
+)
+@click.option(
+    "--validation",
+    type=float,
+    default=0.2,
+    show_default=True,
+    metavar="SHARE",
+    help="What is held out of each class to choose by.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Of everything.")
+@click.option(
+    "--seeds",
+    type=int,
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Seeds of the last rung, so that it says how much a seed changes.",
+)
+@click.option(
+    "--refit/--no-refit",
+    default=True,
+    show_default=True,
+    help="Train the winner anew on training and validation images, or keep its last run.",
+)
+@click.option("--data-path", metavar="PATH", help="Local file or folder of it; else a download.")
+@click.option(
+    "--imbalance-ratio",
+    callback=read_ratio,
+    metavar="R|none",
+    help="Images of the largest class over those of the smallest; none keeps every image.",
+)
+@click.option("--epochs", type=int, metavar="N", help="Epochs of stage 1, in full.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change any value of every recipe; may be repeated.",
+)
+@runtime_options
+@click.option(
+    "--out",
+    metavar="DIR",
+    help="Folder; one that was interrupted is finished. [runs/auto-DATA]",
+)
+@click.option("--dry-run", is_flag=True, help="Time a few steps and say the plan; train nothing.")
+@compile_cache_option
+@quiet_option
+@json_option
+@debug_option
+def command(
+    data: str,
+    budget: str,
+    recipe_names: tuple[str, ...],
+    validation: float,
+    seed: int,
+    seeds: int,
+    refit: bool,
+    backend: str | None,
+    device: str | None,
+    out: str | None,
+    compile_cache: str,
+    dry_run: bool,
+    quiet: bool,
+    as_json: bool,
+    **choices: Any,
+) -> None:
+    """Choose a recipe for a dataset by a tournament, train and export it.
+
+    DATA is a dataset (ccsam data list). All recipes are trained a little, the better half twice as
+    long, until two are left; the balanced accuracy on held-out training images decides, with its
+    uncertainty. No test image is looked at before the end. The same command goes on where it was
+    interrupted.
+    """
+    output = Output(as_json, quiet)
+    overrides = Choices(dataset=data, **choices).overrides()
+    early.check_auto(recipe_names, data, overrides, out, budget)
+    prepare(backend, device, dry=dry_run)
+    options: dict[str, Any] = {
+        "recipes": recipe_names,
+        "budget": budget,
+        "validation_fraction": validation,
+        "seed": seed,
+        "seeds": seeds,
+        "refit": refit,
+        "out": out,
+        "overrides": overrides,
+    }
+    with output.working():
+        from keras_ccsam import auto
+        from keras_ccsam.callbacks.metrics_log import finite
+
+        if dry_run:
+            planned = auto.plan_auto(data, **options)
+        else:
+            typed = _typed()
+            try:
+                result = auto.auto(
+                    data,
+                    **options,
+                    progress=output.progress,
+                    compile_cache=compile_cache,
+                    command=typed,
+                )
+            except KeyboardInterrupt:
+                click.echo(f"\nWhat is finished is kept. This goes on: {typed}", err=True)
+                raise
+    if dry_run:
+        output.result(planned.text, planned.to_dict)
+        return
+    gap = "" if quiet else "\n"
+    output.result(lambda: gap + result.text(), lambda: finite(result.to_dict()))
+
+
+def _typed() -> str:
+    """The command as it may be typed again, with what was given and nothing else."""
+    context = click.get_current_context()
+    words = ["ccsam", "auto"]
+    for parameter in context.command.params:
+        value = context.params.get(parameter.name or "")
+        if isinstance(parameter, click.Argument):
+            words.append(str(value))
+        elif isinstance(parameter, click.Option) and _given(context, parameter):
+            for one in value if isinstance(value, tuple) else (value,):
+                words += (
+                    [_flag(parameter, one)] if parameter.is_flag else [parameter.opts[0], str(one)]
+                )
+    return shlex.join(words)
+
+
+def _given(context: click.Context, parameter: click.Option) -> bool:
+    source = context.get_parameter_source(parameter.name or "")
+    return source is click.core.ParameterSource.COMMANDLINE and parameter.expose_value
+
+
+def _flag(parameter: click.Option, value: bool) -> str:
+    return parameter.opts[0] if value else parameter.secondary_opts[0]

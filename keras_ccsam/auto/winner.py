@@ -1,0 +1,65 @@
+"""The winner's run: the only one that sees the test images."""
+
+import time
+
+from keras_ccsam.auto.choice import Choice
+from keras_ccsam.auto.plan import Asked
+from keras_ccsam.auto.record import Record
+from keras_ccsam.auto.shortened import shortened
+from keras_ccsam.auto.tournament import Round
+from keras_ccsam.comparison.compare import set_aside
+from keras_ccsam.comparison.plan import run_path
+from keras_ccsam.recipes import Recipe, override
+from keras_ccsam.runs import experiment
+from keras_ccsam.runs.progress import Progress
+from keras_ccsam.runs.run_directory import RunDirectory
+
+
+def train_winner(
+    asked: Asked,
+    choice: Choice,
+    share: float,
+    last: Round | None,
+    record: Record,
+    shown: Progress,
+) -> RunDirectory:
+    """Train the winner, if that is not done, and return its run.
+
+    With `refit` it is trained anew on training and validation images. Without, its run of the last
+    rung is taken over: the first stage as it is, the second, which is short, once more.
+
+    Args:
+        asked: for.
+        choice: who won.
+        share: of the epochs.
+        last: rung that was played; None where one recipe stands alone.
+        record: of the tournament.
+        shown: how.
+    """
+    lender = None
+    if asked.refit or last is None:
+        recipe = shortened(choice.entrant.recipe, share)
+    else:
+        recipe = shortened(choice.entrant.recipe, last.rung.share)
+        lender = run_path(last.folder, recipe, recipe.seed)
+    if asked.refit:
+        recipe = whole(recipe)
+    run = RunDirectory(record.winner)
+    if run.status() != "complete":
+        set_aside(run.path)
+        began = time.perf_counter()
+        experiment.run(
+            recipe,
+            run.path,
+            progress=shown,
+            stage1_from=lender,
+            compile_cache="off",  # the tournament's is on
+            tested=asked.tested,
+        )
+        record.spend(time.perf_counter() - began)
+    return run
+
+
+def whole(recipe: Recipe) -> Recipe:
+    """Return the recipe without a validation split: all images are trained on."""
+    return override(recipe, "data.validation_fraction=0")
