@@ -65,4 +65,14 @@ def test_no_pin_is_a_requirement_of_the_package(pyproject: dict[str, Any]) -> No
     extras = pyproject["project"]["optional-dependencies"]
     requirements = [*pyproject["project"]["dependencies"], *chain.from_iterable(extras.values())]
     assert not [line for line in requirements if "==" in line], "pins belong in constraints.txt"
-    assert set(extras) == {"jax", "tensorflow", "torch", "fast", "hub", "onnx", "auto", "report", "dev"}
+    assert set(extras) == {
+        "jax",
+        "tensorflow",
+        "torch",
+        "fast",
+        "hub",
+        "onnx",
+        "auto",
+        "report",
+        "dev",
+    }

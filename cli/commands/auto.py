@@ -9,7 +9,14 @@ import click
 
 from .. import complete, early
 from ..errors import debug_option
-from ..options import Choices, compile_cache_option, read_ratio, runtime_options
+from ..options import (
+    Choices,
+    compile_cache_option,
+    parse_seeds,
+    read_ratio,
+    runtime_options,
+    seeds_option,
+)
 from ..output import Output, json_option, quiet_option
 from ..runtime import prepare
 
@@ -39,15 +46,7 @@ from ..runtime import prepare
     metavar="SHARE",
     help="What is held out of each class to choose by.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Of everything.")
-@click.option(
-    "--seeds",
-    type=int,
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="Seeds of the last rung, so that it says how much a seed changes.",
-)
+@seeds_option
 @click.option(
     "--refit/--no-refit",
     default=True,
@@ -85,8 +84,7 @@ def command(
     budget: str,
     recipe_names: tuple[str, ...],
     validation: float,
-    seed: int,
-    seeds: int,
+    seeds: str,
     refit: bool,
     backend: str | None,
     device: str | None,
@@ -101,19 +99,20 @@ def command(
 
     DATA is a dataset (ccsam data list). All recipes are trained a little, the better half twice as
     long, until two are left; the balanced accuracy on held-out training images decides, with its
-    uncertainty. No test image is looked at before the end. The same command goes on where it was
+    uncertainty. The last two are trained with all seeds, the others with the first. No test image
+    is looked at before the end. The same command goes on where it was
     interrupted.
     """
     output = Output(as_json, quiet)
     overrides = Choices(dataset=data, **choices).overrides()
+    numbers = parse_seeds(seeds)
     early.check_auto(recipe_names, data, overrides, out, budget)
     prepare(backend, device, dry=dry_run)
     options: dict[str, Any] = {
         "recipes": recipe_names,
         "budget": budget,
         "validation_fraction": validation,
-        "seed": seed,
-        "seeds": seeds,
+        "seeds": numbers,
         "refit": refit,
         "out": out,
         "overrides": overrides,

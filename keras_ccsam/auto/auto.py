@@ -63,8 +63,7 @@ def auto(
     recipes: Sequence[str] = (),
     budget: str | float = "30m",
     validation_fraction: float = VALIDATION_FRACTION,
-    seed: int = 0,
-    seeds: int = 1,
+    seeds: Sequence[int] | int = 1,
     refit: bool = True,
     out: PathLike | None = None,
     overrides: Sequence[str] = (),
@@ -86,8 +85,7 @@ def auto(
             that are measured first. Schedules are drawn together where it is short; it is not used
             up where the full schedules take less.
         validation_fraction: of each class, to choose by.
-        seed: of weights, batches and augmentation.
-        seeds: how many seeds the last rung is trained with, `seed` and those after it.
+        seeds: as in `compare`. The last rung is trained with all of them, all else with the first.
         refit: train the winner anew on training and validation images. Without test images its run
             of the last rung is taken, whose accuracy is known.
         out: an absent or empty folder, or one of the same tournament; `runs/auto-<data>` by
@@ -110,7 +108,6 @@ def auto(
         recipes=recipes,
         budget=budget,
         validation_fraction=validation_fraction,
-        seed=seed,
         seeds=seeds,
         refit=refit,
         out=out,

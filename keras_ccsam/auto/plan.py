@@ -182,8 +182,7 @@ def ask(
     recipes: Sequence[str] = (),
     budget: str | float = "30m",
     validation_fraction: float = VALIDATION_FRACTION,
-    seed: int = 0,
-    seeds: int = 1,
+    seeds: Sequence[int] | int = 1,
     refit: bool = True,
     out: PathLike | None = None,
     overrides: Sequence[str] = (),
@@ -200,11 +199,11 @@ def ask(
         validation_fraction,
         "a share of each class above 0 and below 1, to choose by",
     )
-    count = len(checked_seeds(seeds))
+    chosen = checked_seeds(seeds)
     changes = (
         *overrides,
         f"data.validation_fraction={validation_fraction:g}",
-        f"seed={seed}",
+        f"seed={chosen[0]}",
     )
     found = entrants(recipes, data=data, overrides=changes)
     first = found[0].recipe
@@ -224,9 +223,7 @@ def ask(
             f"Received: data={first.data.name!r}"
         )
     tested = sum(outline.test_counts) > 0
-    return Asked(
-        found, seconds, tuple(range(seed, seed + count)), refit and tested, folder, outline
-    )
+    return Asked(found, seconds, chosen, refit and tested, folder, outline)
 
 
 def plan_auto(data: str | None = None, **options: Any) -> AutoPlan:

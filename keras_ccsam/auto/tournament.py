@@ -16,7 +16,7 @@ from keras_ccsam.auto.record import Record
 from keras_ccsam.auto.shortened import shortened
 from keras_ccsam.auto.uncertainty import Estimate, Right, estimate
 from keras_ccsam.auto.wording import rung_table
-from keras_ccsam.comparison.compare import train_waiting
+from keras_ccsam.comparison.compare import set_aside, train_waiting
 from keras_ccsam.comparison.plan import PlannedRun, plan_comparison, run_path
 from keras_ccsam.comparison.time_left import TimeLeft
 from keras_ccsam.runs.claim import release
@@ -127,7 +127,9 @@ class Tournament:
         self.shown.say(rung_text(heading))
         seeds = self.plan.asked.seeds[: rung.seeds]
         recipes = [shortened(entrant.recipe, rung.share) for entrant in alive]
-        compared = plan_comparison(recipes, seeds, self.record.path / f"rung-{place + 1}")
+        folder = self.record.path / f"rung-{place + 1}"
+        _clear(folder)
+        compared = plan_comparison(recipes, seeds, folder)
         later = rest_seconds(alive, self.plan.ladder, place + 1, self.terms)
         clock = Clock(compared.runs, later, self.record.spend)
         train_waiting(compared, self.shown, clock, "off", tested=False)
@@ -178,3 +180,11 @@ class Tournament:
                 f"changed. Received: run={str(path)!r}"
             )
         return np.asarray(predicted == self.labels, "float64")
+
+
+def _clear(folder: Path) -> None:
+    """Set aside what interrupted runs of a rung left, whatever of it is there."""
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        begun = path.is_dir() and ".incomplete-" not in path.name
+        if begun and RunDirectory(path).status() not in ("absent", "complete"):
+            set_aside(path)

@@ -87,7 +87,7 @@ def test_a_budget_for_nothing_says_what_would_do():
         ValueError, match=r"ce and ce-balanced alone need about (.*) with the.*budget=1 s"
     ):
         planned(ALL, 1.0, terms(step=1.0))
-    needed = 30 * 60.0
+    needed = 30.0
     for _ in range(200):  # what it says is enough, and not by far
         try:
             planned(ALL, needed, terms(step=1.0))
@@ -98,7 +98,7 @@ def test_a_budget_for_nothing_says_what_would_do():
     with pytest.raises(ValueError, match="alone need about") as error:
         planned(ALL, 1.0, terms(step=1.0))
     minutes = float(str(error.value).split("need about ")[1].split(" min")[0])
-    assert abs(minutes * 60 - needed) < 60
+    assert abs(minutes * 60 - needed) <= 60
 
 
 def test_one_recipe_has_no_rungs_and_two_have_one():
