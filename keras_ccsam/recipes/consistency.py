@@ -75,6 +75,31 @@ def check(
         )
 
 
+def check_frozen(train: Table | None, second: Stage2 | None, spectral: bool) -> None:
+    """Refuses what would change a network that is to stay as it is.
+
+    Args:
+        train: `model.train`.
+        second: `stage2`.
+        spectral: whether there is `model.spectral_norm`.
+
+    Raises:
+        ValueError: as `check`.
+    """
+    if train is None or name_of(train) == "all":
+        return
+    if spectral:
+        raise ValueError(
+            "model.spectral_norm changes every kernel, so it needs a network that is trained as a "
+            f"whole: leave out one of them. Received: model.train={name_of(train)!r}"
+        )
+    if name_of(train) == "frozen" and second is not None and second.batch_norm == "update":
+        raise ValueError(
+            "stage2.batch_norm must be 'frozen' with a frozen network, whose statistics stay too. "
+            f"Received: stage2.batch_norm={second.batch_norm!r}, model.train='frozen'"
+        )
+
+
 def doubts(
     first: Stage1, second: Stage2 | None, posthoc: Table | None, head: Table
 ) -> tuple[str, ...]:

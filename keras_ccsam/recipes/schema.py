@@ -19,7 +19,7 @@ from keras_ccsam.data.tails.tail import Ratio, Tail
 from keras_ccsam.declare import choose, columns, find, table
 from keras_ccsam.options import options
 from keras_ccsam.recipes import toml
-from keras_ccsam.recipes.consistency import check, doubts
+from keras_ccsam.recipes.consistency import check, check_frozen, doubts
 from keras_ccsam.recipes.errors import explain
 from keras_ccsam.recipes.schema_base import Seed
 from keras_ccsam.recipes.schema_stages import SpectralNorm, Stage1, Stage2
@@ -128,6 +128,8 @@ class Recipe(Table):
             recipe.model.head,
             recipe.data.validation_fraction,
         )
+        spectral = recipe.model.spectral_norm is not None
+        check_frozen(recipe.model.train, recipe.stage2, spectral)
         return recipe
 
     @classmethod
