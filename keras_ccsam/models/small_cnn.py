@@ -19,8 +19,10 @@ def SmallCNN(
         Normalization,
         Field(description="unit (pixels over 255), cifar, none, or [mean, deviation]"),
     ] = "unit",
-    width: Annotated[int, Field(ge=1, description="channels of the first convolution")] = 32,
-    features: Annotated[int, Field(ge=1, description="D, size of the features")] = 64,
+    width: Annotated[
+        int, Field(ge=1, le=65_536, description="channels of the first convolution")
+    ] = 32,
+    features: Annotated[int, Field(ge=1, le=65_536, description="D, size of the features")] = 64,
     name: str | None = None,
 ) -> keras.Model:
     """Three 3x3 convolutions with BatchNorm and ReLU, then global average pooling.
@@ -38,7 +40,8 @@ def SmallCNN(
         A functional `keras.Model` from images to features (B, D).
 
     Raises:
-        ValueError: An input shape that is not (height, width, channels), or a size below 1.
+        ValueError: An input shape that is not (height, width, channels), or a size outside
+            [1, 65536].
     """
     shape = tuple(input_shape)
     if len(shape) != 3 or shape[2] is None:
