@@ -69,7 +69,7 @@ CASES = [
     (["train", "--device", "tpu"], "cpu, gpu or gpu:N"),
     # What the recipe's schema has to be known for.
     (["train", "--set", "stage1.epocs=3"], "did you mean 'stage1.epochs'"),
-    (["train", "--set", "model.backbone.width=99999999999999"], "must be at most 65536"),
+    (["train", "--set", "model.backbone.width=99999999999999"], "must be at most 65,536"),
     (["train", "--epochs", "-1"], "stage1.epochs must be at least 1. Received: stage1.epochs=-1"),
     (["train", "--seed", "-1"], "seed must be at least 0"),
     (["train", "sam", "--set", "stage1.method.rh=1"], "did you mean 'stage1.method.rho'"),
