@@ -16,7 +16,7 @@ from keras_ccsam.data.batches.samplers import Sampler
 from keras_ccsam.data.batches.sequence import BatchSequence
 from keras_ccsam.data.batches.workers import Workers
 from keras_ccsam.data.outline import About, Outline
-from keras_ccsam.data.sources.source import Images, Labels
+from keras_ccsam.data.sources.source import Images, Labels, Skipped
 from keras_ccsam.data.tails.indices import SavedIndices, index_digest, save
 
 
@@ -33,6 +33,7 @@ class LongTailedData(About):
         train_indices: position of each training image in the source's own order (N,), int64.
         validation_indices: the same for the validation images cut from train; empty without any.
         weights: of the training images (N,), float32; `None`: all count the same.
+        skipped: image files that were left out of the set, because they cannot be read.
     """
 
     x_train: Images
@@ -44,6 +45,7 @@ class LongTailedData(About):
     train_indices: NDArray[np.int64]
     validation_indices: NDArray[np.int64]
     weights: NDArray[np.float32] | None = None
+    skipped: tuple[Skipped, ...] = ()
 
     @property
     def image_shape(self) -> tuple[int, ...]:

@@ -38,6 +38,7 @@ def collected(
         "class_names": list(images.class_names),
         "class_counts": list(images.class_counts),
         "pixels": _pixels(images),
+        **({"skipped": [vars(each) for each in images.skipped]} if images.skipped else {}),
         "parameters": parts.count_parameters(model),
         "epochs": {f"stage{n}": sum(r["stage"] == n for r in records) for n in (1, 2)},
         "seconds": {

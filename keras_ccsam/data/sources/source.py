@@ -13,6 +13,24 @@ Images: TypeAlias = Pixels | ImageStore
 Labels: TypeAlias = NDArray[np.int32]
 
 
+@dataclass(frozen=True)
+class Skipped:
+    """An image file that was left out.
+
+    Attributes:
+        split: the part that it was of.
+        path: as the set names it.
+        class_name: its class.
+        kind, reason: what is wrong with it, see `images.unreadable.UnreadableImage`.
+    """
+
+    split: str
+    path: str
+    class_name: str
+    kind: str
+    reason: str
+
+
 @dataclass(frozen=True, eq=False)
 class Source:
     """A labelled image set.
@@ -32,6 +50,7 @@ class Source:
         groups: of the training images (N,), such as patients: a group is on one side of a split.
         weights: of the training images (N,), float32, as a loss takes sample weights.
         notes: what a user should know of the set before relying on it.
+        skipped: image files that were left out because they cannot be read.
         drawn: True if the file lists, class by class, a draw from a larger set (it is long-tailed
             and names the positions): its first n_c images of each class are that draw.
     """
@@ -51,6 +70,7 @@ class Source:
     groups: NDArray[Any] | None = None
     weights: NDArray[np.float32] | None = None
     notes: tuple[str, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
 
     @property
     def num_classes(self) -> int:

@@ -61,6 +61,7 @@ def cut(source: Source, tail: Tail, *, fit_head: bool = False) -> LongTailedData
         licence=source.licence,
         settings=tail.settings,
         notes=(*source.notes, *_notes(source, tail)),
+        skipped=source.skipped,
     )
 
 

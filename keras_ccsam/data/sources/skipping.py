@@ -1,0 +1,90 @@
+"""Leaves out image files that cannot be read, before anything is counted.
+
+A set is trained on with the class counts that it has. So what `on_error = "skip"` leaves out is
+found by reading every file once, not on the way: counts, splits and samplers never know of it. What
+was found is kept for the next time, and holds for files of the same size and time of change.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_ccsam import atomic
+from keras_ccsam.data.images.pack_index import stamp
+from keras_ccsam.data.images.verifying import verify
+from keras_ccsam.data.sources.listing import Listing, Rows
+from keras_ccsam.data.sources.source import Skipped
+
+FORMAT = 1
+_SHOWN = 3
+
+
+def readable(listing: Listing, cache: Path | None = None) -> tuple[Listing, tuple[Skipped, ...]]:
+    """The same listing without the files that cannot be read, and which these are.
+
+    Args:
+        listing: whose files are read, all of them.
+        cache: a folder for what was found; `kept_findings()` without one.
+
+    Returns:
+        The listing, with a note of what was left out, and the files.
+    """
+    parts: dict[str, Any] = {}
+    skipped: list[Skipped] = []
+    for split, rows in listing.parts().items():
+        lost = _unreadable(rows, listing.root, kept_findings() if cache is None else cache)
+        kept = np.setdiff1d(np.arange(len(rows)), np.fromiter(lost, np.int64, len(lost)))
+        parts[split] = rows.take(kept) if lost else rows
+        for row in sorted(lost):
+            label = int(rows.labels[row])
+            skipped.append(Skipped(split, rows.paths[row], listing.class_names[label], *lost[row]))
+    if not skipped:
+        return listing, ()
+    notes = (*listing.notes, _note(skipped))
+    return dataclasses.replace(listing, **parts, notes=notes), tuple(skipped)
+
+
+def kept_findings() -> Path:
+    """Where what was found is kept: in Keras' folder, beside its data sets."""
+    home = os.environ.get("KERAS_HOME") or os.path.join(os.path.expanduser("~"), ".keras")
+    return Path(home) / "keras_ccsam" / "unreadable"
+
+
+def _note(skipped: list[Skipped]) -> str:
+    """Which classes lost how many images, and the first of the files."""
+    counts = Counter((each.split, each.class_name) for each in skipped)
+    classes = ", ".join(f"{n} of class {name} ({split})" for (split, name), n in counts.items())
+    shown = "; ".join(f"{each.path}: {each.reason}" for each in skipped[:_SHOWN])
+    more = f"; and {len(skipped) - _SHOWN} more" if len(skipped) > _SHOWN else ""
+    return (
+        f"{len(skipped)} images cannot be read and are left out, so that class counts are smaller: "
+        f"{classes} ({shown}{more})"
+    )
+
+
+def _unreadable(rows: Rows, root: Path, cache: Path) -> dict[int, tuple[str, str]]:
+    """Kind and reason of each row that cannot be read."""
+    stamps = [stamp(os.path.join(root, path)) for path in rows.paths]
+    known_by = hashlib.sha256(f"{FORMAT} {root.resolve()}".encode())
+    for path, stamped in zip(rows.paths, stamps, strict=True):
+        known_by.update(f"{path}\0{stamped}\n".encode())
+    file = cache / f"{known_by.hexdigest()}.json"
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        return {int(row): (str(kind), str(reason)) for row, (kind, reason) in content.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        pass  # not looked at yet
+    found = verify(rows.paths, root)
+    lost = {fault.row: (fault.kind, fault.reason) for fault in found.unusable}
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        atomic.write_text(file, json.dumps(lost, ensure_ascii=False) + "\n")
+    except OSError:
+        pass  # it is looked for again next time
+    return lost

@@ -1,0 +1,68 @@
+"""Files that cannot be read are left out before anything is counted, and named."""
+
+import os
+
+import numpy as np
+import pytest
+
+from keras_ccsam.data.sources import skipping
+from keras_ccsam.data.sources.listing import Listing, Rows
+
+pytestmark = pytest.mark.any_backend
+
+
+@pytest.fixture
+def listing(folder):
+    root, names, labels = folder()
+    for row in (3, 25, 39):
+        (root / names[row]).write_bytes(b"no image" * (row != 25))
+    half = np.arange(40) % 2 == 1
+    parts = [
+        Rows([names[row] for row in np.flatnonzero(chosen)], labels[chosen].astype(np.int32))
+        for chosen in (half, ~half)
+    ]
+    return Listing("set", root, ("a", "b", "c"), parts[0], test=parts[1], notes=("before",))
+
+
+def test_counts_are_those_of_what_can_be_read(listing, tmp_path):
+    found, skipped = skipping.readable(listing, tmp_path / "cache")
+    assert np.bincount(listing.train.labels).tolist() == [12, 5, 3]
+    assert np.bincount(found.train.labels).tolist() == [11, 4, 2]
+    assert found.test.paths == listing.test.paths
+    assert not {each.path for each in skipped} & set(found.train.paths)
+    assert [(each.split, each.path, each.class_name, each.kind) for each in skipped] == [
+        ("train", "0/3.jpg", "a", "foreign"),
+        ("train", "1/25.jpg", "b", "empty"),
+        ("train", "2/39.jpg", "c", "foreign"),
+    ]
+    assert found.notes[0] == "before"
+    for words in ("3 images", "1 of class b (train)", "1/25.jpg: it has zero bytes"):
+        assert words in found.notes[1]
+
+
+def test_what_was_found_is_kept_until_a_file_changes(listing, tmp_path, monkeypatch):
+    reads = []
+    verify = skipping.verify
+    monkeypatch.setattr(skipping, "verify", lambda *a: reads.append(len(a[0])) or verify(*a))
+    first = skipping.readable(listing, tmp_path / "cache")
+    again = skipping.readable(listing, tmp_path / "cache")
+    assert reads == [20, 20] and again[1] == first[1]
+    assert again[0].train.paths == first[0].train.paths
+    os.utime(listing.root / listing.test.paths[0], ns=(1, 1))
+    skipping.readable(listing, tmp_path / "cache")
+    assert reads == [20, 20, 20]
+
+
+def test_a_damaged_or_unwritable_cache_is_no_reason_to_stop(listing, tmp_path):
+    expected = skipping.readable(listing, tmp_path / "cache")[1]
+    for file in (tmp_path / "cache").iterdir():
+        file.write_text("{")
+    assert skipping.readable(listing, tmp_path / "cache")[1] == expected
+    (tmp_path / "file").write_text("")
+    assert skipping.readable(listing, tmp_path / "file")[1] == expected
+
+
+def test_a_sound_listing_stays_as_it_is(folder, tmp_path):
+    root, names, labels = folder()
+    listing = Listing("set", root, ("a", "b", "c"), Rows(names, labels.astype(np.int32)))
+    assert skipping.readable(listing, tmp_path / "cache") == (listing, ())
