@@ -8,11 +8,11 @@ import os
 import stat
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from keras_ccsam import backend
-from keras_ccsam.runs.folders import PROGRAMS, PathLike
+from keras_ccsam.runs.folders import PROGRAMS, PathLike, kind_of
 
 
 @contextmanager
@@ -36,6 +36,19 @@ def kept_programs(choice: PathLike, out: Path, announce: bool) -> Iterator[None]
         print(f"compiled programs are kept in {folder}", flush=True)
     with backend.keep_programs(str(folder)):
         yield
+
+
+def programs_of(run: Path) -> AbstractContextManager[None]:
+    """Keep and take what looking at a finished run compiles, where its training kept its own.
+
+    Args:
+        run: the run's folder. Of a run in a comparison or a reproduction, the programs lie beside
+            that.
+    """
+    whole = run.absolute()
+    while kind_of(whole.parent) in ("comparison", "reproduction"):
+        whole = whole.parent
+    return kept_programs("auto", whole, announce=False)
 
 
 def _folder(choice: PathLike, out: Path) -> Path | None:

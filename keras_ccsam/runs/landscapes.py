@@ -4,6 +4,7 @@ import dataclasses
 import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +15,7 @@ from keras_ccsam.analysis.landscapes.directions import check_shared
 from keras_ccsam.analysis.landscapes.trajectory import require_trajectory, trajectory_directions
 from keras_ccsam.data.batches.labelled_parts import Split
 from keras_ccsam.duration import duration
-from keras_ccsam.runs.compiled_programs import kept_programs
+from keras_ccsam.runs.compiled_programs import programs_of
 from keras_ccsam.runs.folders import PathLike, named
 from keras_ccsam.runs.progress import Progress
 from keras_ccsam.runs.run_directory import RunDirectory
@@ -98,9 +99,10 @@ class PlannedLandscapes:
         parts += [split] if split != "train" else []
         self._stem = "-".join(parts)
         self.plans: dict[str, LandscapePlan] = {}
-        for name, folder in self._folders.items():
-            run = open_run(folder, trust_code=trust_code)
-            self.plans[name] = _plan(run, name, split, of, trajectory, options)
+        with self._programs():
+            for name, folder in self._folders.items():
+                run = open_run(folder, trust_code=trust_code)
+                self.plans[name] = _plan(run, name, split, of, trajectory, options)
         if not trajectory:
             check_shared({name: plan.directions for name, plan in self.plans.items()})
         for name, plan in self.plans.items():
@@ -115,7 +117,8 @@ class PlannedLandscapes:
 
     def costs(self) -> dict[str, Standing]:
         """What each takes, by one point."""
-        return {name: plan.cost() for name, plan in self.plans.items()}
+        with self._programs():
+            return {name: plan.cost() for name, plan in self.plans.items()}
 
     def compute(self, progress: str | Progress = "auto") -> RunLandscapes:
         """Compute, or read, all landscapes; write them, and draw them on one scale."""
@@ -123,8 +126,7 @@ class PlannedLandscapes:
         from keras_ccsam.analysis import plots
 
         found, files = {}, {}
-        first = next(iter(self._folders.values()))
-        with Progress.of(progress) as shown, kept_programs("auto", first, announce=False):
+        with Progress.of(progress) as shown, self._programs():
             for number, (name, plan) in enumerate(self.plans.items(), start=1):
                 place = f"{number}/{len(self.plans)}  {name}" if len(self.plans) > 1 else name
                 path = self.file(name)
@@ -141,6 +143,10 @@ class PlannedLandscapes:
             together = self._together() / f"{self._stem.replace('landscape', 'landscapes', 1)}.png"
             pictures["all"] = plots.landscape(found, together)
         return RunLandscapes(found, files, pictures)
+
+    def _programs(self) -> AbstractContextManager[None]:
+        """What training the first run compiled is at hand, and what is compiled here is kept."""
+        return programs_of(next(iter(self._folders.values())))
 
     def _together(self) -> Path:
         """The folder of the picture of all runs."""
@@ -200,6 +206,7 @@ def _plan(
         groups=run.groups(),
         batch_norm_data=run.images.x_train,
         about=about,
+        from_logits=True,  # both are, and to find out would compile each layer by itself
         **options,
     )
 

@@ -155,17 +155,37 @@ def test_bad_arguments_are_named(draw, named, tmp_path):
 def test_a_failed_drawing_leaves_the_old_file(tmp_path, monkeypatch):
     path = plots.confusion(np.eye(2), tmp_path / "plot.png")
     before = path.read_bytes()
-    from matplotlib.figure import Figure
+    from PIL.Image import Image
 
     def fail(self, target, **options):
         target.write_bytes(b"half")
         raise OSError("disk full")
 
-    monkeypatch.setattr(Figure, "savefig", fail)
+    monkeypatch.setattr(Image, "save", fail)
     with pytest.raises(OSError, match="disk full"):
         plots.confusion(np.ones((2, 2)), path)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["plot.png"]
+
+
+@pytest.mark.parametrize("outside", [False, True])
+def test_a_picture_is_cut_to_what_is_drawn(tmp_path, outside):
+    from PIL import Image
+
+    made = canvas.figure(4.0, 3.0)
+    axes = made.subplots()
+    axes.set_axis_off()
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    axes.fill_between([0.25, 0.75], 0.25, 0.75, color="black")
+    if outside:  # no layout makes room for it
+        made.text(1.2, 0.5, "outside", fontsize=12)
+    pixels = np.asarray(Image.open(canvas.save(made, tmp_path / "cut.png")).convert("L"))
+    assert pixels[0].min() == pixels[-1].min() == pixels[:, 0].min() == 255  # a margin of white
+    dark = np.argwhere(pixels < 128)
+    assert (dark[:, 1].max() > 1.2 * 4.0 * 150) == outside
+    # Nothing that is drawn is lost, and no more than the axes and a margin is kept.
+    assert dark.shape[0] >= 0.24 * 3.8 * 2.8 * 150**2
+    assert outside or pixels.shape[0] <= 3.0 * 150
 
 
 def test_pyplot_is_left_alone(tmp_path):

@@ -4,10 +4,13 @@ Figures have a canvas of their own, so neither pyplot's state nor the backend th
 chosen is touched, and matplotlib is imported with the first figure.
 """
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
+
+import numpy as np
 
 from keras_ccsam import atomic
 
@@ -18,6 +21,8 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#0
 HATCHES = ("", "//", "..", "xx")
 DARK = "#303030"
 GREY = "#8C8C8C"
+
+_MARGIN = 0.08  # inches of white around a picture
 
 NAMED_CLASSES = 20
 """Up to so many classes are named on an axis; of more, every tenth is numbered."""
@@ -34,9 +39,26 @@ def figure(width: float, height: float) -> Any:
 
 
 def save(made: Any, path: PathLike) -> Path:
-    """Writes a PNG, whole or not at all, and returns its path."""
+    """Writes a PNG, whole or not at all, cut to what is drawn, and returns its path.
+
+    It is drawn once and then cut: `bbox_inches="tight"` draws it twice, and is left to pictures of
+    which something lies outside the figure.
+    """
+    from PIL import Image
+
+    made.canvas.draw()
+    extent = made.get_tightbbox(made.canvas.get_renderer())
+    pixels = np.asarray(made.canvas.buffer_rgba())[..., :3]
+    height, width = pixels.shape[:2]
+    left, below, right, above = (float(v) * made.dpi for v in extent.extents)
     with atomic.replacing(path) as temporary:
-        made.savefig(temporary, format="png", bbox_inches="tight", pad_inches=0.08)
+        if left < 0 or below < 0 or right > width or above > height:
+            made.savefig(temporary, format="png", bbox_inches="tight", pad_inches=_MARGIN)
+            return Path(path)
+        pad = _MARGIN * made.dpi
+        rows = slice(max(0, math.floor(height - above - pad)), math.ceil(height - below + pad))
+        columns = slice(max(0, math.floor(left - pad)), math.ceil(right + pad))
+        Image.fromarray(pixels[rows, columns]).save(temporary, dpi=(made.dpi, made.dpi))
     return Path(path)
 
 
