@@ -15,7 +15,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import landscape_tables, record
+from benchmarks import figure_tables, landscape_tables, record
 from benchmarks.record import Row
 from benchmarks.tables import TABLES, grouped, markdown, number, ratio
 
@@ -280,6 +280,7 @@ LAYOUTS: dict[str, Callable[[], str]] = {
     "landscape-measures": landscape_tables.measures,
     "landscape-claims": landscape_tables.claims,
     "landscape-accuracies": landscape_tables.accuracies,
+    "figure1-digits": figure_tables.figure1,
     "versus-pytorch-rows": lambda: recorded("versus_pytorch", ["versus_pytorch-cpu"]),
     "profile-rows": lambda: recorded("profile", [f"profile-{b}-cpu" for b in BACKENDS]),
 }

@@ -15,16 +15,23 @@ class Wide(keras.layers.Dense):
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         z = inputs @ self.kernel.value + self.bias.value
-        tanh = self.activation is keras.activations.tanh
-        return 2.0 * keras.ops.sigmoid(2.0 * z) - 1.0 if tanh else z
+        return wide_tanh(z) if self.activation is keras.activations.tanh else z
+
+
+def wide_tanh(z: Any) -> Any:
+    """tanh in the type of z: `keras.ops.tanh` computes in float32 on JAX and torch."""
+    return 2.0 * keras.ops.sigmoid(2.0 * z) - 1.0
 
 
 def network_of(given: dict[str, np.ndarray]) -> keras.Model:
     """The trained network of `landscape_mlp` or `landscape_conv`."""
-    dense = Wide if keras.config.floatx() == "float64" else keras.layers.Dense
+    wide = keras.config.floatx() == "float64"
+    dense = Wide if wide else keras.layers.Dense
     inputs = keras.Input(given["inputs"].shape[1:])
     if given["w1"].ndim == 4:
-        x = keras.layers.Conv2D(given["w1"].shape[-1], 3, activation="tanh")(inputs)
+        # The convolution itself is in float64 on all backends.
+        activation = wide_tanh if wide else "tanh"
+        x = keras.layers.Conv2D(given["w1"].shape[-1], 3, activation=activation)(inputs)
         x = keras.layers.GlobalAveragePooling2D()(x)
     else:
         x = dense(given["w1"].shape[-1], activation="tanh")(inputs)
