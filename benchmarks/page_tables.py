@@ -281,6 +281,7 @@ LAYOUTS: dict[str, Callable[[], str]] = {
     "landscape-claims": landscape_tables.claims,
     "landscape-accuracies": landscape_tables.accuracies,
     "figure1-digits": figure_tables.figure1,
+    "figure3-digits": figure_tables.figure3,
     "versus-pytorch-rows": lambda: recorded("versus_pytorch", ["versus_pytorch-cpu"]),
     "profile-rows": lambda: recorded("profile", [f"profile-{b}-cpu" for b in BACKENDS]),
 }

@@ -1,5 +1,6 @@
 """The folder of a run: never overwritten, no file half there."""
 
+import errno
 import json
 
 import pytest
@@ -78,3 +79,16 @@ def test_a_folder_that_is_no_run(tmp_path):
         runs.evaluate_run(tmp_path)
     with pytest.raises(ValueError, match=r"cannot read absent\.json"):
         read_json(tmp_path / "absent.json")
+
+
+def test_a_full_disk_names_the_file(tmp_path):
+    target = tmp_path / "report.html"
+    target.write_text("before")
+    with pytest.raises(OSError, match="No space left") as caught, atomic.replacing(target):
+        raise OSError(errno.ENOSPC, "No space left on device")  # as a write does: of no file
+    assert caught.value.filename == str(target) and caught.value.errno == errno.ENOSPC
+    assert target.read_text() == "before" and list(tmp_path.iterdir()) == [target]
+    # A failure of another file keeps its name.
+    with pytest.raises(OSError, match="other") as caught, atomic.replacing(target):
+        raise FileNotFoundError(errno.ENOENT, "No such file", "other")
+    assert caught.value.filename == "other"

@@ -18,6 +18,17 @@ class Wide(keras.layers.Dense):
         return wide_tanh(z) if self.activation is keras.activations.tanh else z
 
 
+class WideMean(keras.layers.Layer):
+    """The mean over positions in the type of its inputs; Keras' own takes it in float32."""
+
+    def call(self, inputs: Any) -> Any:
+        size, channels = inputs.shape[1] * inputs.shape[2], inputs.shape[3]
+        row = keras.ops.convert_to_tensor(np.full((1, size), 1.0 / size))
+        return keras.ops.reshape(
+            row @ keras.ops.reshape(inputs, (-1, size, channels)), (-1, channels)
+        )
+
+
 def wide_tanh(z: Any) -> Any:
     """tanh in the type of z: `keras.ops.tanh` computes in float32 on JAX and torch."""
     return 2.0 * keras.ops.sigmoid(2.0 * z) - 1.0
@@ -32,7 +43,7 @@ def network_of(given: dict[str, np.ndarray]) -> keras.Model:
         # The convolution itself is in float64 on all backends.
         activation = wide_tanh if wide else "tanh"
         x = keras.layers.Conv2D(given["w1"].shape[-1], 3, activation=activation)(inputs)
-        x = keras.layers.GlobalAveragePooling2D()(x)
+        x = (WideMean() if wide else keras.layers.GlobalAveragePooling2D())(x)
     else:
         x = dense(given["w1"].shape[-1], activation="tanh")(inputs)
     model = keras.Model(inputs, dense(given["w2"].shape[-1])(x))

@@ -282,6 +282,19 @@ def test_what_does_not_train_is_told_apart_too(network, data):
         assert len({key["statistics_sha256"] for key in keys}) == 3
 
 
+def test_numbers_of_the_training_are_left_out(data):
+    keys = []
+    for radius_scale in (0.01, 0.5):  # r, which no output sees
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((6, 6, 1))
+        backbone = keras.Model(inputs, keras.layers.Flatten()(inputs))
+        model = cc.CCSAM(backbone, 3, COUNTS, radius_scale=radius_scale)
+        keys.append(plan_landscape(model, data, points=3).key)
+    assert keys[0] == keys[1]
+    model.head.kernel.assign(model.head.kernel + 0.1)
+    assert plan_landscape(model, data, points=3).key != keys[0]
+
+
 def test_classes_are_named_and_grouped_as_asked_for_now(network, data, tmp_path):
     path = tmp_path / "landscape.npz"
     landscape(network, data, points=3, path=path, class_counts=COUNTS)
