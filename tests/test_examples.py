@@ -27,7 +27,18 @@ def run(name, monkeypatch, capsys):
 
 
 def test_every_example_is_listed():
-    assert {path.stem for path in EXAMPLES.glob("*.py")} == set(ROWS)
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == {*ROWS, "plankton"}
+
+
+def test_the_plankton_is_long_tailed_photographs(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(sys, "argv", ["plankton.py", str(tmp_path / "p"), "--largest", "100"])
+    runpy.run_path(str(EXAMPLES / "plankton.py"), run_name="__main__")
+    found = {folder.name: len(list(folder.iterdir())) for folder in (tmp_path / "p").iterdir()}
+    assert (found["copepod"], found["dinoflagellate"], len(found)) == (100, 1, 6)
+    assert "copepod: 100 images" in capsys.readouterr().out
+    # Nothing of the user's is written over.
+    with pytest.raises(SystemExit):
+        runpy.run_path(str(EXAMPLES / "plankton.py"), run_name="__main__")
 
 
 @pytest.mark.parametrize("name", [name for name in ROWS if not name.startswith("custom")])

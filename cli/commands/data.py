@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from .. import arrays, complete, data_facts, early
+from .. import arrays, complete, data_facts, data_files, early
 from ..errors import debug_option
 from ..options import read_ratio
 from ..output import Output, json_option
@@ -17,7 +17,11 @@ from ..runtime import prepare
 @click.group()
 @debug_option
 def command() -> None:
-    """List the datasets, or show the class counts of one."""
+    """List the datasets, or look at one, verify its images or pack them."""
+
+
+command.add_command(data_files.verify)
+command.add_command(data_files.pack)
 
 
 @command.command(name="list")

@@ -93,3 +93,20 @@ def test_a_wrong_path_is_answered(
     Path("here.docx").write_text("x")
     code, out, err = ccsam("train", "ce", "--data", data)
     assert code == 2 and said in err and len(err.splitlines()) == 1 and not out
+
+
+def test_verify_names_what_cannot_be_used_and_pack_is_trained_on(tmp_path: Path) -> None:
+    root = made_images.folder(tmp_path / "photos", (6, 3))
+    assert ccsam("data", "verify", root)[0] == 0
+    code, out, err = ccsam("data", "pack", root, tmp_path / "packed", "--json")
+    assert code == 0 and json.loads(out)["images"] == 9, err
+    words = ("train", "ce", "--data", root, "--set", f"data.packed={tmp_path / 'packed'}")
+    code, out, err = ccsam(*words, "--dry-run")
+    assert code == 0 and "7 images of 12x12x3" in out, err
+    broken = root / "class1" / "0.png"
+    broken.write_bytes(broken.read_bytes()[:40])
+    code, out, err = ccsam("data", "verify", root)
+    assert code == 1 and "0.png" in out and "1 of 9 images cannot be used" in err
+    assert ccsam("data", "verify", tmp_path / "nowhere/")[0] == 2
+    code, _, err = ccsam(*words, "--dry-run")
+    assert code == 2 and "was changed after it was packed" in err

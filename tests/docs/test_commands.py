@@ -13,6 +13,8 @@ from keras_ccsam_cli.options import Choices, parse_seeds
 
 from docs import pages
 from keras_ccsam import recipes
+from keras_ccsam.recipes import known
+from tests import made_images
 
 pytestmark = pytest.mark.any_backend
 
@@ -68,9 +70,20 @@ def check(arguments):
         overrides = Choices(**choices).overrides()
     names = chosen.get("recipe_names") or ([chosen["recipe"]] if "recipe" in chosen else [])
     if names:
-        recipes.load_several(names, data=chosen.get("dataset"), overrides=overrides)
+        data = chosen.get("dataset")
+        if data is not None and known.is_path(data):
+            own_images(Path(data))
+        recipes.load_several(names, data=data, overrides=overrides)
     if "seeds" in chosen:
         parse_seeds(chosen["seeds"])
+
+
+def own_images(path):
+    """What a page calls the reader's own images."""
+    if path.suffix == ".csv":
+        path.write_text("path,label\n")
+    else:
+        made_images.folder(path, (1, 1))
 
 
 def write_files(page, folder):

@@ -20,6 +20,7 @@ def load_folder(
     size: own.Size = "auto",
     channels: own.Channels = 3,
     test_fraction: own.TestFraction = 0.2,
+    packed: own.Packed = "",
     *,
     seed: int = 0,
 ) -> Source:
@@ -31,14 +32,16 @@ def load_folder(
 
     Args:
         path: the folder.
-        size, channels, test_fraction: as `own_images` explains them.
+        size, channels, test_fraction, packed: as `own_images` explains them.
         seed: of the test images that are held out.
 
     Raises:
         ValueError: no such folder, an empty class, a single one, or images whose class no folder
             tells.
     """
-    return own.as_source(listed(own.given(path)), size, channels, test_fraction, seed)
+    return own.as_source(
+        listed(own.given(path)), size, channels, test_fraction, seed, packed=packed
+    )
 
 
 def listed(root: Path) -> Listing:

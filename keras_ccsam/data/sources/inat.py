@@ -27,6 +27,7 @@ def load_inat(
     size: own.Size = "auto",
     channels: own.Channels = 3,
     test_fraction: own.TestFraction = 0.2,
+    packed: own.Packed = "",
     *,
     seed: int = 0,
 ) -> Source:
@@ -40,7 +41,7 @@ def load_inat(
         path: the JSON to train on, or its folder.
         root: the folder that the images' `file_name` are below; empty: that of the JSON, or one
             above it.
-        size, channels, test_fraction: as `own_images` explains them.
+        size, channels, test_fraction, packed: as `own_images` explains them.
         seed: of the test images that are held out.
 
     Raises:
@@ -48,7 +49,7 @@ def load_inat(
     """
     where = own.given(path)
     found = placed(listed(where, root), where, root)
-    return own.as_source(found, size, channels, test_fraction, seed)
+    return own.as_source(found, size, channels, test_fraction, seed, packed=packed)
 
 
 def listed(path: Path, root: str = "") -> Listing:

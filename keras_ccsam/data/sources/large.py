@@ -40,7 +40,10 @@ _LICENCES = {
 
 @part("data", "imagenet-lt")
 def load_imagenet(
-    path: str | os.PathLike[str] | None = None, root: own.Root = "", size: Pixels = 224
+    path: str | os.PathLike[str] | None = None,
+    root: own.Root = "",
+    size: Pixels = 224,
+    packed: own.Packed = "",
 ) -> Source:
     """ImageNet-LT: 115,846 images in 1,000 classes, 1,280 to 5 per class; your own files.
 
@@ -48,46 +51,53 @@ def load_imagenet(
         path: the folder of the lists, with the images in it or above it.
         root: the folder of the images, where they are elsewhere.
         size: of the images, in pixels.
+        packed: the folder of their packed form; empty: the files are decoded.
 
     Raises:
         ValueError: a list or images are not there; the message names what is missing.
     """
-    return _load("imagenet-lt", "ImageNet_LT_train.txt", own.given(path), root, size)
+    return _load("imagenet-lt", "ImageNet_LT_train.txt", own.given(path), root, size, packed)
 
 
 @part("data", "places-lt")
 def load_places(
-    path: str | os.PathLike[str] | None = None, root: own.Root = "", size: Pixels = 224
+    path: str | os.PathLike[str] | None = None,
+    root: own.Root = "",
+    size: Pixels = 224,
+    packed: own.Packed = "",
 ) -> Source:
     """Places-LT: 62,500 images in 365 classes, 4,980 to 5 per class; your own files.
 
     Args:
-        path, root, size: as in `load_imagenet`.
+        path, root, size, packed: as in `load_imagenet`.
 
     Raises:
         ValueError: as `load_imagenet`.
     """
-    return _load("places-lt", "Places_LT_train.txt", own.given(path), root, size)
+    return _load("places-lt", "Places_LT_train.txt", own.given(path), root, size, packed)
 
 
 @part("data", "inat2018")
 def load_inat2018(
-    path: str | os.PathLike[str] | None = None, root: own.Root = "", size: Pixels = 224
+    path: str | os.PathLike[str] | None = None,
+    root: own.Root = "",
+    size: Pixels = 224,
+    packed: own.Packed = "",
 ) -> Source:
     """iNaturalist 2018: 437,513 images in 8,142 classes, 1,000 to 2 per class; your own files.
 
     It is tested on its validation images: the labels of its test images are not public.
 
     Args:
-        path, root, size: as in `load_imagenet`.
+        path, root, size, packed: as in `load_imagenet`.
 
     Raises:
         ValueError: as `load_imagenet`.
     """
-    return _load("inat2018", "train2018.json", own.given(path), root, size)
+    return _load("inat2018", "train2018.json", own.given(path), root, size, packed)
 
 
-def _load(name: str, expected: str, path: Path, root: str, size: int) -> Source:
+def _load(name: str, expected: str, path: Path, root: str, size: int, packed: str) -> Source:
     file = _training_file(path, expected)
     read = inat.listed if kind_of_file(file.name) == "inat" else image_list.listed
     where = root or (str(path) if path.is_dir() else "")
@@ -98,7 +108,8 @@ def _load(name: str, expected: str, path: Path, root: str, size: int) -> Source:
             f"{file.name}. Received: path={str(path)!r}"
         )
     listing = dataclasses.replace(listing, name=name, licence=_LICENCES[name])
-    return own.as_source(listing, size, 3, 0.0, 0, resize=math.ceil(size * _RESIZE))
+    resize = math.ceil(size * _RESIZE)
+    return own.as_source(listing, size, 3, 0.0, 0, resize=resize, packed=packed)
 
 
 def _training_file(path: Path, expected: str) -> Path:

@@ -8,6 +8,8 @@ import numpy as np
 from pydantic import Field
 
 from keras_ccsam.data.images.files import ImageFiles
+from keras_ccsam.data.images.packed_images import PackedImages
+from keras_ccsam.data.images.store import ImageStore
 from keras_ccsam.data.sources.image_size import fitting_size
 from keras_ccsam.data.sources.listing import (
     Listing,
@@ -45,6 +47,10 @@ TestFraction: TypeAlias = Annotated[
 Root: TypeAlias = Annotated[
     str, Field(description="folder that the images' paths are below; empty: found beside the file")
 ]
+Packed: TypeAlias = Annotated[
+    str,
+    Field(description="folder that `ccsam data pack` made of the set; empty: files are decoded"),
+]
 
 
 def given(path: str | os.PathLike[str] | None) -> Path:
@@ -68,6 +74,7 @@ def as_source(
     test_fraction: float,
     seed: int,
     resize: int | None = None,
+    packed: str = "",
 ) -> Source:
     """Images that are read when they are asked for, of a listing.
 
@@ -77,6 +84,7 @@ def as_source(
         channels: 1 or 3.
         test_fraction: of each class, held out where the listing has no test part.
         seed: of that.
+        packed: the folder of a pack that holds the images; empty: the files are decoded.
         resize: pixels of the shorter side before the centre is cut out, to evaluate; None keeps as
             much of an image as there is in the square.
 
@@ -93,9 +101,10 @@ def as_source(
         train, test, positions = _hold_out(listing, test_fraction, seed, notes)
     pixels = fitting_size(listing) if size == "auto" else int(size)
 
-    def images(rows: Rows) -> ImageFiles:
+    def images(rows: Rows) -> ImageStore:
         paths, root = rows.paths, listing.root
-        return ImageFiles(paths, root=root, size=pixels, channels=channels, resize=resize)
+        files = ImageFiles(paths, root=root, size=pixels, channels=channels, resize=resize)
+        return PackedImages.of(files, packed) if packed else files
 
     validation = listing.validation
     return Source(

@@ -51,6 +51,7 @@ def load_table(
     size: own.Size = "auto",
     channels: own.Channels = 3,
     test_fraction: own.TestFraction = 0.2,
+    packed: own.Packed = "",
     *,
     seed: int = 0,
 ) -> Source:
@@ -65,7 +66,7 @@ def load_table(
         weight_column: of weights, for `fit` of your own (`LongTailedData.weights`); recipes take
             none. Empty: none.
         labels: "numbers", "names" or "auto".
-        size, channels, test_fraction: as `own_images` explains them.
+        size, channels, test_fraction, packed: as `own_images` explains them.
         seed: of the test images that are held out, whole groups where there is a column of them.
 
     Raises:
@@ -81,7 +82,7 @@ def load_table(
         weight_column=weight_column,
         labels=labels,
     )
-    return own.as_source(found, size, channels, test_fraction, seed)
+    return own.as_source(found, size, channels, test_fraction, seed, packed=packed)
 
 
 def listed(path: Path, root: str = "", *, labels: Meaning = "auto", **named: str) -> Listing:
