@@ -1,4 +1,4 @@
-"""The page from a folder to a deployed file: its lines are run, with an epoch and a small network."""
+"""The page from a folder to a deployed file: its lines are run, on a small network."""
 
 import subprocess
 import sys
