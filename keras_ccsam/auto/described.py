@@ -53,7 +53,7 @@ def _warnings(outline: Outline) -> list[str]:
     held = outline.validation_counts
     unjudged = [name for name, n in zip(outline.class_names, held, strict=True) if n == 0]
     hardly = [n for n in held if 0 < n < FEW_HELD]
-    found = []
+    found = list(outline.notes)
     if unjudged:
         found.append(
             f"{_classes(len(unjudged))} a single image, which is trained on: no recipe is judged "

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import keras
@@ -12,11 +12,12 @@ from keras_ccsam.auto import described
 from keras_ccsam.auto.entrants import Entrant, entrants
 from keras_ccsam.auto.ladder import Ladder, Terms, planned
 from keras_ccsam.auto.pace import made_up, measure
-from keras_ccsam.auto.shortened import shortened
+from keras_ccsam.auto.shortened import shortened, whole
 from keras_ccsam.checks import require
 from keras_ccsam.comparison.plan import checked_seeds
 from keras_ccsam.data import LongTailedData, Outline
 from keras_ccsam.duration import duration, seconds_of
+from keras_ccsam.recipes import known
 from keras_ccsam.runs import parts
 from keras_ccsam.runs.folders import PathLike, kind_of, named, require_free
 
@@ -213,7 +214,8 @@ def ask(
                 "recipes can be compared on the same data and groups only. Received: "
                 f"{first.name} on {first.data.name}, {entrant.name} on {entrant.recipe.data.name}"
             )
-    folder = named(f"runs/auto-{first.setting}" if out is None else out)
+    shown = PurePath(first.data.path).name if known.is_path(data or "") else first.setting
+    folder = named(f"runs/auto-{shown}" if out is None else out)
     if kind_of(folder) != KIND:
         require_free(folder)
     outline = parts.outline_data(first.data)
@@ -223,7 +225,9 @@ def ask(
             f"Received: data={first.data.name!r}"
         )
     tested = sum(outline.test_counts) > 0
-    return Asked(found, seconds, chosen, refit and tested, folder, outline)
+    # Validation images of the set's own stay apart, so that there is nothing to train anew on.
+    own = sum(parts.outline_data(whole(first).data).validation_counts) > 0
+    return Asked(found, seconds, chosen, refit and tested and not own, folder, outline)
 
 
 def plan_auto(data: str | None = None, **options: Any) -> AutoPlan:

@@ -33,6 +33,11 @@ def shortened(recipe: Recipe, share: float) -> Recipe:
     return override(recipe, *(f"{key}={value}" for key, value in changes.items()))
 
 
+def whole(recipe: Recipe) -> Recipe:
+    """Return the recipe without a validation split: all images are trained on."""
+    return override(recipe, "data.validation_fraction=0")
+
+
 def epochs_of(epochs: int, share: float) -> int:
     """Return a share of some epochs, at least one."""
     return max(1, round(epochs * share))

@@ -5,11 +5,10 @@ import time
 from keras_ccsam.auto.choice import Choice
 from keras_ccsam.auto.plan import Asked
 from keras_ccsam.auto.record import Record
-from keras_ccsam.auto.shortened import shortened
+from keras_ccsam.auto.shortened import shortened, whole
 from keras_ccsam.auto.tournament import Round
 from keras_ccsam.comparison.compare import set_aside
 from keras_ccsam.comparison.plan import run_path
-from keras_ccsam.recipes import Recipe, override
 from keras_ccsam.runs import experiment
 from keras_ccsam.runs.progress import Progress
 from keras_ccsam.runs.run_directory import RunDirectory
@@ -58,8 +57,3 @@ def train_winner(
         )
         record.spend(time.perf_counter() - began)
     return run
-
-
-def whole(recipe: Recipe) -> Recipe:
-    """Return the recipe without a validation split: all images are trained on."""
-    return override(recipe, "data.validation_fraction=0")
