@@ -81,3 +81,9 @@ def test_a_page_of_several_data_sets_keeps_its_parts():
     both = dataclasses.replace(page(figure(50)), parts=page(figure(50)).parts * 2)
     made, _ = budget.within(both, len(page().html()) + 60_000)
     assert len(made.parts) == 2
+
+
+def test_names_from_a_locale_that_is_not_utf_8():
+    folder = "köln".encode().decode("ascii", "surrogateescape")  # as LC_ALL=C reads it
+    assert "köln" in page(Text(folder)).html()
+    page(Text(folder)).html().encode("utf-8")

@@ -66,7 +66,7 @@ class Page:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        return environment.get_template("report.html").render(
+        text: str = environment.get_template("report.html").render(
             page=self,
             generator=GENERATOR,
             policy=_policy(style, scripts),
@@ -81,6 +81,8 @@ class Page:
             payload=payload,
             identity=id,
         )
+        # Where the locale is not UTF-8, Python reads the name of a folder byte by byte.
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def payload(content: Any) -> Markup:
