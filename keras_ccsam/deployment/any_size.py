@@ -35,8 +35,12 @@ def centre_view(images: Tensor, size: tuple[int, int], resize: int | None = None
     scale = ops.maximum(size[0] / high, size[1] / wide)
     if resize is not None:
         scale = ops.maximum(scale, resize / ops.minimum(high, wide))
-    view = ops.einsum("ih,bhwc->biwc", _weights(rows, high, scale, size[0]), pixels)
-    view = ops.einsum("jw,biwc->bijc", _weights(columns, wide, scale, size[1]), view)
+    down = _Axis(rows, high, scale, size[0])
+    across = _Axis(columns, wide, scale, size[1])
+    # A box of whole pixels is cut out before it is resized: what lies around it has no part in it.
+    cut = down.whole * across.whole
+    view = ops.einsum("ih,bhwc->biwc", down.weights(cut), pixels)
+    view = ops.einsum("jw,biwc->bijc", across.weights(cut), view)
     return ops.clip(ops.round(view), 0.0, 255.0)
 
 
@@ -45,12 +49,28 @@ def _centres(line: Tensor) -> Tensor:
     return ops.cumsum(ops.ones_like(line)) - 0.5
 
 
-def _weights(centres: Tensor, length: Tensor, scale: Tensor, size: int) -> Tensor:
-    """(size, n) the share of each pixel in each of the result."""
-    box = ops.minimum(size / scale, length)
-    step = box / size
-    middles = [[i + 0.5] for i in range(size)]
-    wanted = step * ops.convert_to_tensor(middles, dtype="float32") + (length - box) / 2.0
-    distance = ops.abs(ops.expand_dims(centres, 0) - wanted) / ops.maximum(step, 1.0)
-    weights = ops.maximum(1.0 - distance, 0.0)
-    return weights / ops.sum(weights, axis=1, keepdims=True)
+class _Axis:
+    """The box along one axis, from `start` to `end`; `whole` is 1 where these are whole numbers."""
+
+    def __init__(self, centres: Tensor, length: Tensor, scale: Tensor, size: int) -> None:
+        self.centres, self.size = centres, size
+        self.box = ops.minimum(size / scale, length)
+        self.start = (length - self.box) / 2.0
+        self.end = self.start + self.box
+        self.whole = _is_whole(self.start) * _is_whole(self.end)
+
+    def weights(self, cut: Tensor) -> Tensor:
+        """(size, n) the share of each pixel in each of the result; with `cut`, of the box alone."""
+        step = self.box / self.size
+        middles = [[i + 0.5] for i in range(self.size)]
+        wanted = step * ops.convert_to_tensor(middles, dtype="float32") + self.start
+        distance = ops.abs(ops.expand_dims(self.centres, 0) - wanted) / ops.maximum(step, 1.0)
+        before, behind = self.centres < self.start - 0.25, self.centres > self.end + 0.25
+        outside = ops.cast(before, "float32") + ops.cast(behind, "float32")
+        weights = ops.maximum(1.0 - distance, 0.0) * (1.0 - cut * outside)
+        return weights / ops.sum(weights, axis=1, keepdims=True)
+
+
+def _is_whole(number: Tensor) -> Tensor:
+    """1 or 0, up to float32's rounding."""
+    return ops.cast(ops.abs(number - ops.round(number)) < 1e-3, "float32")
