@@ -60,6 +60,14 @@ NETWORKS = {
     "mlp": "MLP",
 }
 
+CONTENDERS_OF_DECODING = {
+    "ours": "**ours**, files, with the extra `fast`",
+    "ours-packed": "**ours**, packed as pixels of 256 x 256",
+    "torch-torchvision": "torch DataLoader, torchvision",
+    "torch-pillow": "torch DataLoader, Pillow",
+    "tf-data": "tf.data",
+    "grain": "grain, Pillow",
+}
 LANDSCAPES = {"resnet32": "ResNet-32", "small_cnn": "SmallCNN"}
 
 
@@ -194,6 +202,22 @@ def augmentations() -> str:
     return markdown(("", *heads), rows)
 
 
+def decoding() -> str:
+    """Images per second of processor time of each pipeline over JPEG files, and its memory."""
+    recorded = {
+        (row["cores"], row["pipeline"], row["transform"]): row
+        for row in results("decoding")["rows"]
+    }
+    rows = []
+    for cores, name in dict.fromkeys(key[:2] for key in recorded):
+        found = {t: recorded[cores, name, t] for t in ("train", "test")}
+        speeds = [f"{found[t]['images_per_second_core']:,.0f}" for t in found]
+        memory = " and ".join(f"{peak:,}" for peak in found["train"]["peak_mib"])
+        rows.append((CONTENDERS_OF_DECODING[name], str(cores), *speeds, memory))
+    heads = ("", "cores", "training crops", "centre crops", "MiB after one epoch and two")
+    return markdown(heads, rows)
+
+
 def samplers() -> str:
     """Seconds to plan an epoch."""
     rows = [
@@ -273,6 +297,7 @@ LAYOUTS: dict[str, Callable[[], str]] = {
     "class-loop": class_loop,
     "whole-network": whole_network,
     "pipeline": pipeline,
+    "decoding": decoding,
     "augmentations": augmentations,
     "samplers": samplers,
     "fixed-costs": fixed_costs,
