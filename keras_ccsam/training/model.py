@@ -1,8 +1,6 @@
 """A classifier whose training step is formed by a sharpness method."""
 
-import inspect
 from collections.abc import Sequence
-from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,21 +17,15 @@ from keras_ccsam.sharpness.objective import Coupling
 from keras_ccsam.training import step
 from keras_ccsam.training.building import feature_shape
 from keras_ccsam.training.coupling import model_coupling
-from keras_ccsam.training.epoch_clock import with_clock
-from keras_ccsam.training.first_batch import first_batch_checked
-from keras_ccsam.training.first_step import make_variables
-from keras_ccsam.training.fit_class_weight import with_class_weight
-from keras_ccsam.training.fit_data import check_first_labels, check_fit_data
-from keras_ccsam.training.fit_pixels import record_of_fit
+from keras_ccsam.training.fed_model import FedModel
 from keras_ccsam.training.one_output import binary_accuracy, check_one_output
 from keras_ccsam.training.sample_loss import SampleLoss, check_head, mixed_loss, resolve_loss
-from keras_ccsam.training.saved_model import SavedModel
 from keras_ccsam.training.step_parts import P, StepPart, StepParts, WeightDecay
 from keras_ccsam.typing import Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_ccsam")
-class SharpnessAwareModel(SavedModel):
+class SharpnessAwareModel(FedModel):
     """A backbone, a head, and a way to form the step's gradient.
 
     Everything else is `keras.Model`: compile, fit, evaluate, save. `sample_weight`, `class_weight`,
@@ -110,11 +102,6 @@ class SharpnessAwareModel(SavedModel):
             self.head.build(shape)
         self.step_parts.check(self, input_shape)
         self.built = True
-
-    @property
-    def num_classes(self) -> int:
-        """K, the number of classes; 2 for a head with one output."""
-        return heads.num_classes(self.head)
 
     @property
     def coupling(self) -> Coupling:
@@ -206,35 +193,6 @@ class SharpnessAwareModel(SavedModel):
             x, dominant_labels(y), y_pred, sample_weight
         )
         return logs
-
-    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """`keras.Model.fit`; a `BatchSequence` is told the epoch and is not shuffled again.
-
-        Class counts that cannot be those of the data are warned of, where these show theirs.
-        `class_weight="auto"` balances the classes: it is `keras_ccsam.balanced_class_weight` of the
-        data's class counts; where these do not show theirs, of those that the method or the loss
-        was given. A `BatchSequence` takes class weights with mixed labels, too.
-
-        Raises:
-            ValueError: if a label lies outside [0, K), or a sample has several classes. Arrays are
-                checked whole, a `PyDataset`, generator, `tf.data` data set or torch `DataLoader`
-                by its first batch.
-        """
-        classes, told = check_fit_data(x, y, self.head, self.sharpness, self.sample_loss)
-        arguments = inspect.signature(super().fit).bind(x, y, *args, **kwargs).arguments
-        arguments = with_class_weight(arguments, self.num_classes, classes, told)
-        x = arguments["x"]
-        self.step_parts.warn_of_missing()
-        # The compiled loss is in force again, and layers may have been frozen since.
-        self._logit_scale = self._found.coupling = None
-        self.pixels = record_of_fit(self, x)
-        make_variables(self, x, y)
-        if not hasattr(x, "set_epoch"):
-            check = partial(check_first_labels, self.head, self.sample_loss)
-            with first_batch_checked(x, check) as data:
-                return super().fit(**{**arguments, "x": data})
-        callbacks = with_clock(arguments.get("callbacks"), self, x.set_epoch)
-        return super().fit(**{**arguments, "callbacks": callbacks, "shuffle": False})
 
     # JAX hands a step its state; the other backends read and assign variables.
     train_step: Any = step.stateless_train_step if backend.STATELESS else step.stateful_train_step

@@ -8,8 +8,6 @@ import keras
 from keras_ccsam.pixels import PixelRecord
 from keras_ccsam.sharpness.method import SharpnessMethod
 from keras_ccsam.training.export import plain_model
-from keras_ccsam.training.first_step import make_variables
-from keras_ccsam.training.fit_data import check_first_labels
 from keras_ccsam.training.held_weights import held_config, hold_again
 from keras_ccsam.training.sample_loss import SampleLoss
 from keras_ccsam.training.step_parts import StepParts
@@ -39,19 +37,6 @@ class SavedModel(keras.Model):
     @logit_scale.setter
     def logit_scale(self, scale: float) -> None:
         self._logit_scale = float(scale)
-
-    def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """`keras.Model.train_on_batch`; the first one after `compile` has its labels checked.
-
-        Raises:
-            ValueError: as `fit`.
-        """
-        if not self._found.labels:
-            check_first_labels(self.head, self.sample_loss, y)
-            self._found.labels = True
-        self.step_parts.warn_of_missing()
-        make_variables(self, None, y)
-        return super().train_on_batch(x, y, *args, **kwargs)
 
     def export_plain(self) -> keras.Model:
         """A functional Keras model of stock layers that loads where this package is not installed.

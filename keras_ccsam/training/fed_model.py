@@ -1,0 +1,65 @@
+"""What a `SharpnessAwareModel` is given to train on: looked at first, then handed to Keras."""
+
+import inspect
+from functools import partial
+from typing import Any
+
+from keras_ccsam import heads
+from keras_ccsam.training.epoch_clock import with_clock
+from keras_ccsam.training.first_batch import first_batch_checked
+from keras_ccsam.training.first_step import make_variables
+from keras_ccsam.training.fit_class_weight import with_class_weight
+from keras_ccsam.training.fit_data import check_first_labels, check_fit_data
+from keras_ccsam.training.fit_pixels import record_of_fit
+from keras_ccsam.training.saved_model import SavedModel
+
+
+class FedModel(SavedModel):
+    """The `fit` and `train_on_batch` of a model of classes."""
+
+    @property
+    def num_classes(self) -> int:
+        """K, the number of classes; 2 for a head with one output."""
+        return heads.num_classes(self.head)
+
+    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """`keras.Model.fit`; a `BatchSequence` is told the epoch and is not shuffled again.
+
+        Class counts that cannot be those of the data are warned of, where these show theirs.
+        `class_weight="auto"` balances the classes: it is `keras_ccsam.balanced_class_weight` of the
+        data's class counts; where these do not show theirs, of those that the method or the loss
+        was given. A `BatchSequence` takes class weights with mixed labels, too.
+
+        Raises:
+            ValueError: if a label lies outside [0, K), or a sample has several classes. Arrays are
+                checked whole, a `PyDataset`, generator, `tf.data` data set or torch `DataLoader`
+                by its first batch.
+        """
+        classes, told = check_fit_data(x, y, self.head, self.sharpness, self.sample_loss)
+        arguments = inspect.signature(super().fit).bind(x, y, *args, **kwargs).arguments
+        arguments = with_class_weight(arguments, self.num_classes, classes, told)
+        x = arguments["x"]
+        self.step_parts.warn_of_missing()
+        # The compiled loss is in force again, and layers may have been frozen since.
+        self._logit_scale = self._found.coupling = None
+        self.pixels = record_of_fit(self, x)
+        make_variables(self, x, y)
+        if not hasattr(x, "set_epoch"):
+            check = partial(check_first_labels, self.head, self.sample_loss)
+            with first_batch_checked(x, check) as data:
+                return super().fit(**{**arguments, "x": data})
+        callbacks = with_clock(arguments.get("callbacks"), self, x.set_epoch)
+        return super().fit(**{**arguments, "callbacks": callbacks, "shuffle": False})
+
+    def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """`keras.Model.train_on_batch`; the first one after `compile` has its labels checked.
+
+        Raises:
+            ValueError: as `fit`.
+        """
+        if not self._found.labels:
+            check_first_labels(self.head, self.sample_loss, y)
+            self._found.labels = True
+        self.step_parts.warn_of_missing()
+        make_variables(self, None, y)
+        return super().train_on_batch(x, y, *args, **kwargs)
