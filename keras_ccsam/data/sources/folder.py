@@ -21,6 +21,7 @@ def load_folder(
     channels: own.Channels = 3,
     test_fraction: own.TestFraction = 0.2,
     packed: own.Packed = "",
+    on_error: own.OnError = "raise",
     *,
     seed: int = 0,
 ) -> Source:
@@ -32,7 +33,7 @@ def load_folder(
 
     Args:
         path: the folder.
-        size, channels, test_fraction, packed: as `own_images` explains them.
+        size, channels, test_fraction, packed, on_error: as `own_images` explains them.
         seed: of the test images that are held out.
 
     Raises:
@@ -40,7 +41,13 @@ def load_folder(
             tells.
     """
     return own.as_source(
-        listed(own.given(path)), size, channels, test_fraction, seed, packed=packed
+        listed(own.given(path)),
+        size,
+        channels,
+        test_fraction,
+        seed,
+        packed=packed,
+        on_error=on_error,
     )
 
 

@@ -33,6 +33,7 @@ def load_list(
     channels: own.Channels = 3,
     test_fraction: own.TestFraction = 0.2,
     packed: own.Packed = "",
+    on_error: own.OnError = "raise",
     *,
     seed: int = 0,
 ) -> Source:
@@ -46,14 +47,16 @@ def load_list(
         path: a list, or a folder with one list per part of the set.
         root: the folder that the images' paths are below; empty: the list's own folder, or one
             above it.
-        size, channels, test_fraction, packed: as `own_images` explains them.
+        size, channels, test_fraction, packed, on_error: as `own_images` explains them.
         seed: of the test images that are held out.
 
     Raises:
         ValueError: names the line of the list that is wrong, or the image that is missing.
     """
     found = located(own.given(path), root)
-    return own.as_source(found, size, channels, test_fraction, seed, packed=packed)
+    return own.as_source(
+        found, size, channels, test_fraction, seed, packed=packed, on_error=on_error
+    )
 
 
 def located(path: Path, root: str = "") -> Listing:

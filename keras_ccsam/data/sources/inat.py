@@ -28,6 +28,7 @@ def load_inat(
     channels: own.Channels = 3,
     test_fraction: own.TestFraction = 0.2,
     packed: own.Packed = "",
+    on_error: own.OnError = "raise",
     *,
     seed: int = 0,
 ) -> Source:
@@ -41,7 +42,7 @@ def load_inat(
         path: the JSON to train on, or its folder.
         root: the folder that the images' `file_name` are below; empty: that of the JSON, or one
             above it.
-        size, channels, test_fraction, packed: as `own_images` explains them.
+        size, channels, test_fraction, packed, on_error: as `own_images` explains them.
         seed: of the test images that are held out.
 
     Raises:
@@ -49,7 +50,9 @@ def load_inat(
     """
     where = own.given(path)
     found = placed(listed(where, root), where, root)
-    return own.as_source(found, size, channels, test_fraction, seed, packed=packed)
+    return own.as_source(
+        found, size, channels, test_fraction, seed, packed=packed, on_error=on_error
+    )
 
 
 def listed(path: Path, root: str = "") -> Listing:

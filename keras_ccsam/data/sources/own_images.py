@@ -18,6 +18,7 @@ from keras_ccsam.data.sources.listing import (
     check_labels_there,
     check_repeated,
 )
+from keras_ccsam.data.sources.skipping import readable
 from keras_ccsam.data.sources.source import Source
 from keras_ccsam.data.tails.grouped import grouped_split
 from keras_ccsam.data.tails.subset import stratified_split
@@ -53,6 +54,15 @@ Packed: TypeAlias = Annotated[
 ]
 
 
+OnError: TypeAlias = Annotated[
+    Literal["raise", "skip"],
+    Field(
+        description="images that cannot be read: an error when one is met, or left out beforehand, "
+        "which reads every file once"
+    ),
+]
+
+
 def given(path: str | os.PathLike[str] | None) -> Path:
     """The path of a source that cannot do without one.
 
@@ -75,6 +85,7 @@ def as_source(
     seed: int,
     resize: int | None = None,
     packed: str = "",
+    on_error: Literal["raise", "skip"] = "raise",
 ) -> Source:
     """Images that are read when they are asked for, of a listing.
 
@@ -85,6 +96,7 @@ def as_source(
         test_fraction: of each class, held out where the listing has no test part.
         seed: of that.
         packed: the folder of a pack that holds the images; empty: the files are decoded.
+        on_error: `"skip"` leaves out the images that cannot be read, before they are counted.
         resize: pixels of the shorter side before the centre is cut out, to evaluate; None keeps as
             much of an image as there is in the square.
 
@@ -92,6 +104,7 @@ def as_source(
         ValueError: files are missing, a class has no image to train on, or no class has one to
             test on.
     """
+    listing, skipped = readable(listing) if on_error == "skip" else (listing, ())
     check_labels_there(listing.train.labels, listing.class_names, listing.origin)
     notes = [*listing.notes, *check_repeated(listing.parts())]
     check_files(listing)
@@ -122,6 +135,7 @@ def as_source(
         origin=listing.origin,
         licence=listing.licence,
         notes=tuple(notes),
+        skipped=skipped,
     )
 
 

@@ -52,6 +52,7 @@ def load_table(
     channels: own.Channels = 3,
     test_fraction: own.TestFraction = 0.2,
     packed: own.Packed = "",
+    on_error: own.OnError = "raise",
     *,
     seed: int = 0,
 ) -> Source:
@@ -66,7 +67,7 @@ def load_table(
         weight_column: of weights, for `fit` of your own (`LongTailedData.weights`); recipes take
             none. Empty: none.
         labels: "numbers", "names" or "auto".
-        size, channels, test_fraction, packed: as `own_images` explains them.
+        size, channels, test_fraction, packed, on_error: as `own_images` explains them.
         seed: of the test images that are held out, whole groups where there is a column of them.
 
     Raises:
@@ -82,7 +83,9 @@ def load_table(
         weight_column=weight_column,
         labels=labels,
     )
-    return own.as_source(found, size, channels, test_fraction, seed, packed=packed)
+    return own.as_source(
+        found, size, channels, test_fraction, seed, packed=packed, on_error=on_error
+    )
 
 
 def listed(path: Path, root: str = "", *, labels: Meaning = "auto", **named: str) -> Listing:

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from keras_ccsam.data.sources import skipping
+from keras_ccsam.data.sources.folder import load_folder
 from keras_ccsam.data.sources.listing import Listing, Rows
+from keras_ccsam.data.tails.cut import cut
+from keras_ccsam.data.tails.tail import Tail
 
 pytestmark = pytest.mark.any_backend
 
@@ -66,3 +69,14 @@ def test_a_sound_listing_stays_as_it_is(folder, tmp_path):
     root, names, labels = folder()
     listing = Listing("set", root, ("a", "b", "c"), Rows(names, labels.astype(np.int32)))
     assert skipping.readable(listing, tmp_path / "cache") == (listing, ())
+
+
+def test_a_folder_with_broken_images_is_trained_on_without_them(folder, tmp_path, monkeypatch):
+    root, names, _ = folder()
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
+    (root / names[0]).write_bytes(b"")
+    found = load_folder(root, size=16, on_error="skip")
+    images = cut(found, Tail(imbalance_ratio=None))
+    assert sum(images.class_counts) + len(images.y_test) == 39
+    assert [each.path for each in images.skipped] == [names[0]]
+    assert any("1 images cannot be read" in note for note in images.notes)
