@@ -14,12 +14,15 @@ import functools
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
 
 from . import light
+
+_HERE = os.path.dirname(__file__)
 
 EXIT_RUNTIME = 1
 EXIT_INPUT = 2
@@ -173,6 +176,8 @@ class ReportingGroup(click.Group):
         if not standalone_mode:
             return run()
         code = 0
+        as_python_has_them = warnings.formatwarning
+        warnings.formatwarning = _worded_warning
         try:
             code = run()
         except _NO_ARGUMENTS as error:
@@ -187,7 +192,23 @@ class ReportingGroup(click.Group):
         except (KeyboardInterrupt, click.Abort):
             _complain("interrupted")
             code = EXIT_INTERRUPTED
+        finally:
+            warnings.formatwarning = as_python_has_them
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _worded_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    line: str | None = None,
+) -> str:
+    """A warning of this package as one line; where somebody else's comes from is told, too."""
+    words = one_line(str(message))
+    if f"{os.sep}keras_ccsam{os.sep}" in filename or filename.startswith(_HERE):
+        return f"warning: {words}\n"
+    return f"warning: {category.__name__} of {filename}, line {lineno}: {words}\n"
 
 
 def _complain(message: str) -> None:

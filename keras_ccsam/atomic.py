@@ -31,6 +31,10 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write `text` as UTF-8."""
+    r"""Write `text` as UTF-8.
+
+    Of a file's name, bytes that are no UTF-8 are lone surrogates in Python. They are written as
+    `\udce9`, which JSON reads as what it was.
+    """
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")

@@ -79,6 +79,7 @@ def command(
     prepare(backend, device)
     with Output(True).working():
         from keras_ccsam import deployment
+        from keras_ccsam.text_table import shown
 
         asked = deployment.Classifier(
             run,
@@ -97,11 +98,11 @@ def command(
         for prediction in said:
             if prediction.problem is not None:
                 unreadable += 1
-                click.echo(f"unreadable: {prediction.path}: {prediction.problem}", err=True)
+                click.echo(f"unreadable: {shown(prediction.path)}: {prediction.problem}", err=True)
             else:
                 read += 1
                 if prediction.note and not quiet:
-                    click.echo(f"warning: {prediction.path}: {prediction.note}", err=True)
+                    click.echo(f"warning: {shown(prediction.path)}: {prediction.note}", err=True)
             write(prediction)
     if not quiet:
         where = f", in {file}" if file else ""
@@ -132,7 +133,9 @@ def _writer(stack: ExitStack, file: str | None, as_json: bool, top: int) -> Any:
 
         path = Path(file)
         temporary = stack.enter_context(atomic.replacing(path))
-        stream = stack.enter_context(temporary.open("w", encoding="utf-8", newline=""))
+        # Names of files may hold bytes that are no UTF-8; JSON reads the escapes as what they were.
+        opened = temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="")
+        stream = stack.enter_context(opened)
         return _csv(stream, top) if path.suffix == ".csv" else _lines(stream)
     if as_json:
         return _lines(None)
@@ -141,18 +144,20 @@ def _writer(stack: ExitStack, file: str | None, as_json: bool, top: int) -> Any:
 
 def _row(found: Any) -> str:
     """`97.1 %  cat              photos/a.jpg`, with further classes behind it."""
+    from keras_ccsam.text_table import shown
+
     cells = [
-        f"{100 * p:5.1f} %  {name:<12}"
+        f"{100 * p:5.1f} %  {shown(name):<12}"
         for p, name in zip(found.probabilities, found.names, strict=True)
     ]
-    return "  ".join([*cells, found.path])
+    return "  ".join([*cells, shown(found.path)])
 
 
 def _lines(stream: io.TextIOBase | Any | None) -> Any:
     def write(found: Any) -> None:
         line = json.dumps(found.to_dict(), ensure_ascii=False)
         if stream is None:
-            click.echo(line)
+            click.echo(line.encode("utf-8", "backslashreplace").decode())
         else:
             stream.write(line + "\n")
 

@@ -15,9 +15,10 @@ from keras_ccsam.data.batches.labelled_parts import Split
 from keras_ccsam.data.batches.samplers import Sampler
 from keras_ccsam.data.batches.sequence import BatchSequence
 from keras_ccsam.data.batches.workers import Workers
+from keras_ccsam.data.images.store import ImageStore
 from keras_ccsam.data.outline import About, Outline
 from keras_ccsam.data.sources.source import Images, Labels, Skipped
-from keras_ccsam.data.tails.indices import SavedIndices, index_digest, save
+from keras_ccsam.data.tails.indices import SavedIndices, index_digest, name_digest, save
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -61,6 +62,12 @@ class LongTailedData(About):
     def index_sha256(self) -> str:
         """SHA-256 over `train_indices` as little-endian 64-bit integers."""
         return index_digest(self.train_indices)
+
+    @cached_property
+    def names_sha256(self) -> str:
+        """SHA-256 over the names of the training images' files; empty where they are no files."""
+        names = self.x_train.names() if isinstance(self.x_train, ImageStore) else None
+        return "" if names is None else name_digest(names)
 
     @property
     def outline(self) -> Outline:
@@ -214,6 +221,7 @@ class LongTailedData(About):
             validation_indices=self.validation_indices,
             class_counts=self.class_counts,
             index_sha256=self.index_sha256,
+            names_sha256=self.names_sha256,
         )
         save(path, saved)
 

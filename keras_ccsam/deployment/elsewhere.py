@@ -39,12 +39,15 @@ def write_and_ask(
 
     Raises:
         ValueError: what the backend could not do, in its own words.
+        OSError: the disk is full, or may not be written.
     """
     if backend in (None, keras.backend.backend()) and _on_cpu():
         try:
             writing.write(model, format_name, path)
             return writing.answers(format_name, path, inputs) if inputs else []
         except Exception as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # a full disk is no matter of the format
             raise _failed(format_name, backend or keras.backend.backend(), str(error)) from error
     return _in_a_process(model, format_name, path, backend or keras.backend.backend(), inputs)
 

@@ -1,6 +1,7 @@
 """A finished run judged on other labelled images than its own."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,10 @@ from keras_ccsam.runs import parts
 from keras_ccsam.runs.folders import PathLike
 
 _NAMED = 8  # classes in a note at most
+_OWN = (
+    "the run was trained on most of these images, so that these numbers are too good; without "
+    "--data, ccsam evaluate takes those that were held out"
+)
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,8 @@ def evaluate_on(
     rows, classes, notes = _matched(about, source, labels)
     if part is not None:
         notes = (part, *notes)
+    elif _is_own(about, path):
+        notes = (_OWN, *notes)
     network = about.network()
     options = parts.group_options(about.recipe().groups)
     report = evaluate(
@@ -87,6 +94,12 @@ def evaluate_on(
         **options,
     )
     return Judged(report, about.class_names, notes)
+
+
+def _is_own(about: Subject, path: PathLike) -> bool:
+    """Whether these are the images that the run was made of, those to train on among them."""
+    own = about.recipe().data.path
+    return bool(own) and Path(own).expanduser().resolve() == Path(path).expanduser().resolve()
 
 
 def _all_of(source: Source) -> tuple[Images, Labels, str | None]:

@@ -162,5 +162,10 @@ def _key(key: str) -> str:
 
 
 def _string(text: str) -> str:
+    if not text.isprintable() and any("\ud800" <= c <= "\udfff" for c in text):
+        raise ValueError(
+            "a recipe is UTF-8 text, and this name holds other bytes: rename the file or folder. "
+            f"Received: {text!r}"
+        )
     # JSON's escapes are TOML's, but for DEL, which TOML alone wants escaped.
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

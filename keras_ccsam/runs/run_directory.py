@@ -20,7 +20,7 @@ import re
 import warnings
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -88,10 +88,16 @@ class RunDirectory:
             ValueError: as `check_free`.
         """
         self.check_free()
-        for folder in (self.path, self.checkpoints, self.plots):
-            make(folder)
+        text = recipe.to_toml()
+        make(self.path)
+        try:
+            self.checkpoints.mkdir()
+        except FileExistsError:  # another process came in between
+            self.check_free()
+            raise
+        make(self.plots)
         self._mark("running", process=writer.this_process())
-        atomic.write_text(self.recipe_file, recipe.to_toml())
+        atomic.write_text(self.recipe_file, text)
         write_json(self.environment_file, environment)
 
     @contextmanager
@@ -100,7 +106,8 @@ class RunDirectory:
         try:
             yield
         except BaseException as error:
-            self._mark("failed", error=f"{type(error).__name__}: {error}".splitlines()[0])
+            with suppress(OSError):  # a disk that is full is the error to tell, and has no room
+                self._mark("failed", error=f"{type(error).__name__}: {error}".splitlines()[0])
             raise
         self._mark("complete")
 
@@ -183,6 +190,16 @@ class RunDirectory:
             return "absent"
         return str(read_json(self.state_file).get("status", "failed"))
 
+    def _without_results(self) -> str:
+        """Why there are none, and what to do."""
+        status, again = self.status(), "train it again into another folder"
+        if status != "running":
+            return f"is {status} and has no results; {again}"
+        where = writer.standing(read_json(self.state_file).get("process"))
+        if where == writer.GONE:
+            return f"was ended before it was done, and has no results; {again}"
+        return "is running and has no results yet; wait for its end, or, if it was killed, " + again
+
     def environment(self) -> dict[str, Any]:
         """Return what `environment.json` holds."""
         return read_json(self.environment_file)
@@ -196,10 +213,7 @@ class RunDirectory:
         """
         self.check_run()
         if not self.results_file.is_file():
-            raise ValueError(
-                f"the run is {self.status()} and has no results; train it again into another "
-                f"folder. Received: run={str(self.path)!r}"
-            )
+            raise ValueError(f"the run {self._without_results()}. Received: run={str(self.path)!r}")
         results = read_json(self.results_file)
         if not {"class_names", "class_counts"} <= results.keys():
             raise ValueError(

@@ -1,6 +1,7 @@
 """A finished run, opened again: its recipe, its data and its network."""
 
 import dataclasses
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import keras
 
 from keras_ccsam.data import LongTailedData, load_indices
 from keras_ccsam.data.batches.labelled_parts import Split
+from keras_ccsam.data.tails.indices import SavedIndices
 from keras_ccsam.metrics import Report, group_classes
 from keras_ccsam.metrics.evaluation import evaluate
 from keras_ccsam.recipes import Recipe
@@ -105,11 +107,7 @@ def open_run(run_dir: PathLike, *, trust_code: bool = False) -> TrainedRun:
     recipe = directory.recipe(trust_code=trust_code)
     _check_there(recipe)
     images = parts.load_data(recipe.data)
-    if images.index_sha256 != load_indices(directory.indices_file).index_sha256:
-        raise ValueError(
-            "the data gives other training images than the run was trained on: its source has "
-            f"changed. Received: index_sha256={images.index_sha256!r}"
-        )
+    _check_same(images, load_indices(directory.indices_file), results["class_names"])
     return TrainedRun(directory, recipe, images, results)
 
 
@@ -121,4 +119,26 @@ def _check_there(recipe: Recipe) -> None:
             "the images are no longer where the run found them: put them back, or a link to where "
             "they are now, or evaluate it there with ccsam evaluate RUN --data PATH. "
             f"Received: data.path={path!r}"
+        )
+
+
+def _check_same(images: LongTailedData, saved: SavedIndices, class_names: list[str]) -> None:
+    """Refuses images that are not those of the run: training images could be among the others."""
+    if images.index_sha256 != saved.index_sha256:
+        raise ValueError(
+            "the data gives other training images than the run was trained on: its source has "
+            f"changed. Received: index_sha256={images.index_sha256!r}"
+        )
+    if list(images.class_names) != list(class_names):
+        pairs = zip_longest(images.class_names, class_names)
+        other, own = next((a, b) for a, b in pairs if a != b)
+        raise ValueError(
+            f"the data has other classes than the run was trained on: where that has {own!r}, "
+            f"there is {other!r} now. Received: {len(images.class_names)} classes"
+        )
+    if saved.names_sha256 and images.names_sha256 != saved.names_sha256:
+        raise ValueError(
+            "the data gives other training images than the run was trained on: files were "
+            "renamed, added or taken away; put them back, or evaluate it on other images with "
+            f"ccsam evaluate RUN --data PATH. Received: names_sha256={images.names_sha256!r}"
         )

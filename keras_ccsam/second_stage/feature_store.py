@@ -112,5 +112,5 @@ class FeatureStore:
                 said = f"{place}|{state.st_size}|{state.st_mtime_ns}\n"
             except OSError:
                 said = f"{place}\n"
-            found.update(said.encode())
+            found.update(os.fsencode(said))
         return found.hexdigest()[:40]

@@ -3,10 +3,12 @@
 import os
 import subprocess
 import sys
+import warnings
 
 import click
 import pytest
 from click.testing import CliRunner
+from keras_ccsam_cli import runtime
 from keras_ccsam_cli.errors import ReportingGroup, describe
 from keras_ccsam_cli.main import COMMANDS, cli
 from pydantic import BaseModel, ValidationError
@@ -141,3 +143,25 @@ def test_a_validation_error_names_field_and_value() -> None:
 def test_an_error_without_a_message_is_named_by_its_type() -> None:
     assert describe(RuntimeError()) == "RuntimeError"
     assert describe(FileNotFoundError(2, "No such file", "a b.npz")) == "No such file: 'a b.npz'"
+
+
+def test_a_warning_is_one_line_and_names_no_line_of_ours(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    @click.group(cls=ReportingGroup)
+    def group() -> None:
+        pass
+
+    @group.command()
+    def warn() -> None:
+        for place in (runtime.__file__, "/elsewhere/theirs.py"):
+            click.echo(warnings.formatwarning("first\nsecond", UserWarning, place, 7), nl=False)
+
+    before = warnings.formatwarning
+    with pytest.raises(SystemExit):
+        group.main(["warn"])
+    assert warnings.formatwarning is before
+    assert capsys.readouterr().out.splitlines() == [
+        "warning: first second",
+        "warning: UserWarning of /elsewhere/theirs.py, line 7: first second",
+    ]

@@ -29,6 +29,18 @@ def test_a_folder_is_trained_on_and_its_run_is_opened_again(
     assert f'path = "{tmp_path / "photos"}"' in recipe and 'name = "folder"' in recipe
     assert "there is no test part" in err
     assert ccsam("evaluate", "run")[0] == 0
+    code, out, _ = ccsam("evaluate", "run", "--data", "photos")
+    assert code == 0 and "the run was trained on most of these images" in out
+    # The numbers of the images stay, and the images behind them are others.
+    photos = tmp_path / "photos"
+    first = min(path for path in photos.rglob("*") if path.is_file())
+    other = [(first, first.with_name(f"zz{first.suffix}"), "files were renamed")]
+    for name, renamed, words in [*other, (first.parent, photos / "a0", "is 'a0' now")]:
+        name.rename(renamed)
+        code, out, err = ccsam("evaluate", "run")
+        assert code == 2 and words in err and len(err.splitlines()) == 1
+        renamed.rename(name)
+    assert ccsam("evaluate", "run")[0] == 0
     (tmp_path / "photos").rename(tmp_path / "elsewhere")
     code, out, err = ccsam("evaluate", "run")
     assert code == 2 and "--data PATH" in err and len(err.splitlines()) == 1

@@ -1,5 +1,6 @@
 """Exported models: read where this package is not, they say what the run says."""
 
+import errno
 import json
 import os
 import subprocess
@@ -15,7 +16,8 @@ from PIL import Image
 import keras_ccsam as cc
 from keras_ccsam import deployment
 from keras_ccsam.data.images.view import Centre, resized
-from keras_ccsam.deployment import baked, formats
+from keras_ccsam.deployment import baked, formats, writing
+from keras_ccsam.deployment import elsewhere as process
 from keras_ccsam.deployment.any_size import centre_view
 from keras_ccsam.runs import RunDirectory, RunResult
 
@@ -277,3 +279,16 @@ def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None
     assert formats.find("keras").route() is None
     monkeypatch.setattr(formats, "installed", lambda name: name != "torch")
     assert formats.find("onnx").route() == "tensorflow"
+
+
+def test_a_full_disk_is_no_fault_of_the_format(
+    finished: RunResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path))
+
+    monkeypatch.setattr(writing, "write", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        process.write_and_ask(
+            RunDirectory(finished.path).model(), "keras", tmp_path / "model.keras", None, []
+        )

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from keras_ccsam import atomic, recipes, runs
-from keras_ccsam.runs.folders import fresh
+from keras_ccsam.runs.folders import fresh, require_free
 from keras_ccsam.runs.run_directory import RunDirectory, read_json, write_json
 
 pytestmark = pytest.mark.any_backend
@@ -92,3 +92,52 @@ def test_a_full_disk_names_the_file(tmp_path):
     with pytest.raises(OSError, match="other") as caught, atomic.replacing(target):
         raise FileNotFoundError(errno.ENOENT, "No such file", "other")
     assert caught.value.filename == "other"
+
+
+def test_a_name_that_is_no_utf_8_is_kept_in_json_and_refused_in_a_recipe(tmp_path):
+    name = b"caf\xe9".decode("utf-8", "surrogateescape")
+    write_json(tmp_path / "results.json", {"class_names": [name, "caf\u00e9"]})
+    assert read_json(tmp_path / "results.json") == {"class_names": [name, "caf\u00e9"]}
+    recipe = recipes.load("ce", overrides=[f"data.path={name}"])
+    with pytest.raises(ValueError, match=r"rename the file or folder\. Received: 'caf"):
+        RunDirectory(tmp_path / "run").create(recipe, {})
+    assert not (tmp_path / "run").exists()
+
+
+def test_of_two_that_come_at_once_one_is_refused(tmp_path, monkeypatch):
+    directory, looked = RunDirectory(tmp_path / "run"), []
+
+    def free_at_first(self):
+        looked.append(self)
+        if len(looked) > 1:
+            require_free(self.path)
+
+    directory.create(recipes.load("ce"), {"by": "the first"})
+    monkeypatch.setattr(RunDirectory, "check_free", free_at_first)
+    with pytest.raises(ValueError, match="not empty"):
+        RunDirectory(tmp_path / "run").create(recipes.load("crt"), {"by": "the second"})
+    assert len(looked) == 2 and read_json(directory.environment_file) == {"by": "the first"}
+
+
+def test_a_run_that_was_killed_is_not_called_running(tmp_path):
+    directory = RunDirectory(tmp_path / "run")
+    directory.create(recipes.load("ce"), {})
+    with pytest.raises(ValueError, match="is running and has no results yet"):
+        directory.results()
+    state = read_json(directory.state_file)
+    state["process"] |= {"pid": 2**22 + 1, "started": 1}  # above the highest number of Linux
+    write_json(directory.state_file, state)
+    with pytest.raises(ValueError, match="was ended before it was done"):
+        directory.results()
+
+
+def test_where_a_full_disk_ends_a_run_the_first_file_is_named(tmp_path, monkeypatch):
+    directory = RunDirectory(tmp_path / "run")
+    directory.create(recipes.load("ce"), {})
+
+    def full(path, text):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(atomic, "write_text", full)
+    with pytest.raises(OSError, match=r"results\.json"), directory.recording():
+        directory.write_results({})

@@ -76,6 +76,10 @@ class ImageFiles(ImageStore):
         """The images' paths as they were given, in the order of the rows."""
         return [self._paths[row] for row in self._rows]
 
+    def names(self) -> list[str]:
+        """The same."""
+        return self.paths
+
     def path(self, row: int) -> str:
         """Where an image lies."""
         path = self._paths[self._rows[row]]

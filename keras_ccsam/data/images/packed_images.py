@@ -94,6 +94,10 @@ class PackedImages(ImageStore):
         """uint8."""
         return np.dtype(np.uint8)
 
+    def names(self) -> list[str]:
+        """The paths of the files that were packed."""
+        return [self.index.paths[row] for row in self._rows]
+
     def check(self) -> None:
         """Reads the whole pack and compares its SHA-256.
 

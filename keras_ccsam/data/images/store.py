@@ -54,6 +54,10 @@ class ImageStore(abc.ABC):
     def take(self, rows: Any) -> ImageStore:
         """The store of these rows alone: indices, a slice or a mask. Nothing is read."""
 
+    def names(self) -> list[str] | None:
+        """What each image is called, by which it is known again; None where they have no names."""
+        return None
+
     def __len__(self) -> int:
         """N."""
         return self.shape[0]

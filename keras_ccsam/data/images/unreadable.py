@@ -18,7 +18,10 @@ class UnreadableImage(ValueError):
 
     def __init__(self, file: str | os.PathLike[str], kind: Reason, reason: str) -> None:
         self.file, self.kind, self.reason = str(file), kind, reason
-        super().__init__(f"The image cannot be read: {reason}. Received: file={self.file!r}")
+        super().__init__(
+            f"The image cannot be read: {reason}; `ccsam data verify` finds all such files of a "
+            f"set, and data.on_error=skip leaves them out. Received: file={self.file!r}"
+        )
 
     def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
         """How another process is told of it."""

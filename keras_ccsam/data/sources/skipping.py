@@ -71,9 +71,9 @@ def _note(skipped: list[Skipped]) -> str:
 def _unreadable(rows: Rows, root: Path, cache: Path) -> dict[int, tuple[str, str]]:
     """Kind and reason of each row that cannot be read."""
     stamps = [stamp(os.path.join(root, path)) for path in rows.paths]
-    known_by = hashlib.sha256(f"{FORMAT} {root.resolve()}".encode())
+    known_by = hashlib.sha256(os.fsencode(f"{FORMAT} {root.resolve()}"))
     for path, stamped in zip(rows.paths, stamps, strict=True):
-        known_by.update(f"{path}\0{stamped}\n".encode())
+        known_by.update(os.fsencode(f"{path}\0{stamped}\n"))
     file = cache / f"{known_by.hexdigest()}.json"
     try:
         content = json.loads(file.read_text(encoding="utf-8"))

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,9 @@ class SavedIndices:
         validation_indices: the same for the validation images; empty if there are none.
         class_counts: training images of each class.
         index_sha256: digest of `train_indices`.
+        names_sha256: digest of the names of the training images' files, which tells that files
+            were renamed, added or taken away where the positions stayed; empty where they are no
+            files, and of an older file.
     """
 
     name: str
@@ -31,11 +35,18 @@ class SavedIndices:
     validation_indices: NDArray[np.int64]
     class_counts: tuple[int, ...]
     index_sha256: str
+    names_sha256: str = ""
 
 
 def index_digest(indices: NDArray[np.int64]) -> str:
     """SHA-256 over the indices as little-endian 64-bit integers, in hexadecimal."""
     return hashlib.sha256(np.ascontiguousarray(indices, dtype="<i8").tobytes()).hexdigest()
+
+
+def name_digest(names: Sequence[str]) -> str:
+    """SHA-256 over names of files in their order, the same on every system, in hexadecimal."""
+    text = "\n".join(name.replace(os.sep, "/") for name in names)
+    return hashlib.sha256(os.fsencode(text)).hexdigest()
 
 
 def save(path: str | os.PathLike[str], saved: SavedIndices) -> None:
@@ -55,6 +66,7 @@ def save(path: str | os.PathLike[str], saved: SavedIndices) -> None:
             validation_indices=saved.validation_indices.astype("<i8"),
             class_counts=np.array(saved.class_counts, dtype="<i8"),
             index_sha256=np.array(saved.index_sha256),
+            names_sha256=np.array(saved.names_sha256),
         )
 
 
@@ -73,6 +85,7 @@ def load_indices(path: str | os.PathLike[str]) -> SavedIndices:
                 validation_indices=file["validation_indices"].astype(np.int64),
                 class_counts=tuple(file["class_counts"].tolist()),
                 index_sha256=str(file["index_sha256"]),
+                names_sha256=str(file["names_sha256"]) if "names_sha256" in file else "",
             )
     except UNREADABLE as error:
         raise ValueError(f"Expected {expected}: {error}. Received: path={str(path)!r}") from error

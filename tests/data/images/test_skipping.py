@@ -80,3 +80,13 @@ def test_a_folder_with_broken_images_is_trained_on_without_them(folder, tmp_path
     assert sum(images.class_counts) + len(images.y_test) == 39
     assert [each.path for each in images.skipped] == [names[0]]
     assert any("1 images cannot be read" in note for note in images.notes)
+
+
+def test_a_name_that_is_no_utf_8_is_known_by_its_bytes(tmp_path):
+    name = os.fsdecode(b"caf\xe9.jpg")
+    (tmp_path / name).write_bytes(b"")
+    listing = Listing("set", tmp_path, ("a", "b"), Rows([name], np.zeros(1, np.int32)))
+    for _ in range(2):
+        found, skipped = skipping.readable(listing, tmp_path / "cache")
+        assert [each.path for each in skipped] == [name] and len(found.train) == 0
+    assert len(list((tmp_path / "cache").iterdir())) == 1
