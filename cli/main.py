@@ -30,7 +30,7 @@ COMMANDS = {
     "sweep": "Train a recipe at several values of one key, and recommend one.",
     "sharpness": "Measure how sharp the loss of trained runs is, and compare them.",
     "bound": "Draw Theorem 1's bound beside a run's losses.",
-    "data": "List the datasets, or show the class counts of one.",
+    "data": "List the datasets, or look at one, verify its images or pack them.",
     "recipes": "List the recipes, or show one with every value filled in.",
     "doctor": "Show what is installed, and which backend and device would be used.",
 }

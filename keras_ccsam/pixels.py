@@ -157,7 +157,7 @@ def check(
     Raises:
         ValueError: what is wrong, and what would be right.
     """
-    if hasattr(images, "paths"):  # files: decoding gives bytes, red first, channels last
+    if getattr(images, "decodes", False):  # to bytes, red first, channels last
         return
     for found in findings(images, trained_on, expects_bytes):
         shape = tuple(getattr(images, "shape", ()))

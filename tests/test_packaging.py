@@ -71,6 +71,7 @@ def test_no_pin_is_a_requirement_of_the_package(pyproject: dict[str, Any]) -> No
         "torch",
         "fast",
         "hub",
+        "table",
         "onnx",
         "auto",
         "report",

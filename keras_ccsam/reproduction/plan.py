@@ -191,8 +191,8 @@ def plan_reproduction(
         recipe = _recipe(row, scale, (*source, *overrides), data)
         ratio = recipe.data.imbalance_ratio
         # With every image of a set there is no ratio to name.
-        name = recipe.setting if ratio == "none" else f"{recipe.setting}-{ratio:g}"
-        rows.append(PlannedRow(row, recipe, path / name))
+        folder = recipe.setting if ratio == "none" else f"{recipe.setting}-{ratio:g}"
+        rows.append(PlannedRow(row, recipe, path / folder))
     without: tuple[str, ...] = ()
     if any(map(of_stage2, overrides)):
         without = tuple(dict.fromkeys(r.recipe.name for r in rows if r.recipe.stage2 is None))

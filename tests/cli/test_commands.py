@@ -17,6 +17,11 @@ from keras_ccsam_cli.options import Choices
 SHORT = ("--epochs", "1", "--set", "stage2.epochs=1", "--set", "stage1.warmup_epochs=0")
 
 
+def noise(*shape: int) -> np.ndarray:
+    """Pixels in which something can be seen: constant images are warned of."""
+    return np.random.default_rng(0).integers(0, 256, shape, "uint8")
+
+
 def ccsam(*arguments: str | Path) -> Result:
     """Run a command that has to succeed."""
     result = CliRunner().invoke(cli, [str(argument) for argument in arguments])
@@ -79,7 +84,7 @@ def test_evaluate_on_arrays_of_ones_own(run: Path, tmp_path: Path) -> None:
 
 
 def test_arrays_of_ones_own_may_lack_a_class(run: Path, tmp_path: Path) -> None:
-    x, y = np.zeros((30, 8, 8, 1), "uint8"), np.arange(30) % 9
+    x, y = noise(30, 8, 8, 1), np.arange(30) % 9
     np.savez(tmp_path / "own.npz", x=x, y=y)
     report = json.loads(ccsam("evaluate", run, "--arrays", tmp_path / "own.npz", "--json").stdout)
     assert report["per_class"][9] is None
@@ -89,14 +94,14 @@ def test_arrays_of_ones_own_may_lack_a_class(run: Path, tmp_path: Path) -> None:
     ("change", "words"),
     [
         ({"y": np.full(30, 10)}, "from 0 to 9"),
-        ({"x": np.zeros((30, 9, 9, 1), "uint8")}, "(8, 8, 1)"),
-        ({"x": np.zeros((29, 8, 8, 1), "uint8")}, "one label per sample"),
+        ({"x": noise(30, 9, 9, 1)}, "(8, 8, 1)"),
+        ({"x": noise(29, 8, 8, 1)}, "one label per sample"),
     ],
 )
 def test_evaluate_refuses_arrays_that_do_not_fit(
     run: Path, tmp_path: Path, change: dict[str, np.ndarray], words: str
 ) -> None:
-    arrays = {"x": np.zeros((30, 8, 8, 1), "uint8"), "y": np.arange(30) % 10} | change
+    arrays = {"x": noise(30, 8, 8, 1), "y": np.arange(30) % 10} | change
     np.savez(tmp_path / "own.npz", **arrays)
     result = CliRunner().invoke(cli, ["evaluate", str(run), "--arrays", str(tmp_path / "own.npz")])
     assert result.exit_code == 2
@@ -233,6 +238,11 @@ def test_data_list() -> None:
         "cifar10-lt-small",
         "cifar100-lt",
         "cifar100-lt-small",
+        "imagenet-lt",
+        "imagenet-lt-resnext50",
+        "images",
+        "inat2018",
+        "places-lt",
     ]
     small = next(line for line in text.splitlines() if line.startswith("cifar10-lt-small"))
     assert small.split()[3:5] == ["resnet14", "20"]
@@ -256,7 +266,7 @@ def test_no_imbalance_ratio_keeps_every_image(tmp_path: Path) -> None:
     assert plan["recipe"]["data"]["imbalance_ratio"] == "none"
     assert sum(plan["class_counts"]) == 1297
     y = np.repeat([0, 1], [6, 2])
-    np.savez(tmp_path / "own.npz", x=np.zeros((8, 4, 4, 1), "uint8"), y=y)
+    np.savez(tmp_path / "own.npz", x=noise(8, 4, 4, 1), y=y)
     own = ccsam("data", "describe", str(tmp_path / "own.npz"), "--imbalance-ratio", "none").stdout
     assert "imbalance ratio: 6 / 2 = 3" in own
 
@@ -287,7 +297,7 @@ def test_data_describe_counts_a_download_without_fetching_it(
 @pytest.mark.any_backend
 def test_data_describe_of_arrays_of_ones_own(tmp_path: Path) -> None:
     y = np.repeat([0, 1, 2], [6, 3, 1])
-    np.savez(tmp_path / "own.npz", x=np.zeros((10, 4, 4), "uint8"), y=y, class_counts=[6, 3, 1])
+    np.savez(tmp_path / "own.npz", x=noise(10, 4, 4), y=y, class_counts=[6, 3, 1])
     text = ccsam("data", "describe", tmp_path / "own.npz").stdout
     assert "imbalance ratio: 6 / 1 = 6" in text
 

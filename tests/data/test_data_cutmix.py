@@ -164,6 +164,8 @@ def test_bad_options(data, options, match):
 
 
 def test_an_augmentation_refuses_images_before_the_first_batch(data):
-    floats = ccdata.from_arrays(np.zeros((20, 8, 8, 3), np.float32), np.arange(20) % 2)
+    floats = ccdata.from_arrays(
+        np.random.default_rng(0).random((20, 8, 8, 3), np.float32), np.arange(20) % 2
+    )
     with pytest.raises(ValueError, match="'rand_augment' takes uint8"):
         floats.batches(augment=["crop", "rand_augment"])

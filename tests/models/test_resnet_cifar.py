@@ -217,7 +217,7 @@ def test_a_copy_in_stock_layers_loads_without_this_package(tmp_path):
         ({"depth": 18}, "depth=18"),
         ({"depth": 2}, "depth=2"),
         ({"depth": 8, "input_shape": (32, 32)}, "input_shape=(32, 32)"),
-        ({"depth": 8, "normalization": "imagenet"}, "normalization='imagenet'"),
+        ({"depth": 8, "normalization": "imagenett"}, "normalization='imagenett'"),
         ({"depth": 8, "normalization": ((0.5, 0.5), 0.2)}, "normalization="),
         ({"depth": 8, "normalization": (0.5, 0.0)}, "normalization=(0.5, 0.0)"),
         ({"depth": 8, "normalization": (0.5,)}, "normalization=(0.5,)"),

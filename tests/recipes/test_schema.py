@@ -160,12 +160,6 @@ def test_logits_that_are_cosines_are_doubted():
             recipes.load("ce", overrides=["stage1.loss=ldam", f"model.head={head}"])
 
 
-@pytest.mark.parametrize("setting", recipes.settings())
-def test_no_recipe_of_the_package_is_doubted(setting):
-    doubted = {name: recipes.load(name, setting).warnings() for name in recipes.names()}
-    assert not [text for found in doubted.values() for text in found]
-
-
 @pytest.mark.parametrize(
     ("override", "hint"),
     [

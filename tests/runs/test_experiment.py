@@ -24,6 +24,7 @@ def test_everything_is_written(finished):
         "checkpoints/stage1.weights.h5",
         "model.keras",
         "results.json",
+        "validation.npz",
         "state.json",
         "plots/curves.png",
         "plots/per_class.png",

@@ -228,7 +228,10 @@ def test_what_needs_a_column_per_class_says_so(loss, activation, words):
             *data(20),
             callbacks=[
                 cc.callbacks.ClassifierRetraining(
-                    cc.data.from_arrays(np.zeros((20, 2, 2, 1), "uint8"), data(20)[1]).train,
+                    cc.data.from_arrays(
+                        np.random.default_rng(0).integers(0, 256, (20, 2, 2, 1), "uint8"),
+                        data(20)[1],
+                    ).train,
                     learn="scales",
                 )
             ],

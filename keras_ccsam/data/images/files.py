@@ -32,6 +32,8 @@ class ImageFiles(ImageStore):
         ValueError: no path, a path that leaves the root, or a size that cannot be.
     """
 
+    decodes = True
+
     def __init__(
         self,
         paths: Sequence[str | os.PathLike[str]],

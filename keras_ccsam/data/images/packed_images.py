@@ -30,6 +30,8 @@ class PackedImages(ImageStore):
         ValueError: no pack, or a size that cannot be.
     """
 
+    decodes = True
+
     def __init__(
         self,
         folder: str | os.PathLike[str],

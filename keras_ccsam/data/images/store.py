@@ -29,7 +29,13 @@ class ImageStore(abc.ABC):
 
     `store[rows]` reads. `store.take(rows)` is a smaller store, and reads nothing: what cuts a part
     from a set uses `taken`, which does either.
+
+    Attributes:
+        decodes: reading decodes pictures, so that the pixels are known to be bytes in 0..255, red
+            first and channels last, before any is read.
     """
+
+    decodes = False
 
     @property
     @abc.abstractmethod

@@ -26,6 +26,8 @@ class DatasetImages(ImageStore):
         scale: what pixels are multiplied by: 255 for floats in 0..1.
     """
 
+    decodes = True
+
     def __init__(
         self,
         image: Callable[[int], Any],

@@ -134,7 +134,7 @@ def unwanted(root: Path) -> Path:
     return root
 
 
-X = np.zeros((4, 5, 5, 3), np.uint8)
+X = np.random.default_rng(0).integers(0, 256, (4, 5, 5, 3), np.uint8)
 Y = np.array([0, 1, 0, 1])
 
 CASES: dict[str, tuple[Made, dict[str, Any], str]] = {
