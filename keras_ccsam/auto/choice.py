@@ -72,11 +72,12 @@ def choose(entrants: Sequence[Entrant], rounds: Sequence[Round], labels: NDArray
         return Choice(entrants[0], None, ())
     best = rounds[-1].best
     words = {entrant.name: entrant.words for entrant in entrants}
+    compared = len(rounds[0].rights)
     rivals: dict[str, Rival] = {}
     for place, played in reversed(list(enumerate(rounds))):
         for name, rights in played.rights.items():
             if name != best and name not in rivals:
-                lead = difference(played.rights[best], rights, labels)
+                lead = difference(played.rights[best], rights, labels, compared)
                 rivals[name] = Rival(name, words[name], place, lead)
     ordered = sorted(rivals.values(), key=lambda rival: (-rival.rung, rival.lead.balanced))
     winner = next(entrant for entrant in entrants if entrant.name == best)

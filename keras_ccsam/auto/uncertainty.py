@@ -8,9 +8,13 @@ standard error   sqrt(sum_c p_c (1 - p_c) / n_c) / K, with p_c = (right + 1/2) /
 paired difference of two models on the same images, d_i = right_a - right_b in -1..1. If both are as
                  good, the sign of every d_i is a coin's (McNemar's test, weighted by class):
                  the difference then spreads by sqrt(sum_c sum_i d_i^2 / n_c^2) / K.
+several models   the best of many that are equally good is ahead of the worst by more than the best
+                 of two. What is called noise grows with their number, as Tukey's range test has it.
 """
 
 import dataclasses
+import functools
+import math
 import statistics
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 NOISE = 2.0
-"""Standard errors below which a difference is called noise: about one chance in twenty."""
+"""Standard errors below which a difference of two is called noise: one chance in twenty, about."""
 
 Right = NDArray[np.float64]
 """Per image (N,): 1 where the model is right, 0 where not; between them as a mean over seeds."""
@@ -50,16 +54,18 @@ class Difference:
         balanced: difference of the balanced accuracies, a fraction in -1..1.
         error: its standard error.
         disagree: images that one has right and the other wrong (with several seeds, in part).
+        among: models that were compared with each other, these two among them.
     """
 
     balanced: float
     error: float
     disagree: float
+    among: int = 2
 
     @property
     def within_noise(self) -> bool:
         """Whether the images do not tell the two apart."""
-        return abs(self.balanced) <= NOISE * self.error or self.balanced == 0.0
+        return abs(self.balanced) <= noise(self.among) * self.error or self.balanced == 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON types."""
@@ -87,7 +93,7 @@ def estimate(rights: Sequence[Right], labels: NDArray[Any]) -> Estimate:
 
 
 def difference(
-    rights: Sequence[Right], others: Sequence[Right], labels: NDArray[Any]
+    rights: Sequence[Right], others: Sequence[Right], labels: NDArray[Any], among: int = 2
 ) -> Difference:
     """Return how much better `rights` are than `others`, image by image.
 
@@ -95,6 +101,7 @@ def difference(
         rights: one (N,) per seed.
         others: of the other model, with the same seeds.
         labels: (N,) integers.
+        among: models that were compared with each other, the best of which was looked for.
     """
     each = [right - other for right, other in zip(rights, others, strict=True)]
     mean = np.mean(each, axis=0)
@@ -102,7 +109,24 @@ def difference(
     variance = sum(float((mean[rows] ** 2).sum()) / len(rows) ** 2 for rows in classes)
     values = [_balanced(one, labels) for one in each]
     error = (variance / len(classes) ** 2 + _over_seeds(values)) ** 0.5
-    return Difference(statistics.fmean(values), float(error), float(np.abs(mean).sum()))
+    return Difference(statistics.fmean(values), float(error), float(np.abs(mean).sum()), among)
+
+
+@functools.cache
+def noise(among: int) -> float:
+    """Return the standard errors below which a difference is called noise.
+
+    Of equally good models, about once in twenty times the best and the worst are further apart.
+
+    Args:
+        among: models that were compared, at least 2, for which it is `NOISE`.
+    """
+    if among <= 2:
+        return NOISE
+    from scipy.stats import studentized_range
+
+    sure = math.erf(NOISE / math.sqrt(2.0))
+    return float(studentized_range.ppf(sure, among, math.inf) / math.sqrt(2.0))
 
 
 def _over_seeds(values: Sequence[float]) -> float:

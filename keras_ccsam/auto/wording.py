@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keras_ccsam import text_table as table
-from keras_ccsam.auto.uncertainty import NOISE
+from keras_ccsam.auto.uncertainty import noise
 from keras_ccsam.duration import duration
 
 _GROUPS = ("many", "medium", "few")
@@ -66,7 +66,10 @@ def _chosen(content: Mapping[str, Any]) -> str:
         return text + (
             ": within the noise. Other validation images or another seed could turn the two around."
         )
-    return text + f": more than {NOISE:g} standard errors, so no accident of these images."
+    return text + (
+        f": more than {noise(lead['among']):.1f} standard errors, so hardly an accident of these "
+        "images."
+    )
 
 
 def _others(content: Mapping[str, Any]) -> str:

@@ -91,7 +91,8 @@ def test_it_says_what_it_chose_and_by_how_much(played):
             assert row["balanced"] == pytest.approx(run.results()["validation"]["balanced"])
     for rival in content["rivals"]:
         rung = rival["rung"]
-        lead = difference(right(rung, content["chosen"]), right(rung, rival["recipe"]), labels)
+        pair = (right(rung, name) for name in (content["chosen"], rival["recipe"]))
+        lead = difference(*pair, labels, among=len(content["rungs"][0]["results"]))
         assert rival["lead"] == lead.to_dict()
     text = (played.path / "summary.md").read_text(encoding="utf-8")
     assert text.startswith(f"# {content['chosen']}: what was chosen for digits-lt\n")

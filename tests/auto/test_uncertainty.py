@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from keras_ccsam.auto.uncertainty import NOISE, difference, estimate
+from keras_ccsam.auto.uncertainty import NOISE, difference, estimate, noise
 
 pytestmark = pytest.mark.any_backend
 
@@ -43,6 +43,24 @@ def test_equal_models_are_rarely_told_apart():
         difference([drawn(rng)], [drawn(rng)], LABELS).within_noise is False for _ in range(2000)
     ]
     assert 0.02 < np.mean(told) < 0.08
+
+
+def test_the_best_of_many_equal_models_is_rarely_told_from_the_worst():
+    rng = np.random.default_rng(5)
+    labels = np.repeat(np.arange(10), 30)
+
+    def told():
+        rights = (rng.random((8, 300)) < 0.7).astype("float64")
+        scores = rights.mean(axis=1)
+        best, worst = rights[scores.argmax()], rights[scores.argmin()]
+        leads = [difference([best], [worst], labels, among) for among in (2, 8)]
+        return [not lead.within_noise for lead in leads]
+
+    naive, found = np.mean([told() for _ in range(600)], axis=0)
+    assert naive > 0.3 and 0.01 < found < 0.08
+    # Tukey's table of 5 %: 3.314 of three and 4.286 of eight, in standard errors of one mean.
+    assert noise(2) == NOISE
+    assert [noise(3), noise(8)] == pytest.approx([3.314 / 2**0.5, 4.286 / 2**0.5], abs=0.05)
 
 
 def test_the_same_images_say_more_than_two_numbers():
