@@ -58,9 +58,24 @@ def test_the_settings_are_the_fields() -> None:
     assert {k: v for k, v in own.items() if k not in ("model", "setting")} == {
         k: v for k, v in other.items() if k not in ("model", "setting")
     }
+    jittered = ("random_resized_crop", "flip", "color_jitter")
+    for setting, augment in (
+        ("imagenet-lt", jittered),
+        ("places-lt", jittered),
+        ("inat2018", jittered[:2]),  # as Decoupling's code has it
+    ):
+        recipe = recipes.load("crt", setting)
+        assert recipe.stage1.augment == recipe.stage2.augment == augment
+        assert recipe.stage2.images_per_class == 4
+        probe = recipes.load("linear-probe-crt", setting)  # features are computed once
+        assert probe.stage1.augment == probe.stage2.augment == ()
     places = recipes.load("ccsam", "places-lt")
     assert places.model.backbone.name == "ResNet152"
     assert places.model.backbone.weights == "imagenet"
+    trained = {"crt-continued": "last_block", "crt-mp": "last_block", "crt-sn": "all"}  # figure 2
+    for name, part in trained.items():
+        train = recipes.load(name, "places-lt").model.train
+        assert (train if isinstance(train, str) else train.name) == part
 
 
 @pytest.mark.any_backend
