@@ -3,7 +3,8 @@
     JPEG, PNG, WebP, TIFF, BMP, GIF (first frame) and PNM; no other format is tried
     grey, palette, two-tone, CMYK, YCbCr, Lab    as RGB, or as grey
     alpha                                        over white
-    16 bits                                      value / 257, so that 65535 is 255
+    16 bits, grey                                value / 257, so that 65535 is 255
+    16 bits, in colour                           the upper byte, which is all that Pillow reads
     EXIF orientation                             upright
     colour profiles                              left alone, as torchvision and tf.data do
 

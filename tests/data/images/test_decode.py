@@ -75,8 +75,8 @@ def test_sixteen_bits_keep_black_white_and_what_is_between():
         found = decode(saved(Image.fromarray(values), kind), channels=1)
         assert found[0, :, 0].tolist() == [0, 1, 128, 255]
     # Sixteen bits of colour: two bytes per value, the higher one first.
-    colour = png(1, 1, 16, 2, b"\x00" + bytes([255, 255, 128, 128, 0, 0]))
-    assert decode(colour)[0, 0].tolist() == [255, 128, 0]
+    colour = png(1, 1, 16, 2, b"\x00" + bytes([255, 255, 128, 128, 1, 254]))
+    assert decode(colour)[0, 0].tolist() == [255, 128, 1]  # 510 / 257 is nearly 2
 
 
 def test_a_palette_and_what_is_transparent_in_it():
