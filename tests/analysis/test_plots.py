@@ -195,3 +195,12 @@ def test_pyplot_is_left_alone(tmp_path):
     plots.confusion(np.eye(2), tmp_path / "plot.png")
     assert pyplot.get_fignums() == []
     assert get_backend() == before
+
+
+def test_names_of_classes_are_no_formulas_and_stay_short(tmp_path):
+    names = ["$\\frac$", "a\nb\x1b", b"caf\xe9".decode("utf-8", "surrogateescape"), "x" * 300]
+    assert canvas.names_of(names, 4) == [
+        "\\$\\frac\\$", "a\\nb\\x1b", "caf\\udce9", "x" * 39 + "\u2026"
+    ]  # fmt: skip
+    plots.confusion(np.eye(4), tmp_path / "confusion.png", class_names=names)
+    assert (tmp_path / "confusion.png").exists()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from keras_ccsam.analysis.plots import canvas
-from keras_ccsam.analysis.plots.canvas import COLOURS, DARK, GREY, PathLike, bare, figure
+from keras_ccsam.analysis.plots.canvas import COLOURS, DARK, GREY, PathLike, bare, figure, literal
 
 _LOSSES = {"zero_one": "0-1 loss", "clipped": "cross-entropy clipped at 1"}
 
@@ -61,7 +61,8 @@ def bound(content: Mapping[str, Any], path: PathLike, label: int | None = None) 
         axes.legend(fontsize=8, frameon=False)
     without = "" if settings["has_test"] else "; no test data: its loss is not drawn"
     drawing.suptitle(
-        f"class {name}, n = {count:,}; delta = {settings['delta']:g}; w: {settings['weights']}, "
+        f"class {literal(name)}, n = {count:,}; delta = {settings['delta']:g}; "
+        f"w: {settings['weights']}, "
         f"k = {settings['weights_count']:,}; characteristic radius, r = 1 (not that of training)"
         f"{without}",
         fontsize=9,

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from keras_ccsam import atomic
+from keras_ccsam.text_table import shown
 
 PathLike: TypeAlias = str | os.PathLike[str]
 
@@ -22,6 +23,7 @@ HATCHES = ("", "//", "..", "xx")
 DARK = "#303030"
 GREY = "#8C8C8C"
 
+_NAME = 40  # characters of a name at most
 _MARGIN = 0.08  # inches of white around a picture
 
 NAMED_CLASSES = 20
@@ -83,7 +85,17 @@ def names_of(class_names: Sequence[str] | None, count: int) -> list[str]:
             f"`class_names` must have {count} entries. "
             f"Received: class_names with {len(class_names)} entries"
         )
-    return [str(name) for name in class_names]
+    return [literal(str(name)) for name in class_names]
+
+
+def literal(name: str) -> str:
+    """A name as it is, on one line and not longer than a picture has room for.
+
+    Between dollars matplotlib reads formulas, and fails at what is none.
+    """
+    text = shown(name)
+    text = text if len(text) <= _NAME else f"{text[: _NAME - 1]}\u2026"
+    return text.replace("$", r"\$")
 
 
 def class_ticks(axis: Any, names: Sequence[str], label: str) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_ccsam.analysis.landscapes.result import Landscape
 from keras_ccsam.analysis.plots import canvas
-from keras_ccsam.analysis.plots.canvas import COLOURS, DARK, GREY, PathLike, bare, figure
+from keras_ccsam.analysis.plots.canvas import COLOURS, DARK, GREY, PathLike, bare, figure, literal
 
 GROUPS = ("overall", "head", "tail")
 STAR = "#E8112D"
@@ -79,7 +79,7 @@ def landscape(
                 axes.set_ylabel("")
             elif name:
                 axes.annotate(
-                    _literal(name),
+                    literal(name),
                     (0, 0.5),
                     xytext=(-52, 0),
                     xycoords="axes fraction",
@@ -182,12 +182,7 @@ def _title(each: Landscape, group: str | int) -> str:
         return f"{group}: {len(each.classes(group))} classes"
     label = each.classes(group)[0]
     which = f"{group}: " if isinstance(group, str) else ""
-    return f"{which}class {_literal(each.class_names[label])} (n = {each.class_counts[label]})"
-
-
-def _literal(text: str) -> str:
-    """A name as it is: between dollars matplotlib reads formulas, and fails at what is none."""
-    return text.replace("$", r"\$")
+    return f"{which}class {literal(each.class_names[label])} (n = {each.class_counts[label]})"
 
 
 def _axis_names(each: Landscape) -> tuple[str, str]:

@@ -132,7 +132,7 @@ def _classes(folder: Path, root: Path, notes: list[str]) -> _Found:
     """The images of each class's folder, as paths below `root`."""
     loose = [e.name for e in entries(folder) if not e.is_dir() and is_image(e.name)]
     found = {
-        entry.name: _images(Path(entry.path), root, notes)
+        _class_name(entry.name): _images(Path(entry.path), root, notes)
         for entry in entries(folder)
         if entry.is_dir()
     }
@@ -146,6 +146,11 @@ def _classes(folder: Path, root: Path, notes: list[str]) -> _Found:
             f"there is no folder of a class. Received: path={str(folder)!r}, which holds none"
         )
     return found
+
+
+def _class_name(folder: str) -> str:
+    """A folder's name as text: bytes that are no UTF-8 are written `\\xe9`, for files keep text."""
+    return os.fsencode(folder).decode("utf-8", "backslashreplace")
 
 
 def _images(folder: Path, root: Path, notes: list[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """Sources of image files: names and counts before an image is read, and the right files after."""
 
 import gzip
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -259,3 +260,11 @@ def test_links_are_followed(tmp_path: Path) -> None:
         for file in (tmp_path / "real" / f"class{label}").iterdir():
             (tmp_path / "photos" / f"class{label}" / file.name).symlink_to(file)
     assert Counter(cc.data.open_path(tmp_path / "photos").y_train.tolist())[0] == 6
+
+
+def test_a_folder_of_other_bytes_has_a_name_that_files_keep(tmp_path: Path) -> None:
+    folder(tmp_path, (2, 2))
+    (tmp_path / "class0").rename(tmp_path / os.fsdecode(b"caf\xe9"))
+    found = cc.data.open_path(tmp_path, test_fraction=0.0)
+    assert found.class_names == ("caf\\xe9", "class1")
+    assert found.x_train[:].shape[0] == 4
