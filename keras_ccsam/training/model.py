@@ -70,6 +70,7 @@ class SharpnessAwareModel(FedModel):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        require(isinstance(head, keras.Layer), "head", head, "a Keras layer on the features")
         self.backbone, self.head = backbone, head
         self.sharpness = sharpness if sharpness is not None else ERM()
         is_method = isinstance(self.sharpness, SharpnessMethod)

@@ -265,3 +265,8 @@ def test_a_loss_on_logits_over_a_softmax_says_what_to_change():
     )
     with pytest.raises(ValueError, match="leave the softmax out of the head"):
         built.compile("sgd", cc.losses.LogitAdjustment([5, 2]))
+
+
+def test_a_method_in_the_place_of_the_head_is_refused():
+    with pytest.raises(ValueError, match=r"`head` must be a Keras layer.*Received: head="):
+        cc.SharpnessAwareModel(keras.layers.Flatten(), cc.sharpness.SAM(0.05))
