@@ -129,6 +129,19 @@ def compile_cache_option(function: F) -> F:
     )(function)
 
 
+def feature_cache_option(function: F) -> F:
+    """Add `--feature-cache`, as `runs.run` wants it."""
+    return click.option(
+        "--feature-cache",
+        default="auto",
+        envvar="CCSAM_FEATURE_CACHE",
+        show_envvar=True,
+        metavar="DIR|off",
+        help="Where features of a frozen backbone are kept for other runs; off keeps none. "
+        "[.feature-cache beside the output folder]",
+    )(function)
+
+
 def trust_code_option(function: F) -> F:
     """Add `--trust-code`, of commands that open finished runs."""
     return click.option(

@@ -11,6 +11,7 @@ from ..errors import debug_option
 from ..options import (
     Choices,
     compile_cache_option,
+    feature_cache_option,
     parse_seeds,
     recipe_options,
     record_option,
@@ -37,6 +38,7 @@ from ..runtime import prepare
 @click.option("--dry-run", is_flag=True, help="Say what would be trained, and do nothing.")
 @tracker_option
 @compile_cache_option
+@feature_cache_option
 @record_option
 @quiet_option
 @json_option
@@ -48,6 +50,7 @@ def command(
     device: str | None,
     out: str | None,
     compile_cache: str,
+    feature_cache: str,
     record: str,
     record_settings: tuple[str, ...],
     trackers: tuple[str, ...],
@@ -87,6 +90,7 @@ def command(
                 out,
                 progress=output.progress,
                 compile_cache=compile_cache,
+                feature_cache=feature_cache,
                 record=recorded,
                 trackers=trackers,
             )

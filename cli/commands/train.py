@@ -11,6 +11,7 @@ from ..errors import debug_option
 from ..options import (
     Choices,
     compile_cache_option,
+    feature_cache_option,
     recipe_options,
     record_option,
     runtime_options,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @tracker_option
 @compile_cache_option
+@feature_cache_option
 @record_option
 @quiet_option
 @json_option
@@ -42,6 +44,7 @@ def command(
     device: str | None,
     out: str | None,
     compile_cache: str,
+    feature_cache: str,
     record: str,
     record_settings: tuple[str, ...],
     trackers: tuple[str, ...],
@@ -76,6 +79,7 @@ def command(
                 out,
                 progress=output.progress,
                 compile_cache=compile_cache,
+                feature_cache=feature_cache,
                 record=recorded,
                 trackers=trackers,
             )

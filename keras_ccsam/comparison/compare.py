@@ -30,6 +30,7 @@ def compare(
     compile_cache: PathLike = "auto",
     record: Record = (),
     trackers: Sequence[str] = (),
+    feature_cache: PathLike = "auto",
 ) -> Comparison:
     """Train every recipe with every seed and put the results into one table.
 
@@ -49,6 +50,7 @@ def compare(
             folder share it.
         record: what each run records, as in `experiment.run`; finished runs stay as they are.
         trackers: as in `experiment.run`, for every run that is trained.
+        feature_cache: as in `experiment.run`; `"auto"` is beside `out`.
 
     Raises:
         ValueError: recipes that do not go together, data that cannot be had, a model that cannot
@@ -60,7 +62,8 @@ def compare(
     check(trackers)
     chosen = plan_comparison(recipes, seeds, out)
     check_models(recipes, record)
-    return train(chosen, shown, TimeLeft(chosen.runs), compile_cache, record, trackers)
+    clock = TimeLeft(chosen.runs)
+    return train(chosen, shown, clock, compile_cache, record, trackers, feature_cache=feature_cache)
 
 
 def train(
@@ -70,6 +73,8 @@ def train(
     compile_cache: PathLike,
     record: Record = (),
     trackers: Sequence[str] = (),
+    *,
+    feature_cache: PathLike = "auto",
 ) -> Comparison:
     """Train what is missing of a comparison that was planned; see `compare`.
 
@@ -80,9 +85,12 @@ def train(
         compile_cache: as in `compare`.
         record: as in `compare`.
         trackers: as in `compare`.
+        feature_cache: as in `compare`.
     """
     folder = chosen.path
-    train_waiting(chosen, shown, clock, compile_cache, record, trackers)
+    train_waiting(
+        chosen, shown, clock, compile_cache, record, trackers, feature_cache=feature_cache
+    )
     comparison = _collect(folder, chosen.recipes, chosen.seeds)
     write_json(folder / "comparison.json", comparison.to_dict())
     atomic.write_text(folder / "comparison.md", comparison.markdown())
@@ -100,12 +108,14 @@ def train_waiting(
     trackers: Sequence[str] = (),
     *,
     tested: bool = True,
+    feature_cache: PathLike = "auto",
 ) -> None:
     """Train the runs of a comparison that are missing, and put no table together.
 
     Args:
         chosen, shown, clock, compile_cache, record, trackers: as in `train`.
         tested: as in `experiment.run`: whether the test images are looked at.
+        feature_cache: as in `compare`.
     """
     folder = chosen.path
     make(folder)
@@ -124,6 +134,7 @@ def train_waiting(
                 record=record,
                 trackers=trackers,
                 tested=tested,
+                feature_cache=feature_cache,
             )
             clock.finish()
 

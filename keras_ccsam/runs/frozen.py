@@ -129,7 +129,13 @@ def cache_folder(choice: PathLike, run: Path) -> Path | None:
     if choice == "off":
         return None
     if choice != "auto":
-        return named(choice, "feature_cache")
+        chosen = named(choice, "feature_cache")
+        if chosen.exists() and not chosen.is_dir():
+            raise ValueError(
+                "features are kept in a folder, and this is a file. "
+                f"Received: feature_cache={str(choice)!r}"
+            )
+        return chosen
     around = run.absolute().parent
     return (around.parent if kind_of(around) == "comparison" else around) / _FOLDER
 

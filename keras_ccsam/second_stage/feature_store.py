@@ -7,6 +7,7 @@ losses on one frozen network then costs one pass over the images.
 
 import hashlib
 import os
+import warnings
 from pathlib import Path
 
 import keras
@@ -74,9 +75,13 @@ class FeatureStore:
             pass  # absent, or damaged: it is written anew
         features = self._computed(images, batch_size)
         self.computed += 1
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with atomic.replacing(file) as temporary:
-            np.save(temporary, features, allow_pickle=False)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with atomic.replacing(file) as temporary:
+                np.save(temporary, features, allow_pickle=False)
+        except OSError as error:  # no reason to lose a run
+            said = error.strerror or error
+            warnings.warn(f"features are not kept in {self.folder}: {said}", stacklevel=2)
         return features
 
     def _computed(self, images: _Images, batch_size: int) -> np.ndarray:

@@ -35,6 +35,21 @@ def test_parameter_counts_are_those_of_the_option_a_networks(network, with_ten_c
     assert trainable_parameters(model) + HEAD_10 == with_ten_classes
 
 
+@pytest.mark.any_backend
+def test_wide_has_four_times_the_channels_in_every_convolution():
+    narrow, absent, wide = (models.ResNet8((8, 8, 3), width=w) for w in ("narrow", None, "wide"))
+    channels = [
+        [layer.filters for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+        for model in (narrow, absent, wide)
+    ]
+    assert channels[0] == channels[1] == [16, 16, 16, 32, 32, 64, 64]
+    assert channels[2] == [4 * count for count in channels[0]]
+    assert (narrow.output_shape, wide.output_shape) == ((None, 64), (None, 256))
+    assert (narrow.name, wide.name) == ("resnet8", "resnet8_wide")
+    with pytest.raises(ValueError, match=r"'narrow'.*or 'wide'.*Received: width='broad'"):
+        models.ResNet8(width="broad")
+
+
 def test_group_norm_stands_in_for_each_batch_norm():
     batch, group = (
         models.ResNet8((8, 8, 3), normalization_layers=kind) for kind in ("batch", "group")

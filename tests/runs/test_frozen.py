@@ -3,12 +3,20 @@
 import keras
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
-from keras_ccsam import comparison, recipes
+from cli.main import cli
+from keras_ccsam import comparison, recipes, runs
 from keras_ccsam.runs import experiment, frozen
 from keras_ccsam.runs.trained_run import open_run
 
 SHORT = ("stage1.epochs=2", "model.backbone.width=4", "model.backbone.features=8")
+
+
+@pytest.fixture(autouse=True)
+def no_pictures(monkeypatch):
+    """They take longer than the runs, and are tested elsewhere."""
+    monkeypatch.setattr(experiment, "_plot", lambda *_: None)
 
 
 def load(name, *changes):
@@ -20,7 +28,7 @@ def weights(run):
     return keras.models.load_model(run.path / "model.keras", compile=False).get_weights()
 
 
-@pytest.mark.parametrize("name", ["linear-probe-la", "linear-probe-ccsam", "linear-probe-ncm"])
+@pytest.mark.parametrize("name", ["linear-probe-ccsam", "linear-probe-ncm"])
 def test_it_equals_a_run_that_passes_every_image(name, tmp_path, monkeypatch):
     recipe = load(name)
     cached = experiment.run(recipe, tmp_path / "cached", progress="none")
@@ -39,13 +47,14 @@ def test_it_equals_a_run_that_passes_every_image(name, tmp_path, monkeypatch):
 
 
 def test_a_comparison_shares_the_features_and_the_first_stage(tmp_path, capsys):
-    chosen = [load("linear-probe"), load("linear-probe-la"), load("linear-probe-crt")]
-    found = comparison.compare(chosen, out=tmp_path / "table", progress="line")
+    chosen = [load("linear-probe"), load("linear-probe-crt")]
+    kept = tmp_path / "kept"
+    found = comparison.compare(chosen, out=tmp_path / "table", progress="line", feature_cache=kept)
     said = [x for x in capsys.readouterr().out.splitlines() if x.startswith("frozen backbone")]
-    # One pass over training and test images, and two over none.
-    assert [line.split(" parts")[0].split()[-1] for line in said] == ["2", "0", "0"]
-    assert len(list((tmp_path / ".feature-cache").glob("*.npy"))) == 2
-    alone = experiment.run(chosen[2], tmp_path / "alone", progress="none", feature_cache="off")
+    # One pass over training and test images, and one over none.
+    assert [line.split(" parts")[0].split()[-1] for line in said] == ["2", "0"]
+    assert len(list(kept.glob("*.npy"))) == 2 and not (tmp_path / ".feature-cache").exists()
+    alone = experiment.run(chosen[1], tmp_path / "alone", progress="none", feature_cache="off")
     row = next(row for row in found.rows if row.recipe == "linear-probe-crt")
     assert row.results[0]["test"]["overall"] == pytest.approx(alone.report.overall)
 
@@ -98,3 +107,38 @@ def test_images_that_change_are_passed_in_every_epoch(changes, reason, tmp_path,
 def test_a_recipe_that_cannot_be_is_refused(name, change, message):
     with pytest.raises(ValueError, match=message):
         recipes.load(name, overrides=[change])
+
+
+class Reached(Exception):
+    """What is looked for has been called."""
+
+
+@pytest.mark.any_backend
+@pytest.mark.parametrize("command", ["train", "compare"])
+def test_an_option_and_a_variable_say_where_features_are_kept(command, tmp_path, monkeypatch):
+    given = []
+
+    def note(*_, feature_cache, **__):
+        given.append(feature_cache)
+        raise Reached
+
+    monkeypatch.setattr(
+        *{"train": (runs, "run"), "compare": (comparison, "compare")}[command], note
+    )
+    words = [command, "linear-probe", "--out", str(tmp_path / "out")]
+    for arguments, variable in (
+        (words, None),
+        (words, "kept"),
+        ([*words, "--feature-cache", "off"], "kept"),
+    ):
+        CliRunner().invoke(cli, arguments, env={"CCSAM_FEATURE_CACHE": variable})
+    assert given == ["auto", "kept", "off"]
+
+
+@pytest.mark.any_backend
+def test_a_file_is_no_folder_for_features(tmp_path):
+    (tmp_path / "file").write_text("")
+    for choice, message in ((tmp_path / "file", "this is a file"), ("", "needs a name")):
+        with pytest.raises(ValueError, match=f"{message}.*Received: feature_cache="):
+            experiment.run(load("linear-probe"), tmp_path / "run", feature_cache=choice)
+    assert not (tmp_path / "run").exists()

@@ -91,3 +91,24 @@ def test_a_ratio_that_the_data_cannot_have_is_a_note():
     assert "note      the imbalance ratio is 128 / 2 = 64 in place of 50" in plan.text()
     assert runs.plan(recipes.load("ce", "cifar10-lt")).notes == ()
     assert data.load("digits-lt", imbalance_ratio=50).outline.ratio_note in plan.notes
+
+
+@pytest.mark.any_backend
+@pytest.mark.parametrize(
+    ("train", "count"),
+    [
+        ("frozen", 0),
+        # the third convolution, 8 channels to 8, and its BatchNorm
+        ("last_block", 9 * 8 * 8 + 2 * 8),
+        # three convolutions with factors (3, 3, c, 1) and (1, d)
+        ("{name = 'lora', rank = 1}", sum(9 * c + d for c, d in ((1, 4), (4, 8), (8, 8)))),
+    ],
+)
+def test_it_says_what_is_trained(train, count, nothing_is_read):
+    small = ("model.backbone.width=4", "model.backbone.features=8")
+    plan = runs.plan(recipes.load("ce", overrides=[*small, f"model.train={train}"]))
+    assert plan.trained == count + 8 * 10 + 10
+    assert plan.to_dict()["trained_parameters"] == plan.trained
+    line = next(x for x in plan.text().splitlines() if x.startswith("trained"))
+    assert f"{plan.trained:,} of {plan.parameters:,} parameters, the head included" in line
+    assert "trained " not in runs.plan(recipes.load("ce", overrides=small)).text()
