@@ -35,7 +35,10 @@ def entering(model, x):
         if operation is network:
             break
         x = operation(x)
-    first = next(o for o in network.operations if isinstance(o, keras.layers.Conv2D))
+    # ConvNeXt's first convolution begins a Sequential, its stem.
+    first = next(
+        o for o in network.operations if isinstance(o, keras.layers.Conv2D | keras.Sequential)
+    )
     # No model: it would track weights that have no values.
     before = keras.Function(network.input, first.input)
     # Some networks pad by themselves: the borders are zeros.

@@ -13,7 +13,7 @@ from tests.models.test_hub import ENCODERS, preset
 SHORT = ("stage1.epochs=1", "stage1.augment=[]", "data.imbalance_ratio=100", "stage1.lr=0.1")
 
 
-@pytest.mark.parametrize("name", ["vit", "clip"])
+@pytest.mark.parametrize("name", [pytest.param("vit", marks=pytest.mark.any_backend), "clip"])
 def test_an_encoder_is_adapted_trained_judged_and_kept(name, tmp_path, monkeypatch):
     monkeypatch.setattr(experiment, "_plot", lambda *_: None)
     folder, _ = preset(tmp_path, name)
