@@ -7,13 +7,14 @@ What Keras 3.15 does of its own accord, and what is done here about it:
 | format | by itself | here |
 | --- | --- | --- |
 | keras | any backend | stock layers, so that it loads without this package |
-| onnx | PyTorch; TensorFlow with tf2onnx; JAX with jax2onnx | by PyTorch if it is installed |
+| onnx | PyTorch, without layer normalisation; others with packages of theirs | by PyTorch |
 | saved_model | TensorFlow; JAX with TensorFlow; PyTorch fails with a shape error | by TensorFlow |
 | litert | TensorFlow; PyTorch with litert-torch and one batch size; not JAX | by TensorFlow |
 | torch | PyTorch, with one batch size | by PyTorch, with any batch size |
 
 A trained network is a file of stock Keras layers that every backend reads, so it does not matter on
-which it was trained: where the right one is not the one in use, a process of its own exports.
+which it was trained: where the right one is not the one in use, a process of its own exports. (With
+tf2onnx 1.17 TensorFlow writes a file that no runtime takes of a model that resizes its images.)
 """
 
 import importlib.util
@@ -70,7 +71,7 @@ FORMATS = {
         Format(
             "onnx",
             ".onnx",
-            (("torch", ("onnx", "onnxscript")), ("tensorflow", ("tf2onnx", "onnx"))),
+            (("torch", ("onnx", "onnxscript")),),
             "onnxruntime",
             "onnx",
             "an ONNX file, for ONNX Runtime and others",

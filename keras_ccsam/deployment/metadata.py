@@ -14,7 +14,7 @@ from keras_ccsam.deployment import onnx_graph
 MEMBER = "keras_ccsam.json"
 """The name of the facts inside an exported file."""
 
-_PACKAGES = ("keras-ccsam", "keras", "numpy", "jax", "tensorflow", "torch", "onnx", "tf2onnx")
+_PACKAGES = ("keras-ccsam", "keras", "numpy", "jax", "tensorflow", "torch", "onnx")
 
 
 def versions() -> dict[str, str]:

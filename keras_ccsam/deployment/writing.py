@@ -23,7 +23,7 @@ def write(model: keras.Model, format_name: str, path: Path) -> None:
         if format_name == "keras":
             model.save(path)
         elif format_name == "onnx":
-            model.export(path, format="onnx", verbose=False)
+            _write_onnx(model, path)
             onnx_graph.tidy(path, model.layers[-1].name)
         elif format_name == "saved_model":
             model.export(path, format="tf_saved_model", verbose=False)
@@ -33,6 +33,21 @@ def write(model: keras.Model, format_name: str, path: Path) -> None:
             from keras_ccsam.backend import torch_programs
 
             torch_programs.save(model, path)
+
+
+def _write_onnx(model: keras.Model, path: Path) -> None:
+    """By the exporter that Keras takes, which is the quick one; by the other where it cannot."""
+    from keras_ccsam.backend import torch_programs
+
+    height, width, channels = model.input_shape[1:]
+    seen = np.zeros((2, height or 64, width or 66, channels), model.inputs[0].dtype)
+    model(seen)  # Keras exports no model that has only been read from a file
+    try:
+        model.export(path, format="onnx", verbose=False)
+    except OSError:
+        raise
+    except Exception:  # as of layer normalisation and attention with any batch size
+        torch_programs.save_onnx(model, seen, path)
 
 
 def read(format_name: str, path: Path) -> Runner:

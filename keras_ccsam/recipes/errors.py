@@ -23,7 +23,7 @@ def explain(error: ValidationError, schema: type[BaseModel], values: dict[str, A
         values: what was validated.
     """
     problems = error.errors(include_url=False)
-    # What is wrong with an entry says more than that the list is none of the other types.
+    # What is wrong with an entry or a key says more than that the whole is none of the other types.
     inside = tuple(_path(p, values) for p in problems)
     problems = [
         p
@@ -180,8 +180,10 @@ def _path(problem: Any, values: Any) -> tuple[str, ...]:
 
 
 def _holds(path: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    """Whether a list stands at `path`, and `other` is in one of its entries."""
+    """Whether `other` is a key of the table at `path`, or in an entry of the list there."""
     last = len(path) - 1
+    if len(other) > len(path) and other[: len(path)] == path:
+        return True
     beside = other[:last] == path[:-1] and len(other) > last
     return beside and other[last].startswith(f"{path[-1]}[")
 

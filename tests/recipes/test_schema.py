@@ -43,6 +43,8 @@ def test_every_field_is_described():
         ("stage1.boundaries=[3, 0.5]", "stage1.boundaries must be all whole epochs"),
         ("stage1.boundaries=[3, 2]", "stage1.boundaries must increase"),
         ("stage1.boundaries=[0.5, 1.5]", "stage1.boundaries must be whole epochs from 1 to"),
+        ("stage1.class_weight=2", "stage1.class_weight must be 'auto' or a table"),
+        ("stage1.class_weight.power=2", "stage1.class_weight.power must be at most 1. Received"),
         ("model.backbone=3", "model.backbone must be a table"),
         ("model.backbone=resnet33", "did you mean 'resnet32'? Received: model.backbone.name="),
         ("model.backbone.width=0", "model.backbone.width must be at least 1"),
