@@ -73,7 +73,12 @@ def check_table(
 
 
 def check_auto(
-    names: Sequence[str], data: str | None, settings: Sequence[str], out: str | None, budget: str
+    names: Sequence[str],
+    data: str | None,
+    settings: Sequence[str],
+    out: str | None,
+    budget: str,
+    backbone: str | None = None,
 ) -> None:
     """Refuse what `ccsam auto` cannot begin with.
 
@@ -83,6 +88,7 @@ def check_auto(
         settings: overrides, as `--set` has them.
         out: the value of `--out`, or None.
         budget: the value of `--budget`.
+        backbone: the value of `--backbone`, or None.
 
     Raises:
         ValueError: the first that is wrong.
@@ -91,6 +97,8 @@ def check_auto(
     if light.imported():
         return
     light.library("auto.extra").require_optuna()
+    if backbone is not None and backbone != "none":
+        light.library("auto.at_hand").network(backbone)
     kinds = light.library("auto.kinds").KINDS
     check_recipes([kinds[name].recipe if name in kinds else name for name in names], data, settings)
     check_out(out, "auto")

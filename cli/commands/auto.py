@@ -39,6 +39,12 @@ from ..runtime import prepare
     help="A recipe that takes part, by name or file; may be repeated. [eight of the package]",
 )
 @click.option(
+    "--backbone",
+    metavar="NAME|NAME=FILE|FILE|FOLDER|none",
+    help="A network trained before: recipes that train a classifier alone on it take part, too. "
+    "NAME=imagenet and hub=PRESET download it. [one in Keras' cache, for images of 32 pixels]",
+)
+@click.option(
     "--validation",
     type=float,
     default=0.2,
@@ -83,6 +89,7 @@ def command(
     data: str,
     budget: str,
     recipe_names: tuple[str, ...],
+    backbone: str | None,
     validation: float,
     seeds: str,
     refit: bool,
@@ -106,10 +113,11 @@ def command(
     output = Output(as_json, quiet)
     overrides = Choices(dataset=data, **choices).overrides()
     numbers = parse_seeds(seeds)
-    early.check_auto(recipe_names, data, overrides, out, budget)
+    early.check_auto(recipe_names, data, overrides, out, budget, backbone)
     prepare(backend, device, dry=dry_run)
     options: dict[str, Any] = {
         "recipes": recipe_names,
+        "backbone": backbone,
         "budget": budget,
         "validation_fraction": validation,
         "seeds": numbers,

@@ -66,6 +66,7 @@ def auto(
     seeds: Sequence[int] | int = 1,
     refit: bool = True,
     out: PathLike | None = None,
+    backbone: str | None = None,
     overrides: Sequence[str] = (),
     progress: str = "auto",
     compile_cache: PathLike = "auto",
@@ -90,7 +91,13 @@ def auto(
             of the last rung is taken, whose accuracy is known.
         out: an absent or empty folder, or one of the same tournament; `runs/auto-<data>` by
             default. The docstring of `auto.record` lists what is in it.
-        overrides: as in `recipes.load`, for every recipe.
+        backbone: a network that was trained before, as `at_hand.network` has it: recipes that
+            train a classifier alone on it take part, too. By default it is one of
+            keras.applications whose weights are in Keras' cache, where `recipes` is empty and the
+            images have three channels and at least 32 pixels a side; `"none"` takes none. Nothing
+            is downloaded unless it says so.
+        overrides: as in `recipes.load`, for every recipe; those of the network do not go to the
+            recipes on `backbone`.
         progress: as in `experiment.run`.
         compile_cache: as in `experiment.run`.
         command: what the report says it was made by.
@@ -111,6 +118,7 @@ def auto(
         seeds=seeds,
         refit=refit,
         out=out,
+        backbone=backbone,
         overrides=overrides,
     )
     record = Record(asked.path)

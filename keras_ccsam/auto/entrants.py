@@ -4,10 +4,11 @@ import dataclasses
 from collections.abc import Sequence
 
 from keras_ccsam import recipes
-from keras_ccsam.auto.kinds import KINDS
+from keras_ccsam.auto.at_hand import network, together
+from keras_ccsam.auto.kinds import FROZEN, KINDS
 from keras_ccsam.comparison.varied import renamed
 from keras_ccsam.recipes import Recipe
-from keras_ccsam.recipes.composing import several
+from keras_ccsam.recipes.composing import of_stage2, several
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +52,29 @@ def entrants(
         lambda entrant: entrant.recipe.stage2 is not None,
     )
     return found
+
+
+def frozen_entrants(
+    backbone: str, *, data: str | None, overrides: Sequence[str] = ()
+) -> tuple[Entrant, ...]:
+    """Return the recipes that train a classifier on a network that was trained before.
+
+    Args:
+        backbone: as `at_hand.network` has it.
+        data: as in `recipes.load`.
+        overrides: as in `recipes.load`; those of the network and of a second stage do not count
+            here.
+
+    Raises:
+        ValueError: as `at_hand.network` and `recipes.load`.
+    """
+    name, chosen = network(backbone)
+    changes = together(chosen, [text for text in overrides if not of_stage2(text)])
+    found = []
+    for kind_name, kind in FROZEN.items():
+        recipe = recipes.load(kind.recipe, data, (*kind.overrides, *changes))
+        found.append(Entrant(renamed(recipe, kind_name), f"{kind.words}: {name}"))
+    return tuple(found)
 
 
 def _entrant(name: str, data: str | None, overrides: Sequence[str]) -> Entrant:

@@ -34,3 +34,9 @@ KINDS = {
     "ldam-drw": Kind("ldam-drw", (), "larger margins for rare classes, weights late in training"),
     "ccsam": Kind("ccsam", (), "flat minima for the rare classes, then the classifier again"),
 }
+
+FROZEN = {
+    "frozen": Kind("linear-probe", (), "a classifier alone, on a network trained before"),
+    "frozen-la": Kind("linear-probe-la", (), "the same, its loss corrected by the classes' shares"),
+}
+"""What takes part beside them where a network is at hand that was trained before."""

@@ -106,7 +106,7 @@ def planned(entrants: Sequence[Entrant], budget: float, terms: Terms) -> Ladder:
     while True:
         for share in _SHARES:
             rungs = _rungs(staying, share, terms.seeds)
-            seconds = _total(staying, rungs, share, terms)
+            seconds = features_seconds(staying, terms) + _total(staying, rungs, share, terms)
             if seconds * SAFETY <= budget:
                 return Ladder(rungs, share, tuple(left_out), seconds)
             if _shortest(staying, share):
@@ -139,7 +139,19 @@ def rung_seconds(entrants: Sequence[Entrant], share: float, seeds: int, terms: T
 def winner_seconds(entrants: Sequence[Entrant], share: float, terms: Terms) -> float:
     """Return what training the winner takes, if it is the slowest."""
     more = 1.0 + terms.held / max(1, terms.images)
-    return more * max(_run(entrant, share, terms, terms.refit) for entrant in entrants)
+
+    def seconds(entrant: Entrant) -> float:
+        # Trained anew it sees other images together, whose features are computed once more.
+        features = features_seconds([entrant], terms) if terms.refit else 0.0
+        return more * _run(entrant, share, terms, terms.refit) + features
+
+    return max(map(seconds, entrants))
+
+
+def features_seconds(entrants: Sequence[Entrant], terms: Terms) -> float:
+    """Return what the features of a frozen backbone take, once for all recipes and rungs."""
+    images = terms.images + terms.held
+    return images * max((terms.paces[entrant.name].image for entrant in entrants), default=0.0)
 
 
 def rest_seconds(alive: Sequence[Entrant], ladder: Ladder, place: int, terms: Terms) -> float:

@@ -9,7 +9,8 @@ import numpy as np
 from keras_ccsam.auto.entrants import Entrant
 from keras_ccsam.data import BatchSequence, LongTailedData, Outline
 from keras_ccsam.recipes import Recipe
-from keras_ccsam.runs import parts
+from keras_ccsam.runs import frozen, parts
+from keras_ccsam.second_stage.feature_store import FeatureStore
 from keras_ccsam.training import SharpnessAwareModel
 
 # Steps that compile and warm up, and steps that are timed at most.
@@ -25,10 +26,13 @@ class Pace:
     Attributes:
         setup: seconds that a run takes beside its epochs: building, compiling.
         step: seconds of a step.
+        image: seconds that a frozen backbone takes for the features of an image, which are computed
+            once for all runs; 0 where every epoch passes the images.
     """
 
     setup: float
     step: float
+    image: float = 0.0
 
 
 Paces = Mapping[str, Pace]
@@ -86,11 +90,22 @@ def _measured(recipe: Recipe, images: LongTailedData, outline: Outline) -> Pace:
     steps = parts.steps_per_epoch(recipe, sum(outline.class_counts))
     batches = parts.train_batches(recipe, images)
     model = parts.build_model(recipe, outline, steps)
+    image = 0.0
+    if frozen.is_frozen(recipe) and frozen.why_images(recipe, batches, ()) is None:
+        made = made_up(outline, recipe.stage1.batch_size)
+        store = FeatureStore(model.backbone, None)
+        store.features(made.x_train)
+        passed = time.perf_counter()
+        features = store.features(made.x_train)
+        image = (time.perf_counter() - passed) / len(features)
+        on = frozen.backbone_of(features.shape[1:])
+        model = parts.build_model(recipe, outline, steps, on=(on, model.head))
+        batches = parts.train_batches(recipe, dataclasses.replace(made, x_train=features))
     _fit(model, batches, _FIRST)
     setup = time.perf_counter() - began
     first = _fit(model, batches, 1)
     timed = int(min(_TIMED, max(1.0, _ENOUGH_SECONDS / max(first, 1e-6)), len(batches)))
-    return Pace(setup, _fit(model, batches, timed) / timed)
+    return Pace(setup, _fit(model, batches, timed) / timed, image)
 
 
 def _fit(model: SharpnessAwareModel, batches: BatchSequence, steps: int) -> float:

@@ -8,8 +8,8 @@ from typing import Any
 import keras
 
 from keras_ccsam import text_table as table
-from keras_ccsam.auto import described
-from keras_ccsam.auto.entrants import Entrant, entrants
+from keras_ccsam.auto import at_hand, described
+from keras_ccsam.auto.entrants import Entrant, entrants, frozen_entrants
 from keras_ccsam.auto.ladder import Ladder, Terms, planned
 from keras_ccsam.auto.pace import made_up, measure
 from keras_ccsam.auto.shortened import shortened, whole
@@ -186,6 +186,7 @@ def ask(
     seeds: Sequence[int] | int = 1,
     refit: bool = True,
     out: PathLike | None = None,
+    backbone: str | None = None,
     overrides: Sequence[str] = (),
 ) -> Asked:
     """Check what is asked for; arguments as in `auto`. No image is read.
@@ -208,17 +209,16 @@ def ask(
     )
     found = entrants(recipes, data=data, overrides=changes)
     first = found[0].recipe
-    for entrant in found[1:]:
-        if (entrant.recipe.data, entrant.recipe.groups) != (first.data, first.groups):
-            raise ValueError(
-                "recipes can be compared on the same data and groups only. Received: "
-                f"{first.name} on {first.data.name}, {entrant.name} on {entrant.recipe.data.name}"
-            )
+    outline = parts.outline_data(first.data)
+    if backbone is None and not recipes:
+        backbone = _fitting(outline)
+    if backbone is not None and backbone != "none":
+        found = (*found, *frozen_entrants(backbone, data=data, overrides=changes))
+    _check_together(found)
     shown = PurePath(first.data.path).name if known.is_path(data or "") else first.setting
     folder = named(f"runs/auto-{shown}" if out is None else out)
     if kind_of(folder) != KIND:
         require_free(folder)
-    outline = parts.outline_data(first.data)
     if not sum(outline.validation_counts):
         raise ValueError(
             "no class has an image to spare, and without validation images nothing can be chosen. "
@@ -228,6 +228,24 @@ def ask(
     # Validation images of the set's own stay apart, so that there is nothing to train anew on.
     own = sum(parts.outline_data(whole(first).data).validation_counts) > 0
     return Asked(found, seconds, chosen, refit and tested and not own, folder, outline)
+
+
+def _fitting(outline: Outline) -> str | None:
+    """The network in Keras' cache, where it can be built for the images."""
+    height, width, channels = outline.image_shape
+    return at_hand.cached() if channels == 3 and min(height, width) >= at_hand.LEAST_SIDE else None
+
+
+def _check_together(found: Sequence[Entrant]) -> None:
+    first = found[0].recipe
+    for entrant in found[1:]:
+        if entrant.name in {other.name for other in found if other is not entrant}:
+            raise ValueError(f"each recipe takes part once. Received: recipes={entrant.name!r}")
+        if (entrant.recipe.data, entrant.recipe.groups) != (first.data, first.groups):
+            raise ValueError(
+                "recipes can be compared on the same data and groups only. Received: "
+                f"{first.name} on {first.data.name}, {entrant.name} on {entrant.recipe.data.name}"
+            )
 
 
 def plan_auto(data: str | None = None, **options: Any) -> AutoPlan:

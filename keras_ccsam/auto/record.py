@@ -9,6 +9,7 @@ winner/       the run of the winner, the only one that sees test images
 auto.json     what came of it, with summary.md, report.html and model.keras
 """
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ class Record:
             "format": FORMAT,
             "asked": asked.request(),
             "ladder": ladder.to_dict(),
-            "paces": {name: {"setup": p.setup, "step": p.step} for name, p in paces.items()},
+            "paces": {name: dataclasses.asdict(pace) for name, pace in paces.items()},
             "cut": None,
         }
         write_json(self.plan_file, self._plan)

@@ -10,7 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_ccsam.auto.entrants import Entrant
-from keras_ccsam.auto.ladder import Rung, Terms, affordable, rest_seconds, rung_seconds
+from keras_ccsam.auto.ladder import (
+    Rung,
+    Terms,
+    affordable,
+    features_seconds,
+    rest_seconds,
+    rung_seconds,
+)
 from keras_ccsam.auto.plan import AutoPlan, rung_text
 from keras_ccsam.auto.record import Record
 from keras_ccsam.auto.shortened import shortened
@@ -112,7 +119,7 @@ class Tournament:
         names = [entrant.name for entrant in alive]
         study = Study(self.record.study_file, names, [rung.count for rung in rungs])
         played: list[Round] = []
-        expected = 0.0
+        expected = features_seconds(alive, self.terms)
         for place, rung in enumerate(rungs):
             expected += rung_seconds(alive, rung.share, rung.seeds, self.terms)
             played.append(self._play(place, alive, study))

@@ -132,7 +132,9 @@ def run(
             model = parts.build_model(recipe, images, len(batches), helper)
         whole, every_image = model, images
         if frozen.is_frozen(recipe):
-            found = frozen.on_features(recipe, images, model, batches, list(record), cache)
+            # Features of the test images are none of a run's that is not to see them.
+            seen = images if tested else dataclasses.replace(images, x_test=None, y_test=None)
+            found = frozen.on_features(recipe, seen, model, batches, list(record), cache)
             shown.say(found.said)
             if found.model is not model:
                 images, model = found.images, found.model

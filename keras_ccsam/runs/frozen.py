@@ -98,8 +98,7 @@ def on_features(
     }
     replaced: Any = dict(parts_of)
     features = dataclasses.replace(images, **replaced)
-    inputs = keras.Input(features.image_shape, name="features")
-    backbone = keras.Model(inputs, keras.layers.Identity()(inputs), name="features")
+    backbone = backbone_of(features.image_shape)
     steps = parts.steps_per_epoch(recipe, sum(images.class_counts))
     model = parts.build_model(recipe, features, steps, on=(backbone, whole.head))
     _copy(_own(whole), _own(model))
@@ -109,6 +108,12 @@ def on_features(
         f"{where}; the epochs train the head on them"
     )
     return OnFeatures(features, model, said)
+
+
+def backbone_of(shape: Sequence[int]) -> keras.Model:
+    """The backbone of a model on features of a shape (D,): it leaves them as they are."""
+    inputs = keras.Input(tuple(shape), name="features")
+    return keras.Model(inputs, keras.layers.Identity()(inputs), name="features")
 
 
 def hand_over(model: SharpnessAwareModel, whole: SharpnessAwareModel) -> None:
