@@ -1,8 +1,9 @@
 """What `ccsam auto` chooses, beside all of its recipes trained in full on the same split.
 
 The tournament is played first, with the first seed; then `compare` trains every entrant with every
-seed on the same training images. Judged are the test images, which the tournament's choice has not
-seen: how far behind the best row of `compare` the chosen one is, image by image.
+seed on the same training images. How far behind the best row of `compare` is the chosen one, image
+by image: on the validation images, which are what a choice can be made by, and on the test images,
+which the choice has not seen?
 
     python benchmarks/auto_choice.py [--data digits-lt] [--seeds 3] [--folder FOLDER]
 
@@ -17,6 +18,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -34,6 +36,18 @@ from keras_ccsam.runs import parts
 from keras_ccsam.runs.run_directory import RunDirectory
 
 
+def _validation(run: RunDirectory, images: Any) -> Any:
+    return run.validation()
+
+
+def _test(run: RunDirectory, images: Any) -> Any:
+    return run.model().predict(images.x_test, verbose=0).argmax(-1)
+
+
+def _percent(row: dict[str, float]) -> str:
+    return f"{100 * row['balanced']:.1f} ± {100 * row['error']:.1f}"
+
+
 def main() -> None:
     """Play, compare, print and write."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -45,45 +59,55 @@ def main() -> None:
     folder = chosen.folder or Path(tempfile.mkdtemp(prefix="auto-choice-"))
     began = time.process_time()
     played = auto(chosen.data, out=folder / "auto", budget="100h", progress="none")
+    # Of a finished tournament that is read again it is nothing: see the file's own then.
     seconds = time.process_time() - began
     # As the tournament has them: same images to train on, same network, same schedule.
     changes = (f"data.validation_fraction={VALIDATION_FRACTION:g}",)
     recipes = [entrant.recipe for entrant in entrants(data=chosen.data, overrides=changes)]
     compared = compare(recipes, chosen.seeds, folder / "compare", progress="none")
     images = parts.load_data(recipes[0].data)
-    rights = {}
-    for recipe in recipes:
-        paths = [run_path(compared.path, recipe, seed) for seed in range(chosen.seeds)]
-        models = [RunDirectory(path).model() for path in paths]
-        rights[recipe.name] = [
-            (model.predict(images.x_test, verbose=0).argmax(-1) == images.y_test).astype("float64")
-            for model in models
+    paths = {
+        recipe.name: [
+            RunDirectory(run_path(compared.path, recipe, seed)) for seed in range(chosen.seeds)
         ]
-    found = {name: estimate(right, images.y_test) for name, right in rights.items()}
-    best = max(found, key=lambda name: found[name].balanced)
-    lead = difference(rights[best], rights[played.chosen], images.y_test)
+        for recipe in recipes
+    }
+    judged = {}
+    for part, predict in (("validation", _validation), ("test", _test)):
+        labels = images.split_arrays(part)[1]
+        rights = {
+            name: [(predict(run, images) == labels).astype("float64") for run in runs]
+            for name, runs in paths.items()
+        }
+        rows = {name: estimate(right, labels) for name, right in rights.items()}
+        best = max(rows, key=lambda name: rows[name].balanced)
+        lead = difference(rights[best], rights[played.chosen], labels)
+        judged[part] = {
+            "best": best,
+            "best_over_chosen": lead.to_dict(),
+            "rows": {name: one.to_dict() for name, one in rows.items()},
+        }
     content = {
-        "what": "balanced accuracies on the test images of every entrant of ccsam auto, trained in "
-        "full by compare, and what auto chose without seeing them",
+        "what": "balanced accuracies of every entrant of ccsam auto, trained in full by compare on "
+        "the same split, beside what auto chose",
         "data": chosen.data,
         "backend": keras.backend.backend(),
         "seeds": chosen.seeds,
         "processor_seconds_of_auto": round(seconds, 1),
         "chosen": played.chosen,
-        "best": best,
-        "best_over_chosen": lead.to_dict(),
-        "rows": {name: one.to_dict() for name, one in found.items()},
+        "chosen_by": played.content["validation"],
+        **judged,
     }
-    rows = [
-        (name, f"{100 * one.balanced:.1f} ± {100 * one.error:.1f}")
-        for name, one in sorted(found.items(), key=lambda item: -item[1].balanced)
-    ]
-    print(text_table.text_table(("recipe", "balanced, test"), rows))
-    print(
-        f"chosen {played.chosen}, best {best}: {100 * lead.balanced:.1f} ± {100 * lead.error:.1f} "
-        f"points behind, {'within' if lead.within_noise else 'outside'} the noise; "
-        f"auto took {seconds:.0f} s of processor time"
-    )
+    rows = [(name, *(_percent(judged[part]["rows"][name]) for part in judged)) for name in paths]
+    print(text_table.text_table(("recipe", "validation", "test"), rows))
+    print(f"chosen {played.chosen}, in {seconds:.0f} s of processor time")
+    for part, found in judged.items():
+        lead = found["best_over_chosen"]
+        print(
+            f"{part}: best {found['best']}, {100 * lead['balanced']:.1f} ± "
+            f"{100 * lead['error']:.1f} points ahead of the chosen, "
+            f"{'within' if lead['within_noise'] else 'outside'} the noise"
+        )
     chosen.out.mkdir(exist_ok=True)
     text = json.dumps(content, indent=1) + "\n"
     (chosen.out / "auto_choice.json").write_text(text, encoding="utf-8")

@@ -79,6 +79,7 @@ def check_auto(
     out: str | None,
     budget: str,
     backbone: str | None = None,
+    export_format: str | None = None,
 ) -> None:
     """Refuse what `ccsam auto` cannot begin with.
 
@@ -89,6 +90,7 @@ def check_auto(
         out: the value of `--out`, or None.
         budget: the value of `--budget`.
         backbone: the value of `--backbone`, or None.
+        export_format: the value of `--export`, or None.
 
     Raises:
         ValueError: the first that is wrong.
@@ -97,10 +99,15 @@ def check_auto(
     if light.imported():
         return
     light.library("auto.extra").require_optuna()
+    if export_format is not None:
+        light.library("deployment.formats").find(export_format).route()
     if backbone is not None and backbone != "none":
         light.library("auto.at_hand").network(backbone)
     kinds = light.library("auto.kinds").KINDS
-    check_recipes([kinds[name].recipe if name in kinds else name for name in names], data, settings)
+    chosen = names or tuple(kinds)
+    check_recipes(
+        [kinds[name].recipe if name in kinds else name for name in chosen], data, settings
+    )
     check_out(out, "auto")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import Any
 
 import click
@@ -80,6 +81,12 @@ from ..runtime import prepare
     metavar="DIR",
     help="Folder; one that was interrupted is finished. [runs/auto-DATA]",
 )
+@click.option(
+    "--export",
+    "export_format",
+    metavar="keras|onnx|saved_model|litert|torch",
+    help="Export the winner, too, as ccsam export does with this --format. [what to type is said]",
+)
 @click.option("--dry-run", is_flag=True, help="Time a few steps and say the plan; train nothing.")
 @compile_cache_option
 @quiet_option
@@ -97,6 +104,7 @@ def command(
     device: str | None,
     out: str | None,
     compile_cache: str,
+    export_format: str | None,
     dry_run: bool,
     quiet: bool,
     as_json: bool,
@@ -113,7 +121,7 @@ def command(
     output = Output(as_json, quiet)
     overrides = Choices(dataset=data, **choices).overrides()
     numbers = parse_seeds(seeds)
-    early.check_auto(recipe_names, data, overrides, out, budget, backbone)
+    early.check_auto(recipe_names, data, overrides, out, budget, backbone, export_format)
     prepare(backend, device, dry=dry_run)
     options: dict[str, Any] = {
         "recipes": recipe_names,
@@ -144,11 +152,28 @@ def command(
             except KeyboardInterrupt:
                 click.echo(f"\nWhat is finished is kept. This goes on: {typed}", err=True)
                 raise
+            winner = result.path / "winner"
+            exported = export_format and str(_exported(winner, export_format))
     if dry_run:
         output.result(planned.text, planned.to_dict)
         return
-    gap = "" if quiet else "\n"
-    output.result(lambda: gap + result.text(), lambda: finite(result.to_dict()))
+    last = f"{exported}  for elsewhere" if exported else f"To deploy it: {_export_line(winner)}"
+    output.result(
+        lambda: ("" if quiet else "\n") + f"{result.text()}\n\n{last}",
+        lambda: finite(result.to_dict() | {"export": exported}),
+    )
+
+
+def _export_line(winner: Path) -> str:
+    return shlex.join(["ccsam", "export", str(winner), "--format", "onnx"])
+
+
+def _exported(winner: Path, format_name: str) -> Path:
+    """Export the winner, unless an earlier call has."""
+    from keras_ccsam import deployment
+
+    path = winner / "export" / f"model{deployment.FORMATS[format_name].suffix}"
+    return path if path.exists() else deployment.export(winner, format_name, path).path
 
 
 def _typed() -> str:

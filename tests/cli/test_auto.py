@@ -1,0 +1,136 @@
+"""`ccsam auto`: what it prints, what it refuses, and that it goes on where it was ended."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from keras_ccsam_cli.main import cli as main
+
+from keras_ccsam.runs.run_directory import RunDirectory
+
+SMALL = (
+    "--set", "model.backbone.width=4", "--set", "model.backbone.features=8",
+    "--set", "stage1.batch_size=128", "--budget", "100h", "--compile-cache", "off",
+)  # fmt: skip
+TWO = ("--recipe", "ce", "--recipe", "la", "--epochs", "1", *SMALL)
+
+
+def ccsam(*words: object) -> tuple[int, str, str]:
+    result = CliRunner().invoke(main, [str(word) for word in words])
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
+    """A finished tournament, and what `--json` printed of it."""
+    out = tmp_path_factory.mktemp("auto") / "out"
+    code, printed, err = ccsam("auto", "digits-lt", *TWO, "--out", out, "--json")
+    assert code == 0, err
+    return out, json.loads(printed)
+
+
+def test_json_is_the_result_alone(finished: tuple[Path, dict]) -> None:
+    out, told = finished
+    kept = json.loads((out / "auto.json").read_text(encoding="utf-8"))
+    assert told == kept | {"path": str(out), "export": None}
+    assert told["chosen"] in ("ce", "la") and told["test"]["num_samples"] == 500
+
+
+def test_a_finished_one_is_told_again_and_exported(finished: tuple[Path, dict]) -> None:
+    out, told = finished
+    words = ("auto", "digits-lt", *TWO, "--out", out)
+    code, printed, err = ccsam(*words, "--quiet")
+    assert (code, err) == (0, "")
+    assert printed.startswith(f"Chosen: {told['chosen']} (")
+    line = f"ccsam export {out / 'winner'} --format onnx"
+    assert printed.endswith(f"To deploy it: {line}\n")
+    file = out / "winner" / "export" / "model.keras"
+    for _ in range(2):  # the second time it is there
+        code, printed, err = ccsam(*words, "--quiet", "--export", "keras")
+        assert code == 0, err
+        assert printed.endswith(f"{file}  for elsewhere\n") and file.is_file()
+
+
+def test_what_it_was_begun_with_has_to_be_given_again(finished: tuple[Path, dict]) -> None:
+    out, _ = finished
+    code, printed, err = ccsam("auto", "digits-lt", *TWO, "--out", out, "--budget", "5h")
+    assert (code, printed) == (2, "")
+    assert "differs in budget" in err and len(err.splitlines()) == 1
+
+
+def test_a_dry_run_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, printed, err = ccsam("auto", "digits-lt", *TWO, "--dry-run")
+    assert code == 0, err
+    assert "rung 1/1   2 recipes, 1 of 1 epochs" in printed
+    assert "winner     trained again on all images, 1 of 1 epochs, then tested" in printed
+    assert "runs/auto-digits-lt" in printed.replace("\\", "/")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_that_cannot_be_built_is_one_line(tmp_path: Path) -> None:
+    words = ("--set", "model.backbone=resnet18", "--recipe", "ce", "--backbone")
+    file = tmp_path / "other.weights.h5"
+    file.write_bytes(b"no weights")
+    code, printed, err = ccsam("auto", "digits-lt", *words, file, "--out", tmp_path / "out")
+    assert code == 2 and not (tmp_path / "out").exists()
+    assert "the file is damaged, or no HDF5 file" in err.splitlines()[-1]
+    assert "Traceback" not in printed + err
+
+
+def begun(command: list[str], folder: Path) -> subprocess.Popen[str]:
+    """The command in a process of its own, once it has finished a run."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "keras_ccsam_cli", *command],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    before = len(list(folder.rglob("results.json")))
+    while process.poll() is None and len(list(folder.rglob("results.json"))) <= before:
+        time.sleep(0.05)
+    assert process.poll() is None, process.stderr and process.stderr.read()
+    return process
+
+
+@pytest.mark.slow
+@pytest.mark.any_backend  # what ends it is the system's; a backend has no part in it
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+def test_interrupted_and_killed_it_goes_on_and_chooses_the_same(tmp_path: Path) -> None:
+    words = [
+        "auto", "digits-lt", "--recipe", "ce", "--recipe", "la", "--recipe", "la-posthoc",
+        "--recipe", "crt", "--epochs", "6", "--set", "stage2.epochs=1", *SMALL, "--no-refit",
+    ]  # fmt: skip
+    undisturbed = tmp_path / "undisturbed"
+    code, printed, err = ccsam(*words, "--out", undisturbed, "--json", "--quiet")
+    assert code == 0, err
+    out = tmp_path / "out"
+    process = begun([*words, "--out", str(out)], out)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 130 and "Traceback" not in err
+    assert json.loads((out / "state.json").read_text())["status"] == "interrupted"
+    line = next(text for text in err.splitlines() if text.startswith("What is finished is kept."))
+    command = shlex.split(line.partition("This goes on: ")[2])
+    assert command == ["ccsam", *words, "--out", str(out)]
+    process = begun(command[1:], out)
+    process.kill()
+    process.communicate(timeout=300)
+    assert json.loads((out / "state.json").read_text())["status"] == "running"
+    kept = {path: path.stat().st_mtime_ns for path in out.rglob("results.json")}
+    assert len(kept) >= 2
+    code, again, err = ccsam(*command[1:], "--json", "--quiet")
+    assert code == 0, err
+    same = ("chosen", "validation", "rivals", "rungs", "left_out", "test", "trained", "data")
+    told, expected = json.loads(again), json.loads(printed)
+    assert {key: told[key] for key in same} == {key: expected[key] for key in same}
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert RunDirectory(out / "winner").status() == "complete"
