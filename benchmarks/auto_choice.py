@@ -59,8 +59,13 @@ def main() -> None:
     folder = chosen.folder or Path(tempfile.mkdtemp(prefix="auto-choice-"))
     began = time.process_time()
     played = auto(chosen.data, out=folder / "auto", budget="100h", progress="none")
-    # Of a finished tournament that is read again it is nothing: see the file's own then.
     seconds = time.process_time() - began
+    # A finished tournament is read again in no time.
+    kept = folder / "processor-seconds.json"
+    if kept.is_file():
+        seconds = json.loads(kept.read_text(encoding="utf-8"))
+    else:
+        kept.write_text(json.dumps(seconds), encoding="utf-8")
     # As the tournament has them: same images to train on, same network, same schedule.
     changes = (f"data.validation_fraction={VALIDATION_FRACTION:g}",)
     recipes = [entrant.recipe for entrant in entrants(data=chosen.data, overrides=changes)]

@@ -64,10 +64,16 @@ def made_up(outline: Outline, batch_size: int) -> LongTailedData:
         outline: of the data that is meant.
         batch_size: images of a step.
     """
-    rows = batch_size * (_FIRST + 1)
+    counts = outline.class_counts
+    rows = min(batch_size * (_FIRST + 1), sum(counts))
+    # No class has more images than it is said to have, and as many classes as fit have one.
+    ends = np.cumsum(counts)
+    spread = np.linspace(0, ends[-1] - 1, rows).astype("int64")
+    chosen = np.unique(np.concatenate([(ends - counts)[np.asarray(counts) > 0][:rows], spread]))
+    labels = np.searchsorted(ends, chosen, side="right").astype("int32")
+    rows = len(labels)
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (rows, *outline.image_shape), dtype=np.uint8)
-    labels = (np.arange(rows) % outline.num_classes).astype("int32")
     return LongTailedData(
         name=outline.name,
         class_names=outline.class_names,

@@ -76,7 +76,7 @@ def test_a_dry_run_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_model_that_cannot_be_built_is_one_line(tmp_path: Path) -> None:
-    words = ("--set", "model.backbone=resnet18", "--recipe", "ce", "--backbone")
+    words = ("--recipe", "ce", *SMALL, "--backbone")
     file = tmp_path / "other.weights.h5"
     file.write_bytes(b"no weights")
     code, printed, err = ccsam("auto", "digits-lt", *words, file, "--out", tmp_path / "out")
