@@ -1,19 +1,11 @@
-"""`ccsam auto`: what it prints, what it refuses, and that it goes on where it was ended."""
+"""`ccsam auto`: what it prints and what it refuses."""
 
 import json
-import os
-import shlex
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from keras_ccsam_cli.main import cli as main
-
-from keras_ccsam.runs.run_directory import RunDirectory
 
 SMALL = (
     "--set", "model.backbone.width=4", "--set", "model.backbone.features=8",
@@ -83,54 +75,3 @@ def test_a_model_that_cannot_be_built_is_one_line(tmp_path: Path) -> None:
     assert code == 2 and not (tmp_path / "out").exists()
     assert "the file is damaged, or no HDF5 file" in err.splitlines()[-1]
     assert "Traceback" not in printed + err
-
-
-def begun(command: list[str], folder: Path) -> subprocess.Popen[str]:
-    """The command in a process of its own, once it has finished a run."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "keras_ccsam_cli", *command],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    before = len(list(folder.rglob("results.json")))
-    while process.poll() is None and len(list(folder.rglob("results.json"))) <= before:
-        time.sleep(0.05)
-    assert process.poll() is None, process.stderr and process.stderr.read()
-    return process
-
-
-@pytest.mark.slow
-@pytest.mark.any_backend  # what ends it is the system's; a backend has no part in it
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
-def test_interrupted_and_killed_it_goes_on_and_chooses_the_same(tmp_path: Path) -> None:
-    words = [
-        "auto", "digits-lt", "--recipe", "ce", "--recipe", "la", "--recipe", "la-posthoc",
-        "--recipe", "crt", "--epochs", "6", "--set", "stage2.epochs=1", *SMALL, "--no-refit",
-    ]  # fmt: skip
-    undisturbed = tmp_path / "undisturbed"
-    code, printed, err = ccsam(*words, "--out", undisturbed, "--json", "--quiet")
-    assert code == 0, err
-    out = tmp_path / "out"
-    process = begun([*words, "--out", str(out)], out)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=300)
-    assert process.returncode == 130 and "Traceback" not in err
-    assert json.loads((out / "state.json").read_text())["status"] == "interrupted"
-    line = next(text for text in err.splitlines() if text.startswith("What is finished is kept."))
-    command = shlex.split(line.partition("This goes on: ")[2])
-    assert command == ["ccsam", *words, "--out", str(out)]
-    process = begun(command[1:], out)
-    process.kill()
-    process.communicate(timeout=300)
-    assert json.loads((out / "state.json").read_text())["status"] == "running"
-    kept = {path: path.stat().st_mtime_ns for path in out.rglob("results.json")}
-    assert len(kept) >= 2
-    code, again, err = ccsam(*command[1:], "--json", "--quiet")
-    assert code == 0, err
-    same = ("chosen", "validation", "rivals", "rungs", "left_out", "test", "trained", "data")
-    told, expected = json.loads(again), json.loads(printed)
-    assert {key: told[key] for key in same} == {key: expected[key] for key in same}
-    assert {path: path.stat().st_mtime_ns for path in kept} == kept
-    assert RunDirectory(out / "winner").status() == "complete"
