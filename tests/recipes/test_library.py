@@ -9,23 +9,8 @@ from keras_ccsam.recipes.layers import merge
 pytestmark = pytest.mark.any_backend
 
 
-# Kernels of blocks that are held cannot be reparameterised.
-EXCLUDED = {("crt-sn", "places-lt")}
-FITTING = [
-    (name, setting)
-    for name in recipes.names()
-    for setting in recipes.settings()
-    if (name, setting) not in EXCLUDED
-]
-
-
-@pytest.mark.parametrize(("name", "setting"), sorted(EXCLUDED))
-def test_a_method_that_needs_the_whole_network_says_so(name, setting):
-    with pytest.raises(ValueError, match="needs a network that is trained as a whole"):
-        recipes.load(name, data=setting)
-
-
-@pytest.mark.parametrize(("name", "setting"), FITTING)
+@pytest.mark.parametrize("setting", recipes.settings())
+@pytest.mark.parametrize("name", recipes.names())
 def test_every_method_fits_every_setting(name, setting):
     recipe = recipes.load(name, data=setting)
     assert (recipe.name, recipe.setting) == (name, setting)

@@ -6,12 +6,12 @@ import pytest
 
 from keras_ccsam import recipes
 from keras_ccsam.recipes import Recipe, toml
-from tests.recipes.test_library import FITTING
 
 pytestmark = pytest.mark.any_backend
 
 
-@pytest.mark.parametrize(("name", "setting"), FITTING)
+@pytest.mark.parametrize("setting", recipes.settings())
+@pytest.mark.parametrize("name", recipes.names())
 def test_a_recipe_survives_the_round_trip(name, setting, tmp_path):
     recipe = recipes.load(name, data=setting)
     assert Recipe.from_toml(recipe.to_toml()) == recipe
