@@ -63,11 +63,7 @@ class Classifier:
             self._open_file(Path(run))
             return
         about = subject(run, class_names, class_counts, trust_code)
-        if logit_adjustment and not about.class_counts:
-            raise ValueError(
-                "logits are adjusted by the training images of each class: give class_counts. "
-                f"Received: logit_adjustment={logit_adjustment} without class_counts"
-            )
+        about.check_adjustment(logit_adjustment)
         fitted = None
         if temperature == "auto":
             has = about.directory is not None and "validation" in about.results

@@ -99,11 +99,7 @@ def export(
     path = _target(about, chosen, out)
     _require_free(path, force)
     Choices(outputs, logit_adjustment, 1.0 if temperature == "auto" else temperature)
-    if logit_adjustment and not about.class_counts:
-        raise ValueError(
-            "logits are adjusted by the training images of each class: give class_counts. "
-            f"Received: logit_adjustment={logit_adjustment} without class_counts"
-        )
+    about.check_adjustment(logit_adjustment)
     if pixels and about.value_range[1] <= 2:
         raise ValueError(
             "image files have pixels in 0..255, and this network was trained on values up to "

@@ -14,6 +14,8 @@ from keras_ccsam.deployment.baked import Choices, adjustment
 from keras_ccsam.metrics import group_classes
 from keras_ccsam.metrics.temperature import Temperature, fit_temperature
 from keras_ccsam.recipes import Recipe
+from keras_ccsam.recipes.consistency import adjusts_prior
+from keras_ccsam.recipes.slots import name_of
 from keras_ccsam.runs import parts
 from keras_ccsam.runs.folders import PathLike
 from keras_ccsam.runs.run_directory import RunDirectory
@@ -105,6 +107,36 @@ class Subject:
         """Of the pixels."""
         record = self.pixels or {}
         return float(record.get("minimum", 0.0)), float(record.get("maximum", 255.0))
+
+    def check_adjustment(self, tau: float) -> None:
+        """Refuse to adjust logits that cannot be adjusted, or that have been.
+
+        Args:
+            tau: of post-hoc logit adjustment; 0 is none.
+
+        Raises:
+            ValueError: the class counts are not known, or the run made up for them already.
+        """
+        if not tau:
+            return
+        if not self.class_counts:
+            raise ValueError(
+                "logits are adjusted by the training images of each class: give class_counts. "
+                f"Received: logit_adjustment={tau} without class_counts"
+            )
+        if self.directory is None:
+            return
+        recipe = self.directory.recipe()
+        last = recipe.stage1.loss if recipe.stage2 is None else recipe.stage2.loss
+        done = "its loss" if adjusts_prior(last or recipe.stage1.loss) else ""
+        if recipe.posthoc is not None and name_of(recipe.posthoc) == "logit_adjustment":
+            done = "its logit adjustment after training"
+        if done:
+            raise ValueError(
+                f"the run has made up for the class counts already, by {done}: adjusted again, "
+                "rare classes would be favoured twice. "
+                f"Received: logit_adjustment={tau} of a run of {recipe.name}"
+            )
 
     def temperature(self, logit_adjustment: float = 0.0) -> Temperature:
         """The one fitted on the run's validation split.

@@ -173,14 +173,19 @@ def _scale_doubts(losses: dict[str, Table], head: Table) -> Iterator[str]:
             )
 
 
+def adjusts_prior(loss: Table) -> bool:
+    """Whether a loss makes up for the class counts while it trains."""
+    part = chosen(loss)
+    adjusts = part is not None and getattr(part.make, "adjusts_prior", False)
+    return bool(adjusts and getattr(loss, "tau", 1.0) != 0)
+
+
 def _prior_doubts(losses: dict[str, Table], posthoc: Table | None) -> Iterator[str]:
     """Class counts that are made up for twice."""
     if posthoc is None or name_of(posthoc) != "logit_adjustment":
         return
     for key, loss in losses.items():
-        part = chosen(loss)
-        adjusts = part is not None and getattr(part.make, "adjusts_prior", False)
-        if adjusts and getattr(loss, "tau", 1.0) != 0:
+        if adjusts_prior(loss):
             yield (
                 f"posthoc 'logit_adjustment' makes up for the class counts, and {key} "
                 f"{name_of(loss)!r} has done so in training: rare classes are favoured twice. "

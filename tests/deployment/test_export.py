@@ -288,6 +288,19 @@ def test_wrong_choices_are_refused_before_anything_is_written(
 
 
 @pytest.mark.any_backend
+@pytest.mark.parametrize("name", ["la", "la-posthoc"])
+def test_logits_are_not_adjusted_twice(
+    finished: RunResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    trained = cc.recipes.load(name)
+    monkeypatch.setattr(RunDirectory, "recipe", lambda self, **options: trained)
+    with pytest.raises(ValueError, match="would be favoured twice"):
+        deployment.export(finished.path, "keras", tmp_path / "m.keras", logit_adjustment=1.0)
+    with pytest.raises(ValueError, match="would be favoured twice"):
+        deployment.Classifier(finished.path, logit_adjustment=1.0)
+
+
+@pytest.mark.any_backend
 def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(formats, "installed", lambda name: False)
     with pytest.raises(ValueError, match=r'pip install "keras-ccsam\[onnx\]"'):
