@@ -1,4 +1,4 @@
-"""The tables of the appendix's other figures, as `ccsam reproduce` recorded them."""
+"""The tables of the appendix's other figures and of `auto`, as the commands recorded them."""
 
 import statistics
 from typing import Any
@@ -33,6 +33,21 @@ def figure3() -> str:
     cells = [_mean_std([factor * seed[c] for seed in seeds]) for c, factor in columns.items()]
     heads = ("training error", "test error", "bound (16)", "square-root term")
     return markdown((*heads, "% of epochs with the term below 1"), [cells], left=0)
+
+
+def auto_choice() -> str:
+    """Balanced accuracies of what `ccsam auto` chose among, in percent with standard errors."""
+    content: dict[str, Any] = record.load(record.RESULTS / "auto_choice.json")
+    parts = {name: content[name]["rows"] for name in ("validation", "test")}
+    order = sorted(parts["test"], key=lambda name: -parts["test"][name]["balanced"])
+    rows = []
+    for name in order:
+        shown = f"`{name}`, which was chosen" if name == content["chosen"] else f"`{name}`"
+        cells = (found[name] for found in parts.values())
+        rows.append(
+            (shown, *(f"{100 * c['balanced']:.1f} ± {100 * c['error']:.1f}" for c in cells))
+        )
+    return markdown(("recipe", *parts), rows)
 
 
 def _mean_std(values: list[float]) -> str:

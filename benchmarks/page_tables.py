@@ -305,6 +305,7 @@ LAYOUTS: dict[str, Callable[[], str]] = {
     "landscape-measures": landscape_tables.measures,
     "landscape-claims": landscape_tables.claims,
     "landscape-accuracies": landscape_tables.accuracies,
+    "auto-choice": figure_tables.auto_choice,
     "figure1-digits": figure_tables.figure1,
     "figure3-digits": figure_tables.figure3,
     "versus-pytorch-rows": lambda: recorded("versus_pytorch", ["versus_pytorch-cpu"]),
