@@ -17,6 +17,9 @@ from keras_ccsam.data.sources import digits
 from keras_ccsam.runs import claim, experiment, parts
 from keras_ccsam.runs.run_directory import RunDirectory
 
+# What a backend could change of a tournament is tested in test_own_images.py and test_backbone.py.
+pytestmark = pytest.mark.any_backend
+
 TOLD = ("chosen", "validation", "rivals", "rungs", "left_out", "test", "trained", "data")
 
 

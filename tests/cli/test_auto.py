@@ -7,6 +7,9 @@ import pytest
 from click.testing import CliRunner
 from keras_ccsam_cli.main import cli as main
 
+# The command around a tournament; the backends are tested in tests/auto.
+pytestmark = pytest.mark.any_backend
+
 SMALL = (
     "--set", "model.backbone.width=4", "--set", "model.backbone.features=8",
     "--set", "stage1.batch_size=128", "--budget", "100h", "--compile-cache", "off",

@@ -9,6 +9,9 @@ from keras_ccsam_cli.main import cli as main
 
 from tests import made_images
 
+# Training on files is tested on each backend in tests/data/images.
+pytestmark = pytest.mark.any_backend
+
 TINY = ("--epochs", "1", "--set", "stage1.batch_size=8", "--set", "stage2.epochs=1")
 
 

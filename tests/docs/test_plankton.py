@@ -10,6 +10,9 @@ from keras_ccsam_cli.main import cli
 
 from docs import pages
 
+# What trains, exports and reads files is tested on each backend in its own room.
+pytestmark = pytest.mark.any_backend
+
 PAGE = pages.ROOT / "docs" / "plankton.md"
 SMALL = ("--set", "model.backbone=small_cnn", "--set", "model.backbone.width=4")
 SHORT = ("--epochs", "1", "--set", "stage2.epochs=1", "--set", "data.size=16", *SMALL)
