@@ -1,10 +1,21 @@
-"""Files that are whole or absent: written beside their target, flushed, then moved into place."""
+"""Files that are whole or absent: written beside their target, flushed, then moved into place.
+
+It imports the standard library alone.
+"""
 
 import contextlib
+import errno
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+
+NO_ROOM = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
+"""What the system says where a disk, or somebody's share of it, is full."""
+
+# What file systems say that cannot flush a folder: several of networks, and Windows.
+_NOT_OFFERED = {errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EPERM, errno.EISDIR}
 
 
 @contextlib.contextmanager
@@ -20,6 +31,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, target)
+        flush_folder(target.parent)
     except OSError as error:
         # A full disk names no file, and the temporary one is nobody's.
         if error.errno is not None and error.filename in (None, str(temporary)):
@@ -38,3 +50,37 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     """
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
+
+
+def flush_folder(folder: str | os.PathLike[str]) -> None:
+    """Put the names in a folder onto the disk, where its file system can: a rename is one of them.
+
+    Raises:
+        OSError: the folder is gone, or the disk failed.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno not in _NOT_OFFERED:
+            raise OSError(error.errno, error.strerror, os.fspath(folder)) from error
+
+
+def no_room(error: OSError, path: str | os.PathLike[str], needed: int) -> OSError:
+    """Word that a disk is full: how much was needed there, and how much is free.
+
+    Args:
+        error: what the system said, one of `NO_ROOM`.
+        path: what did not fit. What was written of it has been taken away.
+        needed: its size, in bytes.
+    """
+    there = Path(path).absolute()
+    existing = next((p for p in (there, *there.parents) if p.exists()), there)
+    free = ""
+    with contextlib.suppress(OSError):
+        free = f", {shutil.disk_usage(existing).free:,} are free"
+    words = error.strerror or os.strerror(error.errno or errno.ENOSPC)
+    return OSError(error.errno, f"{words}, {needed:,} bytes were needed{free}", os.fspath(path))

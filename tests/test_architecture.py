@@ -25,6 +25,7 @@ LEVELS = (
         "duration",
         "json_lines",
         "writer",
+        "snapshots",
         "closed_table",
         "options",
         "declare",
