@@ -10,6 +10,7 @@ from keras_ccsam.comparison.plan import ComparisonPlan, PlannedRun, plan_compari
 from keras_ccsam.comparison.time_left import TimeLeft
 from keras_ccsam.duration import duration
 from keras_ccsam.recipes import Recipe, override
+from keras_ccsam.recipes.slots import name_of, values
 from keras_ccsam.runs import experiment, parts
 from keras_ccsam.runs.claim import claim, release
 from keras_ccsam.runs.compiled_programs import kept_programs
@@ -176,8 +177,21 @@ def check_models(recipes: Sequence[Recipe], record: Record = ()) -> None:
     """
     images = parts.load_data(recipes[0].data)
     for recipe in recipes:
-        model = parts.build_model(recipe, images, len(parts.train_batches(recipe, images)))
+        steps = len(parts.train_batches(recipe, images))
+        # To draw weights nobody trains takes time, and what JAX compiles for it before the runs
+        # is not kept for whoever opens them.
+        model = parts.build_model(recipe, images, steps, empty=_draws_weights(recipe))
         check_for(check_record(record), images, model)
+
+
+def _draws_weights(recipe: Recipe) -> bool:
+    """Whether the network's first weights are drawn, and none is read or downloaded.
+
+    A network from outside the package may do anything with its weights while it is built.
+    """
+    choice = recipe.model.backbone
+    name, given = name_of(choice), (recipe.model.weights, values(choice).get("weights"))
+    return given == (None, None) and name != "hub" and ":" not in name
 
 
 def set_aside(path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from keras_ccsam.analysis.sharpness import Sharpness, sharpness
 from keras_ccsam.data.batches.labelled_parts import Split
 from keras_ccsam.runs import parts
+from keras_ccsam.runs.compiled_programs import programs_of
 from keras_ccsam.runs.run_directory import write_json
 from keras_ccsam.runs.trained_run import TrainedRun
 
@@ -41,17 +42,18 @@ def run_sharpness(
     """
     recipe, images = run.recipe, run.images
     group_options = parts.group_options(recipe.groups)
-    found = sharpness(
-        run.model(),
-        images.split_arrays(split),
-        images.class_counts,
-        radius_scale=trained_radius_scale(recipe) if radius_scale is None else radius_scale,
-        class_names=images.class_names,
-        groups=group_options.pop("groups"),
-        group_options=group_options,
-        from_logits=True,
-        **options,
-    )
+    with programs_of(run.directory.path):
+        found = sharpness(
+            run.model(),
+            images.split_arrays(split),
+            images.class_counts,
+            radius_scale=trained_radius_scale(recipe) if radius_scale is None else radius_scale,
+            class_names=images.class_names,
+            groups=group_options.pop("groups"),
+            group_options=group_options,
+            from_logits=True,
+            **options,
+        )
     content = found.to_dict() | {"run": run_facts(run) | {"split": split}}
     folder = run.directory.analysis
     folder.mkdir(exist_ok=True)
