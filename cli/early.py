@@ -165,6 +165,16 @@ def check_run(run: str) -> None:
         folders.require_run(folders.named(run, "run"))
 
 
+def check_moved(data: str | None) -> None:
+    """Refuse a place of a run's images that has nothing.
+
+    Raises:
+        ValueError: nothing is there.
+    """
+    if data is not None:
+        light.library("runs.folders").require_there(data)
+
+
 def check_export(run: str, format_name: str, out: str | None, force: bool) -> None:
     """Refuse what is no run, an unknown format or one that nothing writes here, and a taken file.
 

@@ -151,6 +151,15 @@ def trust_code_option(function: F) -> F:
     )(function)
 
 
+def moved_data_option(function: F) -> F:
+    """Add `--data`, of commands that look at the images that a run was trained on."""
+    return click.option(
+        "--data",
+        metavar="PATH",
+        help="Where the run's images lie now, if they have been moved.",
+    )(function)
+
+
 def record_option(function: F) -> F:
     """Add `--record` and `--record-set`, for `early.record` to read."""
     function = click.option(

@@ -8,7 +8,7 @@ import click
 
 from .. import early
 from ..errors import debug_option
-from ..options import runtime_options, trust_code_option
+from ..options import moved_data_option, runtime_options, trust_code_option
 from ..output import Output, json_option, quiet_option
 from ..runtime import prepare
 
@@ -39,6 +39,7 @@ _SHOWN = {
     metavar="P",
     help="The probability with which the bound may fail, where it is evaluated anew. [0.05]",
 )
+@moved_data_option
 @trust_code_option
 @runtime_options
 @quiet_option
@@ -49,6 +50,7 @@ def command(
     label: str | None,
     weights: str | None,
     delta: float | None,
+    data: str | None,
     trust_code: bool,
     backend: str | None,
     device: str | None,
@@ -62,6 +64,7 @@ def command(
     """
     output = Output(as_json, quiet)
     early.check_run(run_dir)
+    early.check_moved(data)
     prepare(backend, device)
     with output.working():
         from keras_ccsam import runs
@@ -79,7 +82,7 @@ def command(
             content = None
         recorded = content is not None
         if content is None:
-            run = runs.open_run(run_dir, trust_code=trust_code)
+            run = runs.open_run(run_dir, data=data, trust_code=trust_code)
             content = run_bound.bound_at_checkpoint(
                 run, [chosen], weights or "head", 0.05 if delta is None else delta
             )

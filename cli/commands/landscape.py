@@ -8,7 +8,7 @@ import click
 
 from .. import early
 from ..errors import debug_option
-from ..options import runtime_options, trust_code_option
+from ..options import moved_data_option, runtime_options, trust_code_option
 from ..output import Output, json_option, quiet_option
 from ..runtime import prepare
 
@@ -83,6 +83,7 @@ if TYPE_CHECKING:
 @click.option("--out", metavar="DIR", help="Folder of all files. [analysis in each run]")
 @click.option("--overwrite", is_flag=True, help="Write over landscapes of other options.")
 @click.option("--dry-run", is_flag=True, help="Time one point, and say how long it would take.")
+@moved_data_option
 @trust_code_option
 @runtime_options
 @quiet_option
@@ -107,6 +108,7 @@ def command(
     output = Output(as_json, quiet)
     for run in run_dirs:
         early.check_run(run)
+    early.check_moved(options["data"])
     prepare(backend, device)
     with output.working():
         from keras_ccsam import runs

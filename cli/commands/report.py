@@ -10,7 +10,7 @@ import click
 
 from .. import early
 from ..errors import debug_option
-from ..options import runtime_options
+from ..options import moved_data_option, runtime_options
 from ..output import Output, json_option, quiet_option
 from ..runtime import prepare
 
@@ -44,6 +44,7 @@ from ..runtime import prepare
     is_flag=True,
     help="Import, and so run, what the runs' recipes name from outside the package.",
 )
+@moved_data_option
 @quiet_option
 @json_option
 @runtime_options
@@ -56,6 +57,7 @@ def command(
     projection: Any,
     no_predictions: bool,
     trust_code: bool,
+    data: str | None,
     quiet: bool,
     as_json: bool,
     backend: str | None,
@@ -69,6 +71,7 @@ def command(
     """
     output = Output(as_json, quiet)
     early.check_report(runs, surface)
+    early.check_moved(data)
     prepare(backend, device)
     with output.working():
         from keras_ccsam import reporting
@@ -80,8 +83,9 @@ def command(
             surface=surface,
             predictions=not no_predictions,
             projection=projection,
+            data=data,
             trust_code=trust_code,
-            command=_typed(runs, out, title, surface),
+            command=_typed(runs, out, title, surface, data),
             say=output.note,
         )
     size = path.stat().st_size
@@ -91,9 +95,12 @@ def command(
     )
 
 
-def _typed(runs: tuple[str, ...], out: str | None, title: str | None, surface: bool) -> str:
+def _typed(
+    runs: tuple[str, ...], out: str | None, title: str | None, surface: bool, data: str | None
+) -> str:
     """The command as it may be typed again."""
     words = ["ccsam", "report", *runs]
     words += ["--out", str(Path(out))] if out else []
     words += ["--title", title] if title else []
+    words += ["--data", data] if data else []
     return shlex.join([*words, *(["--surface"] if surface else [])])

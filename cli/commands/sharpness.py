@@ -9,7 +9,7 @@ import click
 
 from .. import early
 from ..errors import debug_option
-from ..options import runtime_options, trust_code_option
+from ..options import moved_data_option, runtime_options, trust_code_option
 from ..output import Output, json_option, quiet_option
 from ..runtime import prepare
 
@@ -73,6 +73,7 @@ if TYPE_CHECKING:
 @click.option("--density", is_flag=True, help="Compute the spectral density, too.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of samples and vectors.")
 @click.option("--plot", metavar="FILE", help="Draw all runs in one PNG.")
+@moved_data_option
 @trust_code_option
 @runtime_options
 @quiet_option
@@ -83,6 +84,7 @@ def command(
     split: Split,
     radius_scale: float | None,
     plot: str | None,
+    data: str | None,
     trust_code: bool,
     backend: str | None,
     device: str | None,
@@ -104,6 +106,7 @@ def command(
         raise ValueError(f"each run must be named once. Received: RUN={list(run_dirs)}")
     if plot is not None and not _drawable(Path(plot)):
         raise ValueError(f"--plot must be a .png in a folder that exists. Received: --plot={plot}")
+    early.check_moved(data)
     prepare(backend, device)
     with output.working():
         from keras_ccsam import runs
@@ -115,7 +118,7 @@ def command(
             trained_radius_scale,
         )
 
-        opened = {run: runs.open_run(run, trust_code=trust_code) for run in run_dirs}
+        opened = {run: runs.open_run(run, data=data, trust_code=trust_code) for run in run_dirs}
         first = opened[run_dirs[0]]
         for run, each in opened.items():
             if each.images.class_names != first.images.class_names:

@@ -20,6 +20,7 @@ def report(
     surface: bool = False,
     predictions: bool = True,
     projection: Projection = "pca",
+    data: PathLike | None = None,
     trust_code: bool = False,
     command: str = "",
     say: Callable[[str], None] | None = None,
@@ -36,7 +37,7 @@ def report(
         predictions: predict the test set of each run that has no `analysis/predictions.json` yet;
             calibration and representation are made of it.
         projection: of the features, see `representation.project`.
-        trust_code: as in `runs.open_run`, for the predictions.
+        data, trust_code: as in `runs.open_run`, for the predictions.
         command: what the page says it was made by.
         say: told of what takes time, and of what is left out.
 
@@ -59,7 +60,7 @@ def report(
     tell = say or (lambda _: None)
     notes = [f"Left out, because unfinished or damaged: {', '.join(others)}."] if others else []
     if predictions:
-        notes += _predict(found, projection, trust_code, tell)
+        notes += _predict(found, projection, data, trust_code, tell)
     damaged = gathering.unreadable(found)
     notes += [f"Left out, because they cannot be read: {', '.join(damaged)}."] if damaged else []
     for note in notes:
@@ -104,11 +105,16 @@ def check_file(target: Path) -> None:
 
 
 def _predict(
-    found: Sequence[Any], projection: Projection, trust_code: bool, tell: Callable[[str], None]
+    found: Sequence[Any],
+    projection: Projection,
+    data: PathLike | None,
+    trust_code: bool,
+    tell: Callable[[str], None],
 ) -> list[str]:
     """Predict what is not there yet; a run that cannot be predicted is named with its reason."""
     from keras_ccsam.reporting.predictions import predict, predicted
     from keras_ccsam.reporting.wording import plural
+    from keras_ccsam.runs.compiled_programs import programs_of
 
     missing = [run for run in found if predicted(run.directory.analysis) is None]
     failed: dict[str, list[str]] = {}
@@ -117,7 +123,8 @@ def _predict(
         tell(f"the test set of {once} is predicted; that is kept in each run's analysis folder")
     for run in missing:
         try:
-            predict(run.path, projection=projection, trust_code=trust_code)
+            with programs_of(run.path):
+                predict(run.path, projection=projection, data=data, trust_code=trust_code)
         except (ValueError, OSError) as error:
             reason = " ".join(str(error).split())
             failed.setdefault(reason, []).append(run.path.name)

@@ -29,6 +29,7 @@ def predict(
     projection: Method = "pca",
     samples: int = representation.SAMPLES,
     seed: int = 0,
+    data: PathLike | None = None,
     trust_code: bool = False,
 ) -> dict[str, Any]:
     """Predict a run's test set and write `analysis/predictions.json` and `.npz`.
@@ -38,7 +39,7 @@ def predict(
         projection: how features are drawn in the plane, see `representation.project`.
         samples: points of the projection at most.
         seed: of the projection.
-        trust_code: as in `runs.open_run`.
+        data, trust_code: as in `runs.open_run`.
 
     Returns:
         The content of predictions.json.
@@ -46,7 +47,7 @@ def predict(
     Raises:
         ValueError: as `runs.open_run`.
     """
-    run = open_run(run_dir, trust_code=trust_code)
+    run = open_run(run_dir, data=data, trust_code=trust_code)
     x, y = run.images.split_arrays("test")
     seen = representation.forward(run.model(), x)
     found = Predictions.of(y, seen.outputs, from_logits=True)

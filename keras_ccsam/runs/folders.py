@@ -96,6 +96,20 @@ def kind_of(path: Path) -> str | None:
     return content.get("kind") if isinstance(content, dict) else None
 
 
+def require_there(path: PathLike) -> None:
+    """Refuse a place that was named as that of the images, and has nothing.
+
+    Raises:
+        ValueError: there is nothing.
+    """
+    try:
+        there = named(path, "data").expanduser().exists()
+    except OSError:  # a name that is too long
+        there = False
+    if not there:
+        raise ValueError(f"there are no images at this place. Received: data={os.fspath(path)!r}")
+
+
 def require_run(path: Path) -> None:
     """Refuse a folder that no run was written into.
 

@@ -52,6 +52,7 @@ class PlannedLandscapes:
             random directions. It is that of stage 1.
         out: a folder for all files; by default each run's own folder `analysis`.
         overwrite: write over landscapes of other options.
+        data: where the images of all these runs lie now; see `open_run`.
         trust_code: see `open_run`.
         **options: of `analysis.plan_landscape`.
 
@@ -72,6 +73,7 @@ class PlannedLandscapes:
         trajectory: bool = False,
         out: PathLike | None = None,
         overwrite: bool = False,
+        data: PathLike | None = None,
         trust_code: bool = False,
         **options: Any,
     ) -> None:
@@ -101,7 +103,7 @@ class PlannedLandscapes:
         self.plans: dict[str, LandscapePlan] = {}
         with self._programs():
             for name, folder in self._folders.items():
-                run = open_run(folder, trust_code=trust_code)
+                run = open_run(folder, data=data, trust_code=trust_code)
                 self.plans[name] = _plan(run, name, split, of, trajectory, options)
         if not trajectory:
             check_shared({name: plan.directions for name, plan in self.plans.items()})

@@ -1,6 +1,7 @@
 """A finished run, opened again: its recipe, its data and its network."""
 
 import dataclasses
+import os
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from keras_ccsam.metrics import Report, group_classes
 from keras_ccsam.metrics.evaluation import evaluate
 from keras_ccsam.recipes import Recipe
 from keras_ccsam.runs import parts
-from keras_ccsam.runs.folders import PathLike
+from keras_ccsam.runs.folders import PathLike, require_there
 from keras_ccsam.runs.run_directory import RunDirectory
 from keras_ccsam.training import SharpnessAwareModel
 
@@ -90,23 +91,32 @@ def judged(recipe: Recipe, images: LongTailedData, model: Any, split: Split) -> 
     )
 
 
-def open_run(run_dir: PathLike, *, trust_code: bool = False) -> TrainedRun:
+def open_run(
+    run_dir: PathLike, *, data: PathLike | None = None, trust_code: bool = False
+) -> TrainedRun:
     """Open a finished run.
 
     Args:
         run_dir: a run directory.
+        data: where the images lie now, of a run whose images have been moved; by default where it
+            found them. They must be those that it was trained on, under the same names.
         trust_code: import what the run's recipe names from outside the package, and so run it.
             Only a dataset or a layer from outside needs it, no method and no loss.
 
     Raises:
-        ValueError: the folder is no finished run, the data is no longer what it was trained on, or
-            code from outside is needed and not trusted.
+        ValueError: the folder is no finished run, the data is no longer what it was trained on,
+            `data` is no place of it, or code from outside is needed and not trusted.
     """
     directory = RunDirectory(run_dir)
     results = directory.results()
     recipe = directory.recipe(trust_code=trust_code)
-    _check_there(recipe)
-    images = parts.load_data(recipe.data)
+    if data is None:
+        _check_there(recipe)
+        choice = recipe.data
+    else:
+        require_there(data)
+        choice = recipe.data.model_copy(update={"path": os.fspath(data)})
+    images = parts.load_data(choice)
     _check_same(images, load_indices(directory.indices_file), results["class_names"])
     return TrainedRun(directory, recipe, images, results)
 
@@ -117,7 +127,7 @@ def _check_there(recipe: Recipe) -> None:
     if path and not Path(path).expanduser().exists():
         raise ValueError(
             "the images are no longer where the run found them: put them back, or a link to where "
-            "they are now, or evaluate it there with ccsam evaluate RUN --data PATH. "
+            "they are now, or say where that is with --data PATH. "
             f"Received: data.path={path!r}"
         )
 

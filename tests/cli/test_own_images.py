@@ -47,6 +47,20 @@ def test_a_folder_is_trained_on_and_its_run_is_opened_again(
     (tmp_path / "photos").rename(tmp_path / "elsewhere")
     code, out, err = ccsam("evaluate", "run")
     assert code == 2 and "--data PATH" in err and len(err.splitlines()) == 1
+    # What looks at the images of the training is told where they are, and checks them.
+    lines = ("landscape", "run", "--one-dimensional", "--lines", "1", "--points", "3")
+    for command in (lines, ("sharpness", "run", "--hessian", "none"), ("bound", "run")):
+        code, out, err = ccsam(*command, "-q", "--data", "elsewhere")
+        assert code == 0, err
+    code, out, err = ccsam("report", "run", "--data", "elsewhere")
+    assert code == 0 and "Not predicted" not in err
+    assert "--data elsewhere" in (tmp_path / "run" / "report.html").read_text()
+    code, out, err = ccsam(*lines, "--data", "photos")
+    assert code == 2 and "no images at this place" in err and len(err.splitlines()) == 1
+    name = min(path for path in (tmp_path / "elsewhere").rglob("*") if path.is_file())
+    name.rename(name.with_name(f"zz{name.suffix}"))
+    code, out, err = ccsam(*lines, "--data", "elsewhere")
+    assert code == 2 and "files were renamed" in err and len(err.splitlines()) == 1
 
 
 def test_two_recipes_are_compared_on_a_list(tmp_path: Path) -> None:
