@@ -30,21 +30,24 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 # On JAX most of a test is compilation, of programs that then run for milliseconds: here they are
-# compiled without the passes that only make them fast. What is compiled is kept, as most programs
-# come more than once; XLA keys them by their content. `XLA_FLAGS= make test-jax` compiles as users
-# do, and a test that asks for `compiled_in_full` always does.
+# compiled without the passes that only make them fast, and in one piece each. What is compiled is
+# kept, as most programs come more than once; XLA keys them by their content. The processes of a
+# suite share it: what one reads while another still writes it is compiled again (pyproject.toml).
+# `XLA_FLAGS= make test-jax` compiles as users do, and a test that asks for `compiled_in_full`
+# always does.
 _ROOT = Path(__file__).resolve().parent.parent
-# Each process of pytest-xdist has its own folder: JAX would read what another one still writes.
-_PROGRAMS = _ROOT / ".pytest_cache" / "v" / "jax" / os.environ.get("PYTEST_XDIST_WORKER", "alone")
+_PROGRAMS = _ROOT / ".pytest_cache" / "v" / "jax" / "programs"
 _QUICK = {
     "xla_backend_optimization_level": 0,
     "xla_llvm_disable_expensive_passes": True,
     "xla_cpu_use_fusion_emitters": False,
+    "xla_cpu_parallel_codegen_split_count": 1,
 }
 _FULL = {
     "xla_backend_optimization_level": 3,
     "xla_llvm_disable_expensive_passes": False,
     "xla_cpu_use_fusion_emitters": True,
+    "xla_cpu_parallel_codegen_split_count": 32,
 }
 _JIT_OPTIONS: dict[str, object] = {}
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_PROGRAMS))
@@ -101,6 +104,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return _LONG.index(name) if name in _LONG else len(_LONG)
 
     items.sort(key=place)
+
+
+def pytest_collection_finish() -> None:
+    """What is imported stays: it need not be looked through again each time memory is tidied up."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 @pytest.fixture(autouse=True)

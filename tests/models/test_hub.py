@@ -1,5 +1,7 @@
 """Image encoders of keras-hub: small ones with random weights, saved to a local folder."""
 
+import importlib
+import importlib.util
 import sys
 
 import keras
@@ -10,7 +12,15 @@ from keras import ops
 import keras_ccsam as cc
 from keras_ccsam import models
 
-hub = pytest.importorskip("keras_hub")
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("keras_hub") is None, reason="keras-hub is not installed"
+)
+
+
+def hub():
+    """keras-hub. It brings TensorFlow along, and only the process that runs this file needs it."""
+    return importlib.import_module("keras_hub")
+
 
 SHAPE = (16, 16, 3)
 TOWER = {"patch_size": 4, "hidden_dim": 8, "num_layers": 2, "num_heads": 2, "intermediate_dim": 16}
@@ -26,30 +36,33 @@ TEXT = {
 
 
 def clip():
-    towers = hub.models.CLIPVisionEncoder(**TOWER, image_shape=SHAPE), hub.models.CLIPTextEncoder
-    return hub.models.CLIPBackbone(towers[0], towers[1](**TEXT), projection_dim=6)
+    towers = (
+        hub().models.CLIPVisionEncoder(**TOWER, image_shape=SHAPE),
+        hub().models.CLIPTextEncoder,
+    )
+    return hub().models.CLIPBackbone(towers[0], towers[1](**TEXT), projection_dim=6)
 
 
 def siglip():
-    vision = hub.models.SigLIPVisionEncoder(**TOWER, image_shape=SHAPE)
-    return hub.models.SigLIPBackbone(vision, hub.models.SigLIPTextEncoder(**TEXT))
+    vision = hub().models.SigLIPVisionEncoder(**TOWER, image_shape=SHAPE)
+    return hub().models.SigLIPBackbone(vision, hub().models.SigLIPTextEncoder(**TEXT))
 
 
 def vit():
     sizes = {"patch_size": 4, "num_layers": 2, "num_heads": 2, "hidden_dim": 8, "mlp_dim": 16}
-    return hub.models.ViTBackbone(image_shape=SHAPE, **sizes)
+    return hub().models.ViTBackbone(image_shape=SHAPE, **sizes)
 
 
 def dino2():
-    return hub.models.DINOV2Backbone(**TOWER, image_shape=SHAPE)
+    return hub().models.DINOV2Backbone(**TOWER, image_shape=SHAPE)
 
 
 def dino3():
-    return hub.models.DINOV3Backbone(**TOWER, image_shape=SHAPE)
+    return hub().models.DINOV3Backbone(**TOWER, image_shape=SHAPE)
 
 
 def resnet():
-    return hub.models.ResNetBackbone(
+    return hub().models.ResNetBackbone(
         input_conv_filters=[64],
         input_conv_kernel_sizes=[7],
         stackwise_num_filters=[64],
@@ -78,7 +91,7 @@ def preset(folder, name, converter=True):
     backbone = make()
     backbone.save_to_preset(str(folder / name))
     if converter:
-        made = getattr(hub.layers, kind)(image_size=SHAPE[:2], scale=SCALE, offset=OFFSET)
+        made = getattr(hub().layers, kind)(image_size=SHAPE[:2], scale=SCALE, offset=OFFSET)
         made.save_to_preset(str(folder / name))
     return str(folder / name), backbone
 
@@ -166,7 +179,7 @@ def test_what_cannot_be_had_is_one_line(tmp_path, monkeypatch):
     def unreachable(*_, **__):
         raise ConnectionError("no\nnetwork")
 
-    monkeypatch.setattr(hub.models.Backbone, "from_preset", unreachable)
+    monkeypatch.setattr(hub().models.Backbone, "from_preset", unreachable)
     with pytest.raises(ValueError, match=r"cannot be downloaded.*ConnectionError: no network"):
         models.build("hub", SHAPE, preset="vit_base_patch16_224_imagenet")
     monkeypatch.setitem(sys.modules, "keras_hub", None)

@@ -8,9 +8,8 @@ from keras_ccsam import recipes
 from keras_ccsam.layers.lora import lora_candidates
 from keras_ccsam.runs import experiment
 from keras_ccsam.runs.trained_run import open_run
-
-pytest.importorskip("keras_hub")
 from tests.models.test_hub import ENCODERS, preset
+from tests.models.test_hub import pytestmark as pytestmark
 
 SHORT = ("stage1.epochs=1", "stage1.augment=[]", "data.imbalance_ratio=100", "stage1.lr=0.1")
 

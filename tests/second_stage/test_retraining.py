@@ -17,14 +17,27 @@ def data():
     return cc.data.from_arrays(x, y)
 
 
-def stage1(data, epochs=3):
+def untrained():
     model = batch_norm_model()
     model.compile(
         keras.optimizers.SGD(0.1, momentum=0.9),
         "sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )
-    model.fit(data.batches(batch_size=16), epochs=epochs, verbose=0)
+    return model
+
+
+@pytest.fixture(scope="module")
+def first(data):
+    """The weights after stage 1, trained once."""
+    model = untrained()
+    model.fit(data.batches(batch_size=16), epochs=3, verbose=0)
+    return model.get_weights()
+
+
+def stage1(first):
+    model = untrained()
+    model.set_weights(first)
     return model
 
 
@@ -32,18 +45,24 @@ def arrays(layer):
     return [ops.convert_to_numpy(v) for v in layer.variables]
 
 
-def retrained(data, **options):
-    model = stage1(data)
+def retrained(data, first, **options):
+    model = stage1(first)
     Retraining(**{"epochs": 2, **options}).run(model, data.batches(batch_size=16))
     return arrays(model.head)
+
+
+@pytest.fixture(scope="module")
+def plainly(data, first):
+    """The head after a stage 2 with every option at its default."""
+    return retrained(data, first)
 
 
 def differ(a, b, at_least=1e-5):
     return max(np.abs(x - y).max() for x, y in zip(a, b, strict=True)) > at_least
 
 
-def test_from_fit_only_the_head_moves(data):
-    model = stage1(data)
+def test_from_fit_only_the_head_moves(data, first):
+    model = stage1(first)
     frozen = model.backbone.layers[1]
     frozen.trainable = False
     model.compile(
@@ -81,15 +100,15 @@ def test_from_fit_only_the_head_moves(data):
     model.fit(data.batches(batch_size=16), epochs=1, verbose=0)
 
 
-def test_cached_features_give_what_the_whole_network_gives(data):
+def test_cached_features_give_what_the_whole_network_gives(data, first, plainly):
     """An augmentation that changes nothing forces the images through the backbone each time."""
 
     class Nothing(cc.data.Flip):
         def __call__(self, images, rng):
             return images
 
-    cached, whole = retrained(data), retrained(data, augment=(Nothing(),))
-    for a, b in zip(cached, whole, strict=True):
+    whole = retrained(data, first, augment=(Nothing(),))
+    for a, b in zip(plainly, whole, strict=True):
         np.testing.assert_allclose(a, b, atol=2e-5)
 
 
@@ -110,12 +129,12 @@ def test_cached_features_give_what_the_whole_network_gives(data):
     ],
     ids=lambda o: next(iter(o)),
 )
-def test_every_option_has_an_effect(data, options):
-    assert differ(retrained(data), retrained(data, **options))
+def test_every_option_has_an_effect(data, first, plainly, options):
+    assert differ(plainly, retrained(data, first, **options))
 
 
-def test_batch_norm_update_moves_statistics_and_nothing_else(data):
-    model = stage1(data)
+def test_batch_norm_update_moves_statistics_and_nothing_else(data, first):
+    model = stage1(first)
     before = {v.path: ops.convert_to_numpy(v) for v in model.backbone.variables}
     Retraining(epochs=1, batch_norm="update").run(model, data.batches(batch_size=16))
     moved = {
@@ -126,9 +145,9 @@ def test_batch_norm_update_moves_statistics_and_nothing_else(data):
     assert moved == {"moving_mean", "moving_variance"}
 
 
-def test_alpha_follows_its_ramp(data):
+def test_alpha_follows_its_ramp(data, first):
     seen = []
-    model = stage1(data, epochs=1)
+    model = stage1(first)
 
     class Watch(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
@@ -174,11 +193,11 @@ def test_the_test_set_is_not_trained_on():
     x, y = toy_batches(80)
     held_out = cc.data.from_arrays(x, y, x_test=x[:20], y_test=y[:20])
     with pytest.raises(ValueError, match="split='test'"):
-        Retraining().run(stage1(held_out, epochs=1), held_out.test)
+        Retraining().run(untrained(), held_out.test)
 
 
-def test_bad_options(data):
-    model = stage1(data, epochs=1)
+def test_bad_options():
+    model = untrained()
     with pytest.raises(ValueError, match="BatchSequence"):
         Retraining().run(model, [1, 2])
     for name, value in [("epochs", 0), ("alpha_max", 1.5), ("batch_norm", "drift"),
