@@ -7,11 +7,13 @@ one-line helps of the commands stand here as text, and nothing is imported to pr
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import Any
 
 import click
 
 from . import light
+from .console import forgiving
 from .errors import ReportingGroup, debug_option
 
 # Name -> what it does. The command is `commands/<name>.py`'s `command`; a test checks that both
@@ -101,4 +103,5 @@ def cli(context: click.Context) -> None:
 
 def main(**options: Any) -> None:
     """The console script."""
+    forgiving(sys.stdout, sys.stderr)
     cli(prog_name="ccsam", **options)

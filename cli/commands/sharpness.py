@@ -112,11 +112,7 @@ def command(
         from keras_ccsam import runs
         from keras_ccsam.analysis.sharpness import sharpness_table
         from keras_ccsam.callbacks.metrics_log import finite
-        from keras_ccsam.runs.run_sharpness import (
-            draw_sharpness,
-            run_sharpness,
-            trained_radius_scale,
-        )
+        from keras_ccsam.runs import run_sharpness as of_runs
 
         opened = {run: runs.open_run(run, data=data, trust_code=trust_code) for run in run_dirs}
         first = opened[run_dirs[0]]
@@ -127,23 +123,30 @@ def command(
                     f"Received: {run_dirs[0]} of {first.recipe.data.name}, {run} of "
                     f"{each.recipe.data.name}"
                 )
-        scale = trained_radius_scale(first.recipe) if radius_scale is None else radius_scale
-        measured = {}
+        scale = of_runs.trained_radius_scale(first.recipe) if radius_scale is None else radius_scale
+        measured, unkept = {}, None
         for run, each in opened.items():
             if (each.directory.analysis / "sharpness.json").exists():
                 output.note(f"{run}: an earlier measurement is replaced")
             say = None if quiet else _progress(run)
-            measured[run] = run_sharpness(each, split=split, radius_scale=scale, say=say, **options)
+            found = of_runs.measured(each, split=split, radius_scale=scale, say=say, **options)
+            measured[run] = found
+            try:
+                of_runs.keep(each, split, found)
+            except OSError as error:  # the numbers are printed all the same
+                unkept = error
         if plot is not None:
-            draw_sharpness({run: m.to_dict() for run, m in measured.items()}, Path(plot))
+            of_runs.draw_sharpness({run: m.to_dict() for run, m in measured.items()}, Path(plot))
     where = ", ".join(str(each.directory.analysis) for each in opened.values())
     output.result(
         lambda: (
-            f"{'' if quiet else chr(10)}{sharpness_table(measured)}\n\n{_caption(measured)}\n"
-            f"Written into {where}"
+            f"{'' if quiet else chr(10)}{sharpness_table(measured)}\n\n{_caption(measured)}"
+            + (f"\nWritten into {where}" if unkept is None else "")
         ),
         lambda: finite({"runs": {run: m.to_dict() for run, m in measured.items()}}),
     )
+    if unkept is not None:
+        raise unkept
 
 
 def _drawable(path: Path) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 from keras_ccsam import atomic
 from keras_ccsam.analysis.representation import Method as Projection
 from keras_ccsam.reporting.extra import require_packages
-from keras_ccsam.runs.folders import PathLike
+from keras_ccsam.runs.folders import PathLike, require_writable
 
 NAME = "report.html"
 
@@ -46,8 +46,8 @@ def report(
         tables are cut short, and say so.
 
     Raises:
-        ValueError: a path without a finished run, a file that is no report, or a package of the
-            extra `report` is not installed.
+        ValueError: a path without a finished run, a file that is no report, a folder that nothing
+            may be written into, or a package of the extra `report` is not installed.
     """
     require_packages(surface)
     from keras_ccsam.analysis.report import budget
@@ -56,6 +56,7 @@ def report(
 
     target = Path(out) if out is not None else default_file(paths)
     check_file(target)
+    require_writable(target.parent, "name a file elsewhere (--out)")
     found, others = gathering.find(paths)
     tell = say or (lambda _: None)
     notes = [f"Left out, because unfinished or damaged: {', '.join(others)}."] if others else []

@@ -61,6 +61,21 @@ def require_free(path: Path) -> None:
         raise _not_made(path, f"nothing may be written into {str(existing)!r}")
 
 
+def require_writable(path: Path, instead: str) -> None:
+    """Refuse a folder, also one that is not there yet, that nothing may be written into.
+
+    Args:
+        path: the folder.
+        instead: what can be done about it.
+
+    Raises:
+        ValueError: with that.
+    """
+    existing = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
+    if existing.is_dir() and not os.access(existing, os.W_OK | os.X_OK):
+        raise ValueError(f"nothing may be written there; {instead}. Received: path={str(path)!r}")
+
+
 def make(path: Path) -> None:
     """Make a folder, and those above it.
 

@@ -16,7 +16,7 @@ from keras_ccsam.analysis.landscapes.trajectory import require_trajectory, traje
 from keras_ccsam.data.batches.labelled_parts import Split
 from keras_ccsam.duration import duration
 from keras_ccsam.runs.compiled_programs import programs_of
-from keras_ccsam.runs.folders import PathLike, named
+from keras_ccsam.runs.folders import PathLike, named, require_writable
 from keras_ccsam.runs.progress import Progress
 from keras_ccsam.runs.run_directory import RunDirectory
 from keras_ccsam.runs.trained_run import TrainedRun, open_run
@@ -60,8 +60,8 @@ class PlannedLandscapes:
         plans: by the run's name.
 
     Raises:
-        ValueError: a folder is no finished run, an option does not fit, a file holds another
-            landscape, or the networks cannot share directions.
+        ValueError: a folder is no finished run, an option does not fit, nothing may be written, a
+            file holds another landscape, or the networks cannot share directions.
     """
 
     def __init__(
@@ -93,6 +93,9 @@ class PlannedLandscapes:
             for folder in self._folders.values():
                 require_trajectory(RunDirectory(folder).trajectory_file)
         self._out = None if out is None else Path(out)
+        for folder in self._folders.values():
+            place = folder / "analysis" if self._out is None else self._out
+            require_writable(place, "name another folder (--out)")
         self._overwrite = overwrite
         of = "stage1" if trajectory else of
         parts = ["landscape", *(["trajectory"] if trajectory else [])]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_ccsam.callbacks.bound_tracker import FORMAT, BoundTracker
+from keras_ccsam.runs.folders import require_writable
 from keras_ccsam.runs.run_directory import read_json, write_json
 from keras_ccsam.runs.run_sharpness import run_facts
 from keras_ccsam.runs.trained_run import TrainedRun
@@ -51,8 +52,10 @@ def bound_at_checkpoint(
         delta: the probability with which the bound may fail.
 
     Raises:
-        ValueError: an option outside its range, or the run's weights of stage 1 cannot be read.
+        ValueError: an option outside its range, the run's weights of stage 1 cannot be read, or
+            nothing may be written into the run's folder.
     """
+    require_writable(run.directory.analysis, "copy the run to another place")
     recipe, images = run.recipe, run.images
     model = run.stage1_model()
     tracker = BoundTracker(

@@ -9,6 +9,7 @@ from keras_ccsam.analysis.sharpness import Sharpness, sharpness
 from keras_ccsam.data.batches.labelled_parts import Split
 from keras_ccsam.runs import parts
 from keras_ccsam.runs.compiled_programs import programs_of
+from keras_ccsam.runs.folders import require_writable
 from keras_ccsam.runs.run_directory import write_json
 from keras_ccsam.runs.trained_run import TrainedRun
 
@@ -38,12 +39,23 @@ def run_sharpness(
         **options: of `analysis.sharpness`.
 
     Raises:
-        ValueError: the run has no such part, or an option outside its range.
+        ValueError: the run has no such part, an option outside its range, or nothing may be written
+            into the run's folder.
     """
+    found = measured(run, split=split, radius_scale=radius_scale, **options)
+    keep(run, split, found)
+    return found
+
+
+def measured(
+    run: TrainedRun, *, split: Split, radius_scale: float | None = None, **options: Any
+) -> Sharpness:
+    """Measure, and write nothing yet; as `run_sharpness`."""
+    require_writable(run.directory.analysis, "copy the run to another place")
     recipe, images = run.recipe, run.images
     group_options = parts.group_options(recipe.groups)
     with programs_of(run.directory.path):
-        found = sharpness(
+        return sharpness(
             run.model(),
             images.split_arrays(split),
             images.class_counts,
@@ -54,12 +66,15 @@ def run_sharpness(
             from_logits=True,
             **options,
         )
+
+
+def keep(run: TrainedRun, split: Split, found: Sharpness) -> None:
+    """Write what was measured into the run's folder `analysis`."""
     content = found.to_dict() | {"run": run_facts(run) | {"split": split}}
     folder = run.directory.analysis
     folder.mkdir(exist_ok=True)
     write_json(folder / "sharpness.json", content)
-    draw_sharpness({recipe.name: content}, folder / "sharpness.png")
-    return found
+    draw_sharpness({run.recipe.name: content}, folder / "sharpness.png")
 
 
 def run_facts(run: TrainedRun) -> dict[str, Any]:

@@ -6,6 +6,7 @@ The line names what was wrong and what would be right.
 import errno
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -16,6 +17,8 @@ from keras_ccsam_cli.main import cli
 from keras_ccsam_cli.options import parse_seeds
 
 from keras_ccsam.runs import folders
+from keras_ccsam.runs.run_directory import RunDirectory
+from keras_ccsam.runs.trained_run import TrainedRun
 
 pytestmark = pytest.mark.any_backend
 
@@ -283,6 +286,24 @@ def test_a_folder_that_the_system_does_not_make(
     small = ("--set", "model.backbone.width=4", "--compile-cache", "off", "--quiet")
     line = refused("train", "ce", "--out", "new", *small)
     assert "cannot be made: read-only file system; name another. Received: out='new'" in line
+
+
+@pytest.mark.parametrize("command", ["landscape", "sharpness", "bound", "report"])
+def test_a_read_only_run_is_refused_before_its_network_is_read(
+    command: str, finished: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(self: RunDirectory) -> None:
+        raise AssertionError("the network was read")
+
+    monkeypatch.setattr(folders.os, "access", lambda *_: False)
+    monkeypatch.setattr(RunDirectory, "model", read)
+    monkeypatch.setattr(TrainedRun, "stage1_model", read)
+    before = snapshot(finished.path)
+    result = CliRunner().invoke(cli, [command, str(finished.path), "--quiet"])
+    assert result.exit_code == 2, result.output
+    assert "nothing may be written there; " in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert snapshot(finished.path) == before
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The group: quick help, lazy commands, exit codes."""
 
+import io
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from keras_ccsam_cli import runtime
 from keras_ccsam_cli.errors import ReportingGroup, describe
-from keras_ccsam_cli.main import COMMANDS, cli
+from keras_ccsam_cli.main import COMMANDS, cli, main
 from pydantic import BaseModel, ValidationError
 
 pytestmark = pytest.mark.any_backend
@@ -138,6 +139,15 @@ def test_a_validation_error_names_field_and_value() -> None:
         Schedule.model_validate({"epochs": "soon"})
     text = describe(caught.value)
     assert text.startswith("epochs: ") and text.endswith("Received: 'soon'")
+
+
+def test_a_letter_that_cannot_be_printed_ends_no_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    for encoding, letter in (("utf-8", "caf\udce9"), ("latin-1", "\u2588")):
+        stream = io.TextIOWrapper(io.BytesIO(), encoding, errors="strict")
+        monkeypatch.setattr(sys, "stdout", stream)
+        with pytest.raises(SystemExit):
+            main(args=["--help"])
+        stream.write(letter)
 
 
 def test_an_error_without_a_message_is_named_by_its_type() -> None:

@@ -1,5 +1,6 @@
 """The sharpness of finished runs, from Python and from the command line."""
 
+import errno
 import json
 import shutil
 
@@ -10,6 +11,7 @@ from keras_ccsam_cli.main import cli
 from PIL import Image
 
 from keras_ccsam import runs
+from keras_ccsam.runs import run_sharpness as of_runs
 from keras_ccsam.runs.run_sharpness import run_sharpness
 
 
@@ -85,6 +87,20 @@ def test_wrong_input_ends_in_one_line(folder, wrong, said):
     assert len(result.stderr.splitlines()) == 1
     assert said in result.stderr
     assert sorted(folder.rglob("*")) == before
+
+
+@pytest.mark.any_backend
+def test_what_finds_no_room_is_printed(folder, monkeypatch):
+    def full(path, content):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(of_runs, "write_json", full)
+    arguments = ("--quiet", "--hessian", "none", "--limit", "40")
+    result = CliRunner().invoke(cli, ["sharpness", str(folder), *arguments])
+    assert result.exit_code == 1
+    assert "overall" in result.stdout and "Written into" not in result.stdout
+    assert "No space left on device" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
 
 
 @pytest.mark.any_backend
