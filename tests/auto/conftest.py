@@ -1,5 +1,7 @@
 """A tournament of seconds."""
 
+import dataclasses
+
 import pytest
 
 QUICK = (
@@ -26,9 +28,35 @@ def options():
     return dict(OPTIONS)
 
 
+class Unseen:
+    """Test images that fail when they are looked at."""
+
+    def __getattr__(self, name):
+        raise AssertionError(f"the test images were looked at: {name}")
+
+    def __getitem__(self, rows):
+        raise AssertionError(f"the test images were looked at: {rows}")
+
+
+def hide_test_images(patch):
+    """Let every data with a validation split hide its test images."""
+    from keras_ccsam.runs import parts
+
+    load = parts.load_data
+
+    def hidden(choice):
+        images = load(choice)
+        is_final = images.x_validation is None
+        return images if is_final else dataclasses.replace(images, x_test=Unseen())
+
+    patch.setattr(parts, "load_data", hidden)
+
+
 @pytest.fixture(scope="session")
 def played(options, tmp_path_factory):
-    """A finished tournament; read only."""
+    """A finished tournament; read only. Only its end could see test images."""
     from keras_ccsam.auto import auto
 
-    return auto(out=tmp_path_factory.mktemp("auto") / "out", **options)
+    with pytest.MonkeyPatch.context() as patch:
+        hide_test_images(patch)
+        return auto(out=tmp_path_factory.mktemp("auto") / "out", **options)

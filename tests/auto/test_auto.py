@@ -1,6 +1,5 @@
 """A tournament from end to end: what it may see, what it leaves, and that it goes on."""
 
-import dataclasses
 import json
 import shutil
 
@@ -16,6 +15,7 @@ from keras_ccsam.auto.uncertainty import difference, estimate
 from keras_ccsam.data.sources import digits
 from keras_ccsam.runs import claim, experiment, parts
 from keras_ccsam.runs.run_directory import RunDirectory
+from tests.auto.conftest import hide_test_images
 
 # What a backend could change of a tournament is tested in test_own_images.py and test_backbone.py.
 pytestmark = pytest.mark.any_backend
@@ -28,39 +28,16 @@ def told(result):
     return {key: result.content[key] for key in TOLD}
 
 
-class Unseen:
-    """Test images that fail when they are looked at."""
-
-    def __getattr__(self, name):
-        raise AssertionError(f"the test images were looked at: {name}")
-
-    def __getitem__(self, rows):
-        raise AssertionError(f"the test images were looked at: {rows}")
-
-
-@pytest.fixture
-def unseen_test(monkeypatch):
-    """Let every data with a validation split hide its test images."""
-    load = parts.load_data
-
-    def hidden(choice):
-        images = load(choice)
-        is_final = images.x_validation is None
-        return images if is_final else dataclasses.replace(images, x_test=Unseen())
-
-    monkeypatch.setattr(parts, "load_data", hidden)
-
-
-def test_no_test_image_is_looked_at_before_the_end(played, options, unseen_test, tmp_path):
-    result = auto(out=tmp_path / "out", **options)
-    assert told(result) == told(played)
-    # The one without a validation split is the winner, and the last.
-    finished = {path.parent for path in result.path.rglob("results.json")}
+def test_no_test_image_is_looked_at_before_the_end(played):
+    """Its test images failed whoever looked, but for the one run without a validation split."""
+    finished = {path.parent for path in played.path.rglob("results.json")}
     tested = {path for path in finished if "test" in RunDirectory(path).results()}
-    assert tested == {result.path / "winner"}
+    assert tested == {played.path / "winner"}
 
 
-def test_where_the_test_images_are_looked_at_all_is_chosen(options, unseen_test, tmp_path):
+def test_where_the_test_images_are_looked_at_all_is_chosen(options, monkeypatch, tmp_path):
+    """And whoever looks at what is hidden above fails."""
+    hide_test_images(monkeypatch)
     with pytest.raises(AssertionError, match="looked at"):
         auto(out=tmp_path / "out", refit=False, **options)
     state = json.loads((tmp_path / "out" / "state.json").read_text())
@@ -135,36 +112,46 @@ class Killed(BaseException):
     """Ends a tournament as a signal would."""
 
 
-@pytest.mark.parametrize("count", [1, 3, 5, 7])
-def test_killed_it_goes_on_and_chooses_the_same(played, options, monkeypatch, tmp_path, count):
-    out, began = tmp_path / "out", []
+def test_killed_again_and_again_it_goes_on_and_chooses_the_same(
+    played, options, monkeypatch, tmp_path
+):
+    """In its first, third, fifth and last run; each goes on with what the one before it left."""
+    out, began, kept = tmp_path / "out", [], {}
     run = experiment.run
+
+    def times():
+        return {path: path.stat().st_mtime_ns for path in out.rglob("results.json")}
 
     def mortal(recipe, path, **arguments):
         began.append(path)
-        if len(began) == count:
+        if len(began) == fatal:
             # In the middle of a run, whose folder stays behind, or just as it begins.
             left = RunDirectory(path)
             left.create(recipe, {})
-            if count == 3:
+            if fatal == 4:
                 left.recipe_file.unlink()
             raise Killed
         return run(recipe, path, **arguments)
 
     monkeypatch.setattr(experiment, "run", mortal)
-    with pytest.raises(Killed):
-        auto(out=out, **options)
-    finished = {path: path.stat().st_mtime_ns for path in out.rglob("results.json")}
-    assert len(finished) == count - 1
-    # As a kill leaves it: half a line in the study, and nobody who wrote how it ended.
-    with (out / "study.log").open("ab") as file:
-        file.write(b'{"op_code":')
-    (out / "study.log.lock").write_text("")
+    for kills, fatal in enumerate((1, 4, 7, 10), start=1):
+        with pytest.raises(Killed):
+            auto(out=out, **options)
+        now = times()
+        assert len(now) == fatal - kills
+        assert {path: now[path] for path in kept} == kept
+        kept = now
+        # As a kill leaves it: half a line in the study, and nobody who wrote how it ended.
+        with (out / "study.log").open("ab") as file:
+            file.write(b'{"op_code":')
+        (out / "study.log.lock").write_text("")
+    fatal = None
     result = auto(out=out, **options)
     assert told(result) == told(played)
-    assert {path: path.stat().st_mtime_ns for path in finished} == finished
-    assert len(began) == 8  # seven runs, one of them twice
-    assert len(list(out.rglob("*.incomplete-1"))) == 1
+    now = times()
+    assert {path: now[path] for path in kept} == kept
+    assert len(began) == 11  # seven runs, four of them twice
+    assert len(list(out.rglob("*.incomplete-1"))) == 4
     assert json.loads((out / "state.json").read_text())["status"] == "complete"
 
 
