@@ -137,6 +137,14 @@ def global_keras_state() -> Iterator[None]:
     keras.config.set_dtype_policy(policy)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_pictures_of_runs() -> None:
+    """A run draws its pictures where a test asks for them: `tests.run_pictures.drawn`."""
+    from tests import run_pictures
+
+    run_pictures.leave_out()
+
+
 def _resident() -> int:
     """Bytes of memory that this process holds, where the system says so."""
     try:
@@ -195,8 +203,10 @@ def small() -> "Callable[..., Recipe]":
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> "RunResult":
-    """A finished run of both stages, with a validation split; read only."""
+    """A finished run of both stages, with a validation split and pictures; read only."""
     from keras_ccsam import runs
+    from tests import run_pictures
 
     out = tmp_path_factory.mktemp("runs") / "ccsam"
-    return runs.run(_small("ccsam", "data.validation_fraction=0.2"), out, progress="none")
+    with run_pictures.drawn():
+        return runs.run(_small("ccsam", "data.validation_fraction=0.2"), out, progress="none")

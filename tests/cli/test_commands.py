@@ -14,6 +14,8 @@ from keras_ccsam_cli import console
 from keras_ccsam_cli.main import COMMANDS, cli
 from keras_ccsam_cli.options import Choices
 
+from tests import run_pictures
+
 SHORT = ("--epochs", "1", "--set", "stage2.epochs=1", "--set", "stage1.warmup_epochs=0")
 
 
@@ -33,7 +35,8 @@ def ccsam(*arguments: str | Path) -> Result:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run directory of the default recipe."""
     folder = tmp_path_factory.mktemp("runs") / "first"
-    result = ccsam("train", *SHORT, "--out", folder)
+    with run_pictures.drawn():
+        result = ccsam("train", *SHORT, "--out", folder)
     # Not a terminal: one line per epoch, and the stages are told apart.
     epochs = [line[:9] for line in result.stdout.splitlines() if "epoch 1/1" in line]
     assert epochs == ["stage 1/2", "stage 2/2"]

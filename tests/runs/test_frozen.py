@@ -13,12 +13,6 @@ from keras_ccsam.runs.trained_run import open_run
 SHORT = ("stage1.epochs=2", "model.backbone.width=4", "model.backbone.features=8")
 
 
-@pytest.fixture(autouse=True)
-def no_pictures(monkeypatch):
-    """They take longer than the runs, and are tested elsewhere."""
-    monkeypatch.setattr(experiment, "_plot", lambda *_: None)
-
-
 def load(name, *changes):
     second = ["stage2.epochs=2"] if name.endswith(("crt", "ccsam")) else []
     return recipes.load(name, overrides=[*SHORT, *second, *changes])

@@ -16,7 +16,6 @@ SHORT = ("stage1.epochs=1", "stage1.augment=[]", "data.imbalance_ratio=100", "st
 
 @pytest.mark.parametrize("name", [pytest.param("vit", marks=pytest.mark.any_backend), "clip"])
 def test_an_encoder_is_adapted_trained_judged_and_kept(name, tmp_path, monkeypatch):
-    monkeypatch.setattr(experiment, "_plot", lambda *_: None)
     folder, _ = preset(tmp_path, name)
     hub = ("model.backbone.name=hub", f"model.backbone.preset={folder}")
     recipe = recipes.load("lift", overrides=[*hub, "model.train.rank=2", *SHORT])

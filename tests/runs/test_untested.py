@@ -7,6 +7,7 @@ import pytest
 
 from keras_ccsam import runs
 from keras_ccsam.runs import parts
+from tests import run_pictures
 
 
 class Unseen:
@@ -29,7 +30,8 @@ def unseen_test(monkeypatch):
 
 def test_the_test_images_stay_unseen(small, unseen_test, finished, tmp_path):
     recipe = finished.recipe
-    result = runs.run(recipe, tmp_path / "run", progress="none", tested=False)
+    with run_pictures.drawn():
+        result = runs.run(recipe, tmp_path / "run", progress="none", tested=False)
     assert "test" not in result.results
     # The same numbers as those of a run that is tested, too.
     assert result.results["validation"] == finished.results["validation"]
