@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -20,7 +21,16 @@ import keras_ccsam as cc
 new = set(sys.modules) - before
 names = [cc.recipes.load.__name__, cc.runs.run.__name__, cc.data.load.__name__]
 registered = sorted(key for key in keras.saving.get_custom_objects() if "keras_ccsam" in key)
-print(json.dumps({"before": sorted(before), "new": sorted(new), "registered": registered}))
+
+data = cc.data.load("digits-lt", imbalance_ratio=10)
+model = keras.Sequential([keras.layers.Input((8, 8, 1)), keras.layers.Flatten(),
+    keras.layers.Dense(10, activation="softmax")])
+model.compile("sgd", "sparse_categorical_crossentropy")
+model.fit(data.batches(workers=2), epochs=2, verbose=0, validation_data=data.test)
+model.evaluate(data.test, verbose=0)
+
+print(json.dumps({"before": sorted(before), "new": sorted(new), "registered": registered,
+    "after training": sorted(sys.modules)}))
 """
 
 
@@ -44,3 +54,5 @@ def test_nothing_heavy_is_imported_and_everything_is_registered():
     assert {name for name in new if not name.startswith("_")} <= ALLOWED | {"keras_ccsam"}
     for name in ("CCSAM", "SAM", "LDAM", "Cosine", "WarmupSteps", "ExpectedCalibrationError"):
         assert f"keras_ccsam>{name}" in found["registered"]
+    # Nor does one of the other backends bring TensorFlow along when it trains on our batches.
+    assert ("tensorflow" in found["after training"]) is (keras.backend.backend() == "tensorflow")

@@ -188,9 +188,9 @@ def test_on_a_terminal_of_forty_columns(tmp_path: Path) -> None:
         "sys.exit(os.waitstatus_to_exitcode(pty.spawn(words)))\n"
     )
     assert pty
-    words = ("train", "crt", *SHORT, "--set", "stage2.epochs=1", "--out", str(tmp_path / "run"))
+    words = ("train", "crt", *SHORT, "--set", "stage2.epochs=1", "--set", "stage1.batch_size=512")
     done = subprocess.run(
-        [sys.executable, "-c", script, *words],
+        [sys.executable, "-c", script, *words, "--out", str(tmp_path / "run")],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         check=True,

@@ -1,7 +1,6 @@
 """A method, a head and a dataset of one's own, from the command line to the run directory."""
 
 import json
-import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from keras_ccsam_cli import light
 from keras_ccsam_cli.main import cli
 
 from keras_ccsam import declare, runs
@@ -161,20 +161,18 @@ def test_an_error_in_ones_own_code_is_said_to_be_there(
 
 
 @pytest.mark.any_backend
-@pytest.mark.slow
-def test_a_dataset_of_ones_own_on_the_command_line(tmp_path: Path) -> None:
-    """In a process of its own: what is checked before Keras is imported lets the name pass."""
-    (tmp_path / "lab_own.py").write_text(textwrap.dedent(OWN))
-    command = [sys.executable, "-m", "keras_ccsam_cli", "train", "ce", "--data", "lab_own:birds"]
-    command += [*SHORT, "--set", "stage1.batch_size=16", "--out", str(tmp_path / "run")]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    recipe = runs.RunDirectory(tmp_path / "run").recipe()
+def test_a_dataset_of_ones_own_on_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is checked before Keras is imported lets the name pass."""
+    monkeypatch.setattr(light, "imported", lambda: False)
+    monkeypatch.chdir(tmp_path)
+    Path("lab_own.py").write_text(textwrap.dedent(OWN))
+    words = ("train", "ce", *SHORT, "--set", "stage1.batch_size=16", "--data")
+    ccsam(*words, "lab_own:birds", "--out", "run")
+    recipe = runs.RunDirectory("run").recipe()
     assert (recipe.data.name, recipe.data.imbalance_ratio) == ("lab_own:birds", "none")
-    command[command.index("lab_own:birds")] = "lab_own:brids"
-    command[-1] = str(tmp_path / "other")
-    wrong = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert wrong.returncode == 2
+    wrong = ccsam(*words, "lab_own:brids", "--out", "other", code=2)
     assert "did you mean 'birds'" in wrong.stderr and len(wrong.stderr.splitlines()) == 1
 
 

@@ -1,17 +1,10 @@
 """Keras' own `fit` takes a `BatchSequence` on every backend."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import keras
 import numpy as np
 import pytest
 
 import keras_ccsam.data as ccdata
-
-ROOT = Path(__file__).parents[2]
 
 
 def classifier(data):
@@ -113,32 +106,3 @@ def test_mixed_labels_reach_the_loss(data):
     history = model.fit(train, epochs=3, shuffle=False, verbose=0)
     assert len(train.arrays()[1]) % 100
     assert history.history["loss"][-1] < history.history["loss"][0]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_tensorflow_is_never_imported_by_the_others(backend):
-    if keras.backend.backend() != backend:
-        pytest.skip("a process of its own, once: in the suite of that backend")
-    script = (
-        "import sys, keras, keras_ccsam.data as d\n"
-        "data = d.load('digits-lt', imbalance_ratio=10)\n"
-        "model = keras.Sequential([keras.layers.Input((8, 8, 1)), keras.layers.Flatten(),\n"
-        "    keras.layers.Dense(10, activation='softmax')])\n"
-        "model.compile('sgd', 'sparse_categorical_crossentropy')\n"
-        "model.fit(data.batches(workers=2), epochs=2, verbose=0, validation_data=data.test)\n"
-        "model.evaluate(data.test, verbose=0)\n"
-        "assert keras.backend.backend() == sys.argv[1]\n"
-        "assert 'tensorflow' not in sys.modules\n"
-        "print('clean')\n"
-    )
-    run = subprocess.run(
-        [sys.executable, "-c", script, backend],
-        env=os.environ | {"KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
-    assert run.stdout.strip() == "clean"
