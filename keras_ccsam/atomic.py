@@ -48,8 +48,19 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     Of a file's name, bytes that are no UTF-8 are lone surrogates in Python. They are written as
     `\udce9`, which JSON reads as what it was.
     """
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
+    content = encoded(text)
+    try:
+        with replacing(path) as temporary:
+            temporary.write_bytes(content)
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            raise no_room(error, path, len(content)) from error
+        raise
+
+
+def encoded(text: str) -> bytes:
+    """Return text as `write_text` writes it."""
+    return text.encode("utf-8", errors="backslashreplace")
 
 
 def flush_folder(folder: str | os.PathLike[str]) -> None:

@@ -24,12 +24,12 @@ from typing import IO, Any
 
 import numpy as np
 
-from keras_ccsam import atomic
+from keras_ccsam import atomic, manifest
 
 VERSION = 1
 ARRAYS, FACTS, MANIFEST = "arrays.npz", "facts.json", "manifest.json"
 
-_KIND = "keras_ccsam snapshot"
+_KIND = "snapshot"
 _NAME = re.compile(r"snapshot-(\d{6,})")
 _WRITING = re.compile(r"\.snapshot-\d{6,}\.[0-9a-f]{8}\.writing")
 # What a file that is no longer what was written makes of its readers.
@@ -212,14 +212,14 @@ def _fill(folder: Path, arrays: dict[str, np.ndarray], facts: bytes) -> None:
                 np.lib.format.write_array(file, _plain(array), allow_pickle=False)
     with _written(folder / FACTS) as told:
         told.write(facts)
-    manifest = {
+    content = {
         "kind": _KIND,
         "version": VERSION,
         "files": {ARRAYS: stored.facts(), FACTS: told.facts()},
         "dtypes": {name: a.dtype.name for name, a in arrays.items() if _is_extension(a.dtype)},
     }
     with _written(folder / MANIFEST) as told:
-        told.write(json.dumps(manifest | {"sha256": _digest(manifest)}, indent=1).encode())
+        told.write(json.dumps(manifest.sealed(content), indent=1).encode())
     atomic.flush_folder(folder)
 
 
@@ -238,55 +238,28 @@ def _as_dtype(name: str) -> np.dtype:
     return np.dtype(name)
 
 
-def _digest(manifest: Mapping[str, Any]) -> str:
-    """The SHA-256 of a manifest without its own: a name of a type is told from another one, too."""
-    rest = {key: value for key, value in manifest.items() if key != "sha256"}
-    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
-
-
 def _verify(folder: Path) -> dict[str, Any]:
     """Read a snapshot's files once and compare them with its manifest, which is returned."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_bytes())
+        content = manifest.opened(folder / MANIFEST, _KIND, VERSION)
     except FileNotFoundError:
-        raise ValueError(f"{MANIFEST} is missing") from None
-    except ValueError:
-        raise ValueError(f"{MANIFEST} is damaged") from None
-    if not isinstance(manifest, dict) or manifest.get("kind") != _KIND:
-        raise ValueError(f"{MANIFEST} is not that of a snapshot")
-    version = manifest.get("version")
-    if isinstance(version, int) and version > VERSION:
-        raise ValueError(f"it is of version {version} of the format, and {VERSION} is known here")
-    if manifest.get("sha256") != _digest(manifest):
-        raise ValueError(f"{MANIFEST} is damaged")
+        raise ValueError(f"{MANIFEST} is no longer there") from None
     for name in (ARRAYS, FACTS):
-        _compare(folder / name, manifest["files"][name])
-    return manifest
-
-
-def _compare(path: Path, said: Mapping[str, Any]) -> None:
-    try:
-        size = path.stat().st_size
-        if size != said["bytes"]:
-            raise ValueError(f"{path.name} has {size:,} bytes, not the {said['bytes']:,} written")
-        with open(path, "rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError:
-        raise ValueError(f"{path.name} is missing") from None
-    if found != said["sha256"]:
-        raise ValueError(f"{path.name} is not what was written (its SHA-256 differs)")
+        if lack := manifest.difference(folder / name, content["files"][name]):
+            raise ValueError(f"{name} {lack}")
+    return content
 
 
 def _read(folder: Path) -> Snapshot:
-    manifest = _verify(folder)
+    content = _verify(folder)
     arrays = {}
     with zipfile.ZipFile(folder / ARRAYS) as archive:
         for member in archive.namelist():
             name = member.removesuffix(".npy")
             with archive.open(member) as file:
                 arrays[name] = np.lib.format.read_array(file, allow_pickle=False)
-            if name in manifest["dtypes"]:
-                arrays[name] = arrays[name].view(_as_dtype(manifest["dtypes"][name]))
+            if name in content["dtypes"]:
+                arrays[name] = arrays[name].view(_as_dtype(content["dtypes"][name]))
     facts = json.loads((folder / FACTS).read_bytes())
     return Snapshot(folder, arrays, facts)
 

@@ -25,6 +25,7 @@ LEVELS = (
         "duration",
         "json_lines",
         "writer",
+        "manifest",
         "snapshots",
         "closed_table",
         "options",
