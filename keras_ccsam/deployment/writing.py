@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from keras_ccsam.deployment import onnx_graph
+from keras_ccsam.training import saving
 
 Runner = Callable[[np.ndarray], np.ndarray]
 
@@ -21,7 +22,7 @@ def write(model: keras.Model, format_name: str, path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if format_name == "keras":
-            model.save(path)
+            saving.save_model(model, path)
         elif format_name == "onnx":
             _write_onnx(model, path)
             onnx_graph.tidy(path, model.layers[-1].name)
