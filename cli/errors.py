@@ -3,7 +3,7 @@
 | code | meaning                                                              |
 | ---- | -------------------------------------------------------------------- |
 | 0    | done                                                                 |
-| 1    | something failed while running                                       |
+| 1    | something failed while running, or a run's files are damaged         |
 | 2    | the input was wrong: the line says what, and what would be right     |
 | 130  | interrupted with Ctrl-C                                              |
 """
@@ -97,6 +97,9 @@ def as_failure(error: Exception) -> Failure:
             f"{type(error).__name__} in {place}: {describe(error)} (add --debug for the traceback)",
             EXIT_RUNTIME,
         )
+    code = getattr(error, "exit_code", None)  # keras_ccsam.manifest.Damaged
+    if isinstance(code, int):
+        return Failure(describe(error), code)
     if isinstance(error, INPUT_ERRORS):
         return Failure(describe(error), EXIT_INPUT)
     return Failure(

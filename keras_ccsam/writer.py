@@ -32,7 +32,7 @@ def standing(process: Any) -> str:
         machine or in another container, or this system does not say.
     """
     own = this_process()
-    if process == own:
+    if isinstance(process, dict) and own.items() <= process.items():
         return OWN
     pid = process.get("pid") if isinstance(process, dict) else None
     if not isinstance(pid, int) or pid < 1 or process.get("machine") != own["machine"]:

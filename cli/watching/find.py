@@ -70,4 +70,5 @@ def _folders(path: Path) -> list[Path]:
         found = [child for child in path.iterdir() if child.is_dir()]
     except OSError:  # it may not be read, or has just been renamed
         return []
-    return sorted(c for c in found if not c.name.startswith(".") and ".incomplete-" not in c.name)
+    aside = light.library("runs.folders").is_set_aside
+    return sorted(c for c in found if not c.name.startswith(".") and not aside(c))

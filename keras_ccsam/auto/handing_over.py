@@ -25,6 +25,7 @@ def handed_over(
     command: str,
 ) -> dict[str, Any]:
     """Write model.keras, report.html, summary.md and, last, auto.json; return what it holds."""
+    run.check(run.model_file)
     with atomic.replacing(record.model_file) as temporary:
         shutil.copyfile(run.model_file, temporary)
     files = {

@@ -27,6 +27,7 @@ from keras_ccsam.comparison.compare import set_aside, train_waiting
 from keras_ccsam.comparison.plan import PlannedRun, plan_comparison, run_path
 from keras_ccsam.comparison.time_left import TimeLeft
 from keras_ccsam.runs.claim import release
+from keras_ccsam.runs.folders import is_set_aside
 from keras_ccsam.runs.progress import Progress
 from keras_ccsam.runs.run_directory import RunDirectory
 
@@ -192,6 +193,6 @@ class Tournament:
 def _clear(folder: Path) -> None:
     """Set aside what interrupted runs of a rung left, whatever of it is there."""
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        begun = path.is_dir() and ".incomplete-" not in path.name
+        begun = path.is_dir() and not is_set_aside(path)
         if begun and RunDirectory(path).status() not in ("absent", "complete"):
             set_aside(path)

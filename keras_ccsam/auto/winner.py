@@ -44,7 +44,7 @@ def train_winner(
     if asked.refit:
         recipe = whole(recipe)
     run = RunDirectory(record.winner)
-    if run.status() != "complete":
+    if run.status() != "complete" or run.damage():
         set_aside(run.path)
         began = time.perf_counter()
         experiment.run(

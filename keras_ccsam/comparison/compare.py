@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from keras_ccsam import atomic
 from keras_ccsam.comparison.comparison import Comparison, Row
@@ -11,8 +12,8 @@ from keras_ccsam.comparison.time_left import TimeLeft
 from keras_ccsam.duration import duration
 from keras_ccsam.recipes import Recipe, override
 from keras_ccsam.recipes.slots import name_of, values
-from keras_ccsam.runs import experiment, parts
-from keras_ccsam.runs.claim import claim, release
+from keras_ccsam.runs import experiment, lock, parts
+from keras_ccsam.runs.claim import claim, release, released_if_it_fails
 from keras_ccsam.runs.compiled_programs import kept_programs
 from keras_ccsam.runs.folders import PathLike, make
 from keras_ccsam.runs.progress import Progress
@@ -121,9 +122,14 @@ def train_waiting(
     folder = chosen.path
     make(folder)
     claim(folder, "comparison")
-    with kept_programs(compile_cache, folder, announce=shown.shown):
+    with (
+        released_if_it_fails(folder, "comparison"),
+        kept_programs(compile_cache, folder, announce=shown.shown),
+    ):
         for run in chosen.waiting:
-            set_aside(run.path)
+            if _finished_meanwhile(run):
+                continue
+            _set_aside(run)
             shown.say(_announced(run, clock))
             clock.start(run)
             experiment.run(
@@ -138,6 +144,25 @@ def train_waiting(
                 feature_cache=feature_cache,
             )
             clock.finish()
+
+
+def _finished_meanwhile(run: PlannedRun) -> bool:
+    """Whether another process, which held the folder when this comparison was planned, did it."""
+    directory = RunDirectory(run.path)
+    return not run.damage and directory.status() == "complete" and not directory.damage()
+
+
+def _set_aside(run: PlannedRun) -> None:
+    """Make room for a run, and say where one with damaged files has gone."""
+    if run.damage:
+        aside = set_aside(run.path, "damaged")
+        warnings.warn(
+            f"{run.path}: {run.damage}; it was set aside as {aside and aside.name}, and is trained "
+            "again",
+            stacklevel=2,
+        )
+    else:
+        set_aside(run.path)
 
 
 def _announced(run: PlannedRun, clock: TimeLeft) -> str:
@@ -194,14 +219,23 @@ def _draws_weights(recipe: Recipe) -> bool:
     return given == (None, None) and name != "hub" and ":" not in name
 
 
-def set_aside(path: Path) -> None:
-    """Rename what an interrupted run left, so that its place is free and nothing is lost."""
+def set_aside(path: Path, why: Literal["incomplete", "damaged"] = "incomplete") -> Path | None:
+    """Rename what a run left, so that its place is free and nothing is lost; return the new path.
+
+    Raises:
+        ValueError: another process trains in it.
+    """
     if not path.exists():
-        return
+        return None
+    if (other := lock.holder(path)) is not None:
+        raise ValueError(
+            f"another process ({other}) trains this run; let it end. Received: run={str(path)!r}"
+        )
     count = 1
-    while (aside := path.with_name(f"{path.name}.incomplete-{count}")).exists():
+    while (aside := path.with_name(f"{path.name}.{why}-{count}")).exists():
         count += 1
     path.rename(aside)
+    return aside
 
 
 def _plot(comparison: Comparison) -> None:

@@ -1,7 +1,7 @@
 """What a comparison would train: its runs in their order, and which first stages they share."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import keras
 from keras_ccsam import text_table as table
 from keras_ccsam.recipes import Recipe, override
 from keras_ccsam.runs import parts
-from keras_ccsam.runs.folders import PathLike, fresh, kind_of, named, require_free
+from keras_ccsam.runs.folders import PathLike, fresh, is_set_aside, kind_of, named, require_free
 from keras_ccsam.runs.run_directory import RunDirectory
 
 MAX_SEEDS = 1000
@@ -25,12 +25,15 @@ class PlannedRun:
         path: its folder.
         finished: whether it is there already.
         lender: the run whose first stage it takes over; None where it trains its own.
+        damage: what is wrong with the files that are in its folder already; "" where nothing is.
+            Such a run is set aside and trained again.
     """
 
     recipe: Recipe
     path: Path
     finished: bool
     lender: Path | None
+    damage: str = ""
 
     @property
     def epochs(self) -> tuple[int, int]:
@@ -89,12 +92,14 @@ class ComparisonPlan:
             f"backend   {keras.backend.backend()}",
             f"folder    {self.path}",
             *(f"note      {text}" for text in self.notes),
+            *(f"damaged   {run.path.name}: {run.damage}" for run in self.runs if run.damage),
         ]
         header = ["run", "state", "epochs", "first stage"]
         rows = []
         for run in self.runs:
             first, second = run.epochs
             state = "finished" if run.finished else "to train"
+            state += " again" if run.damage else ""
             origin = f"of {run.lender.name}" if run.lender else "its own"
             epochs = f"{first} + {second}" if run.recipe.stage2 else str(first)
             rows.append([run.path.name, state, epochs, origin])
@@ -117,6 +122,7 @@ class ComparisonPlan:
                     "seed": run.recipe.seed,
                     "digest": run.recipe.digest(),
                     "finished": run.finished,
+                    "damage": run.damage,
                     "epochs": dict(zip(("stage1", "stage2"), run.epochs, strict=True)),
                     "stage1_from": run.lender.name if run.lender else None,
                 }
@@ -137,20 +143,21 @@ def plan_comparison(
     chosen = checked_seeds(seeds)
     _check_recipes(recipes)
     folder = fresh(f"compare-{recipes[0].setting}") if out is None else named(out)
-    check_folder(folder, recipes, chosen)
-    lending = first_stages(folder)
+    damage = _damage(folder) if kind_of(folder) == "comparison" else {}
+    check_folder(folder, recipes, chosen, damage)
+    lending = first_stages(folder, damage)
     runs = []
     for recipe, seed in seeded(recipes, chosen):
         path = run_path(folder, recipe, seed)
         directory = RunDirectory(path)
-        finished = directory.status() == "complete"
+        finished = directory.status() == "complete" and path not in damage
         lender = lending.get(recipe.stage1_digest())
         if finished:
             taken = directory.results().get("stage1_from")
             lender = None if taken is None else path.parent / Path(taken).name
         else:
             lending.setdefault(recipe.stage1_digest(), path)
-        runs.append(PlannedRun(recipe, path, finished, lender))
+        runs.append(PlannedRun(recipe, path, finished, lender, damage.get(path, "")))
     return ComparisonPlan(tuple(recipes), chosen, folder, tuple(runs))
 
 
@@ -164,15 +171,28 @@ def seeded(recipes: Sequence[Recipe], seeds: Sequence[int]) -> list[tuple[Recipe
     return [(override(recipe, f"seed={seed}"), seed) for seed in seeds for recipe in recipes]
 
 
-def first_stages(folder: Path) -> dict[str, Path]:
+def _damage(folder: Path) -> dict[Path, str]:
+    """What is wrong with the files of the runs in a comparison's folder, of those with damage."""
+    paths = [path for path in folder.iterdir() if not is_set_aside(path)]
+    found = {path: RunDirectory(path).damage() for path in paths if (path / "state.json").exists()}
+    return {path: lack for path, lack in found.items() if lack is not None}
+
+
+def first_stages(folder: Path, damage: Container[Path] = ()) -> dict[str, Path]:
     """Return the runs of a comparison's folder that can lend their first stage, by its digest.
 
     Every finished run of this backend can, also of an earlier comparison in the same folder. Those
     that trained their first stage themselves go first.
+
+    Args:
+        folder: of the comparison.
+        damage: runs whose files are damaged, which lend nothing.
     """
     found = []
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         directory = RunDirectory(path)
+        if path in damage or is_set_aside(path):
+            continue
         if directory.status() != "complete" or not directory.stage1_file.is_file():
             continue
         results = directory.results()
@@ -217,8 +237,19 @@ def _check_recipes(recipes: Sequence[Recipe]) -> None:
             )
 
 
-def check_folder(folder: Path, recipes: Sequence[Recipe], seeds: Sequence[int]) -> None:
+def check_folder(
+    folder: Path,
+    recipes: Sequence[Recipe],
+    seeds: Sequence[int],
+    damage: Container[Path] = (),
+) -> None:
     """Accept a free folder, or one of the same comparison.
+
+    Args:
+        folder: of the comparison.
+        recipes: of the comparison.
+        seeds: of the comparison.
+        damage: runs whose files are damaged: nobody knows what they were.
 
     Raises:
         ValueError: the folder holds anything else, or runs of other recipes or of another backend.
@@ -228,7 +259,7 @@ def check_folder(folder: Path, recipes: Sequence[Recipe], seeds: Sequence[int]) 
         return
     for recipe, seed in seeded(recipes, seeds):
         directory = RunDirectory(run_path(folder, recipe, seed))
-        if directory.status() == "absent":
+        if directory.status() == "absent" or directory.path in damage:
             continue
         if directory.recipe().digest() != recipe.digest():
             raise ValueError(

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from keras_ccsam.analysis.landscapes import Landscape
+from keras_ccsam.manifest import Damaged
 from keras_ccsam.recipes import toml
 from keras_ccsam.reporting.found_runs import FoundRun, Method, Runs, flattened
-from keras_ccsam.runs.folders import PathLike, kind_of
+from keras_ccsam.runs.folders import PathLike, is_set_aside, kind_of
 from keras_ccsam.runs.run_directory import RunDirectory, read_json
 
 DEPTH = 4
@@ -37,22 +38,24 @@ def find(paths: Sequence[PathLike]) -> tuple[list[FoundRun], list[str]]:
                 f"Received: run={str(path)!r}"
             )
         folders |= dict.fromkeys(folder.absolute() for folder in below)
-    found, others = [], []
+    found, others, harmed = [], [], False
     for folder in folders:
         directory = RunDirectory(folder)
         status = _status(directory)
         if status != "complete":
-            state = "interrupted" if status == "running" else status
+            state = {"running": "interrupted", "killed": "interrupted"}.get(status, status)
             others.append(f"{folder.name} ({state})")
+            harmed = harmed or directory.status() == "damaged"
             continue
         try:
             found.append(_read(directory))
         except (ValueError, OSError) as error:
+            harmed = harmed or isinstance(error, Damaged)
             # One of a hundred runs that is damaged must not cost the report on the others.
             others.append(f"{folder.name} ({' '.join(str(error).split())})")
     if not found:
-        raise ValueError(
-            "no run is complete, and a report is made of finished ones: "
+        raise (Damaged if harmed else ValueError)(
+            "no run is complete and whole, and a report is made of finished ones: "
             f"{', '.join(others)}. "
             f"Received: run={[str(path) for path in paths]}"
         )
@@ -60,10 +63,8 @@ def find(paths: Sequence[PathLike]) -> tuple[list[FoundRun], list[str]]:
 
 
 def _status(directory: RunDirectory) -> str:
-    try:
-        return directory.status()
-    except ValueError:
-        return "state.json cannot be read"
+    status = directory.status()
+    return "state.json cannot be read" if status == "damaged" else status
 
 
 def _read(directory: RunDirectory) -> FoundRun:
@@ -72,9 +73,7 @@ def _read(directory: RunDirectory) -> FoundRun:
     Raises:
         ValueError: a file of it is damaged, or of another version.
     """
-    recipe = toml.parse(
-        directory.recipe_file.read_text(encoding="utf-8"), str(directory.recipe_file)
-    )
+    recipe = toml.parse(directory.recipe_text(), str(directory.recipe_file))
     results = directory.results()
     if not all(key in results for key in ("test", "class_counts", "class_names")):
         raise ValueError("results of another version")
@@ -179,7 +178,7 @@ def _below(path: Path, depth: int = DEPTH) -> Iterator[Path]:
     if not depth or not path.is_dir():
         return
     inner = [p for p in sorted(path.iterdir()) if p.is_dir() and not p.is_symlink()]
-    inner = [p for p in inner if not p.name.startswith(".") and ".incomplete-" not in p.name]
+    inner = [p for p in inner if not p.name.startswith(".") and not is_set_aside(p)]
     for folder in sorted(inner, key=_order(path)):
         yield from _below(folder, depth - 1)
 

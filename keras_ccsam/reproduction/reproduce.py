@@ -17,7 +17,7 @@ from keras_ccsam.reproduction.landscape_figure import landscape_figure
 from keras_ccsam.reproduction.plan import PlannedRow, ReproductionPlan, plan_reproduction
 from keras_ccsam.reproduction.reproduction import ReproducedRow, Reproduction
 from keras_ccsam.runs import parts
-from keras_ccsam.runs.claim import claim, release
+from keras_ccsam.runs.claim import claim, release, released_if_it_fails
 from keras_ccsam.runs.compiled_programs import kept_programs
 from keras_ccsam.runs.folders import PathLike, make
 from keras_ccsam.runs.progress import Progress
@@ -91,7 +91,10 @@ def reproduce(
     clock = TimeLeft(run for plan in comparisons.values() for run in plan.runs)
     for folder in failed:
         clock.drop(folder)
-    with kept_programs(compile_cache, chosen.path, announce=shown.shown):
+    with (
+        released_if_it_fails(chosen.path, "reproduction", scale=scale),
+        kept_programs(compile_cache, chosen.path, announce=shown.shown),
+    ):
         for number, (folder, plan) in enumerate(comparisons.items(), start=1):
             if folder in failed:
                 continue

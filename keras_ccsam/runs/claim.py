@@ -1,17 +1,20 @@
 """One process at a time trains in a folder of several runs."""
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from keras_ccsam import writer
+from keras_ccsam.runs import lock
 from keras_ccsam.runs.run_directory import write_json
 
 _STATE = "state.json"
 
 
 def claim(folder: Path, kind: str, **facts: Any) -> None:
-    """Write into a folder that this process trains in it.
+    """Write into a folder that this process trains in it, and hold its lock.
 
     Args:
         folder: it is there.
@@ -19,29 +22,44 @@ def claim(folder: Path, kind: str, **facts: Any) -> None:
         **facts: what else its state.json says.
 
     Raises:
-        ValueError: another process of this machine is at work in it. Nothing has been written.
+        ValueError: another process is at work in it. Nothing has been written.
     """
-    _refuse_others(folder)
-    process = writer.this_process()
-    state = {"kind": kind, **facts, "status": "running", "process": process}
-    write_json(folder / _STATE, state)
-    # Of two that came at the same moment, the second one has written over the first.
-    _refuse_others(folder)
+    lock.take(folder)
+    try:
+        _refuse_others(folder)
+        process = writer.this_process()
+        write_json(
+            folder / _STATE, {"kind": kind, **facts, "status": "running", "process": process}
+        )
+    except BaseException:
+        lock.drop(folder)
+        raise
 
 
 def release(folder: Path, kind: str, status: str = "complete", **facts: Any) -> None:
-    """Write how it ended."""
+    """Write how it ended, and let the folder go."""
     write_json(folder / _STATE, {"kind": kind, **facts, "status": status})
+    lock.drop(folder)
+
+
+@contextlib.contextmanager
+def released_if_it_fails(folder: Path, kind: str, **facts: Any) -> Iterator[None]:
+    """Let a claimed folder go where the block raises: this process may live on, as notebooks do."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):  # a full disk is the error to tell
+            release(folder, kind, "interrupted", **facts)
+        lock.drop(folder)
+        raise
 
 
 def _refuse_others(folder: Path) -> None:
+    """Of an earlier version, which held no lock: its state.json alone says who trains."""
     try:
         state = json.loads((folder / _STATE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return
     busy = isinstance(state, dict) and state.get("status") == "running"
     if busy and writer.standing(state.get("process")) == writer.HERE:
-        raise ValueError(
-            f"another process ({state['process']['pid']}) trains in this folder; let it end, or "
-            f"name another folder. Received: out={str(folder)!r}"
-        )
+        raise lock.refusal(state["process"], folder)

@@ -10,7 +10,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_ccsam import atomic
 from keras_ccsam.callbacks import metrics_log
 from keras_ccsam.callbacks.metrics_log import MetricsLog
 from keras_ccsam.data import BatchSequence, LongTailedData
@@ -32,7 +31,7 @@ from keras_ccsam.runs.run_directory import RunDirectory
 from keras_ccsam.runs.stage_callbacks import apply_posthoc, stage_callbacks
 from keras_ccsam.runs.trained_run import judged, open_run
 from keras_ccsam.trackers import Tracking
-from keras_ccsam.training import SharpnessAwareModel
+from keras_ccsam.training import SharpnessAwareModel, saving
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,6 +124,7 @@ def run(
     caching = kept_programs(compile_cache, directory.path, announce=shown.shown)
     with shown, directory.recording(), caching, tracking:
         images.save_indices(directory.indices_file)
+        directory.manifest.note(directory.indices_file)
         if recipe.stage1.translate is not None and source is None:
             training = partial(run, progress=shown.labelled("helper"), compile_cache="off")
             helper = trained_helper(recipe, directory, training)
@@ -148,8 +148,8 @@ def run(
             first = [*callbacks[0], *told(1), *recording]
             _fit_stage1(recipe, images, batches, model, first)
             frozen.hand_over(model, whole)
-            with atomic.replacing(directory.stage1_file) as temporary:
-                whole.save_weights(temporary)
+            with directory.writing(directory.stage1_file) as temporary:
+                saving.save_weights(whole, temporary)
         else:
             stage = f"stage 1/{_stages(recipe)}"
             shown.say(f"{stage}  shared with {source.path}: taken over, not trained again")
@@ -177,8 +177,8 @@ def run(
         if (held := reports.get("validation")) is not None:
             directory.write_validation(held.predicted)
         frozen.hand_over(model, whole)
-        with atomic.replacing(directory.model_file) as temporary:
-            whole.export_plain().save(temporary)
+        with directory.writing(directory.model_file) as temporary:
+            saving.save_model(whole.export_plain(), temporary)
         results = collected(recipe, every_image, whole, directory, reports, source)
         results |= {} if tau is None else {"posthoc_tau": tau}
         results |= _temperature(images, model)
@@ -242,8 +242,8 @@ def _tracking(names: Sequence[str], recipe: Recipe, directory: RunDirectory) -> 
 
 def _copy_stage1(source: RunDirectory, model: SharpnessAwareModel, directory: RunDirectory) -> None:
     """Take over the weights and the records, so that the new folder is complete by itself."""
-    with atomic.replacing(directory.stage1_file) as temporary:
-        temporary.write_bytes(source.stage1_file.read_bytes())
+    with directory.writing(directory.stage1_file) as temporary:
+        temporary.write_bytes(source.stage1_weights().read_bytes())
     model.optimizer.build(model.trainable_variables)
     model.load_weights(directory.stage1_file)
     metrics_log.append(directory.metrics_file, *source.metrics(stage=1))

@@ -6,9 +6,12 @@ It imports the standard library alone: the command line asks it before Keras is 
 import datetime
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from keras_ccsam.runs import lock
 
 PathLike = str | os.PathLike[str]
 
@@ -49,9 +52,14 @@ def require_free(path: Path) -> None:
         is_folder = existing.is_dir()
         # Runs leave their compiled programs in their parent; those are nobody's results.
         own = existing == path.absolute() and is_folder
-        taken = own and any(p.name != PROGRAMS for p in path.iterdir())
+        taken = own and any(p.name not in (PROGRAMS, lock.NAME) for p in path.iterdir())
     if not is_folder:
         raise _not_made(path, f"{str(existing)!r} is a file")
+    if taken and (other := lock.holder(path)):
+        raise ValueError(
+            f"another process ({other}) trains in this folder; name another. "
+            f"Received: out={str(path)!r}"
+        )
     if taken:
         raise ValueError(
             "the output folder exists and is not empty, and runs are never overwritten; name "
@@ -102,13 +110,34 @@ def _not_made(path: Path, reason: str) -> ValueError:
     )
 
 
+_SET_ASIDE = re.compile(r"\.(incomplete|damaged)-\d+$")
+
+
+def is_set_aside(path: Path) -> bool:
+    """Whether a folder is a run that a comparison has set aside to train it again."""
+    return _SET_ASIDE.search(path.name) is not None
+
+
 def kind_of(path: Path) -> str | None:
-    """Return what a folder's state.json says it is: "run", "comparison", ...; None without one."""
+    """Return what a folder's state.json says it is: "run", "comparison", ...; None without one.
+
+    One that is damaged says nothing: then what lies beside it tells a run and a comparison.
+    """
     try:
         content = json.loads((path / "state.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except OSError:
         return None
-    return content.get("kind") if isinstance(content, dict) else None
+    except (ValueError, RecursionError):
+        return _looks_like(path)
+    kind = content.get("kind") if isinstance(content, dict) else None
+    return kind if isinstance(kind, str) else None
+
+
+def _looks_like(path: Path) -> str | None:
+    if (path / "recipe.toml").is_file():
+        return "run"
+    runs = [p.parent.name for p in path.glob("*/recipe.toml")]
+    return "comparison" if runs and all("-seed" in name for name in runs) else None
 
 
 def require_there(path: PathLike) -> None:

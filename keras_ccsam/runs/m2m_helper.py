@@ -5,7 +5,6 @@ from typing import Any
 
 import keras
 
-from keras_ccsam.data import load_indices
 from keras_ccsam.recipes import Recipe, override
 from keras_ccsam.runs.run_directory import RunDirectory
 
@@ -45,7 +44,7 @@ def check_helper(recipe: Recipe, index_sha256: str) -> None:
         return
     directory = RunDirectory(translate.helper)
     directory.results()
-    if load_indices(directory.indices_file).index_sha256 != index_sha256:
+    if directory.indices().index_sha256 != index_sha256:
         raise ValueError(
             "the helper was trained on other images than these; leave it out, and one is trained "
             f"first. Received: stage1.translate.helper={translate.helper!r}"

@@ -8,19 +8,17 @@ checkpoints/       stage1.weights.h5, the weights stage 2 started from
 model.keras        the trained network as a plain Keras model
 results.json       what the last epoch scores
 validation.npz     the class that it predicts of each validation image, where there are any
-plots/             PNG
+manifest.json      sizes and SHA-256 of the files above
 analysis/          landscapes, sharpness, bound and what else was looked at afterwards
 tensorboard/       event files, where that tracker was named; wandb/ likewise
-state.json         "running", "complete" or "failed"
+plots/             PNG
+state.json         "running", "complete" or "failed", and the format of all this
+.lock              while a process trains: which one
 """
 
-import datetime
-import json
-import re
 import warnings
-import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +27,20 @@ import numpy as np
 
 from keras_ccsam import atomic, writer
 from keras_ccsam.callbacks import metrics_log
+from keras_ccsam.data import load_indices
 from keras_ccsam.data.npz import UNREADABLE, open_npz
+from keras_ccsam.data.tails.indices import SavedIndices
+from keras_ccsam.manifest import Damaged
 from keras_ccsam.pixels import PixelRecord
 from keras_ccsam.recipes import Recipe, toml
 from keras_ccsam.recipes.library import import_outside
-from keras_ccsam.runs import own_code
+from keras_ccsam.runs import before_manifests, lock, own_code
 from keras_ccsam.runs.folders import PathLike, make, named, require_free, require_run
-
-_PLAIN_LIST = re.compile(r"\[\n\s*([^\[\]{}]*?)\n\s*\]")
+from keras_ccsam.runs.json_files import json_text
+from keras_ccsam.runs.json_files import read_json as read_json
+from keras_ccsam.runs.json_files import write_json as write_json
+from keras_ccsam.runs.run_manifest import RunManifest
+from keras_ccsam.runs.run_state import RunState
 
 
 class RunDirectory:
@@ -64,6 +68,8 @@ class RunDirectory:
         self.analysis = self.path / "analysis"
         self.trajectory_file = self.analysis / "trajectory.npz"
         self.state_file = self.path / "state.json"
+        self.manifest = RunManifest(self.path)
+        self.state = RunState(self.state_file, self.manifest)
 
     def check_free(self) -> None:
         """Refuse a folder that holds anything, before anything is written.
@@ -90,35 +96,79 @@ class RunDirectory:
         self.check_free()
         text = recipe.to_toml()
         make(self.path)
+        taken = lock.take(self.path)
         try:
+            self.check_free()  # another process may have come and gone in between
             self.checkpoints.mkdir()
-        except FileExistsError:  # another process came in between
-            self.check_free()
+            make(self.plots)
+            self.state.mark("running", process=writer.this_process())
+            self._write(self.recipe_file, text)
+            self._write(self.environment_file, json_text(environment))
+        except BaseException:
+            if taken:
+                lock.drop(self.path)
             raise
-        make(self.plots)
-        self._mark("running", process=writer.this_process())
-        atomic.write_text(self.recipe_file, text)
-        write_json(self.environment_file, environment)
 
     @contextmanager
     def recording(self) -> Iterator[None]:
-        """Mark the run as complete when the block ends, as failed with its reason if it raises."""
+        """Mark the run as complete when the block ends, as failed with its reason if it raises.
+
+        Raises:
+            Damaged: the folder is gone.
+        """
         try:
             yield
+            logs = (self.metrics_file, self.metrics_file.with_suffix(".csv"))
+            self.manifest.note(*(log for log in logs if log.is_file()), complete=True)
+            self.state.mark("complete")
         except BaseException as error:
-            with suppress(OSError):  # a disk that is full is the error to tell, and has no room
-                self._mark("failed", error=f"{type(error).__name__}: {error}".splitlines()[0])
+            if isinstance(error, OSError) and not self.path.is_dir():
+                raise Damaged(
+                    "the run's folder was removed or renamed while it was trained, and nothing "
+                    f"more could be written. Received: run={str(self.path)!r}"
+                ) from error
+            with suppress(OSError):  # a disk that is full is the error to tell
+                self.state.mark("failed", error=f"{type(error).__name__}: {error}".splitlines()[0])
             raise
-        self._mark("complete")
+        finally:
+            lock.drop(self.path)
+
+    def writing(self, path: Path) -> AbstractContextManager[Path]:
+        """Write a file of the run whole or not at all, and note it in the manifest."""
+        return self.manifest.writing(path)
 
     def write_results(self, results: dict[str, Any]) -> None:
         """Write results.json."""
-        write_json(self.results_file, results)
+        self._write(self.results_file, json_text(results))
 
     def write_validation(self, predicted: np.ndarray) -> None:
         """Write validation.npz: the predicted classes (N,) of the validation images, in order."""
-        with atomic.replacing(self.validation_file) as temporary:
+        with self.writing(self.validation_file) as temporary:
             np.savez_compressed(temporary, predicted=predicted.astype("int32"))
+
+    def check(self, path: Path) -> None:
+        """Refuse a file that is not what the run wrote; a run of format 1 does not know.
+
+        Raises:
+            Damaged: it is cut short, changed, gone, or another run's.
+            ValueError: the run is of a later version.
+        """
+        if self.state.is_noted():
+            self.manifest.check(path)
+
+    def damage(self) -> str | None:
+        """Read every file of the run that there is; say which is not what was written, and how.
+
+        Raises:
+            ValueError: the run is of a later version.
+        """
+        if self.status() == "damaged":
+            return f"{self.state_file.name} cannot be read"
+        try:
+            noted = self.state.is_noted()
+        except Damaged:
+            return f"{self.manifest.path.name} is no longer there"
+        return self.manifest.damage() if noted else before_manifests.damage(self.path)
 
     def validation(self) -> np.ndarray:
         """Return the class predicted of each validation image (N,), in their order.
@@ -126,11 +176,12 @@ class RunDirectory:
         Raises:
             ValueError: the run had none, or the file is damaged.
         """
+        self.check(self.validation_file)
         try:
             with open_npz(self.validation_file) as file:
                 return np.asarray(file["predicted"])
         except UNREADABLE as error:
-            raise ValueError(
+            raise Damaged(
                 f"what the run predicts of its validation images cannot be read: {error}. "
                 f"Received: path={str(self.validation_file)!r}"
             ) from error
@@ -146,14 +197,46 @@ class RunDirectory:
         Raises:
             ValueError: the folder is no run directory, or a part cannot be imported.
         """
-        self.check_run()
-        text = self.recipe_file.read_text(encoding="utf-8")
+        text = self.recipe_text()
         if trust_code:
             values = toml.parse(text, str(self.recipe_file))
             import_outside(values, [*own_code.folders(self.environment()), Path.cwd()])
             for warning in own_code.changes(self.environment()):
                 warnings.warn(warning, stacklevel=2)
         return Recipe.from_toml(text, str(self.recipe_file))
+
+    def recipe_text(self) -> str:
+        """Return the recipe's file.
+
+        Raises:
+            ValueError: the folder is no run directory, or the file is not what the run wrote.
+        """
+        self.check_run()
+        self.check(self.recipe_file)
+        return self.recipe_file.read_text(encoding="utf-8")
+
+    def indices(self) -> SavedIndices:
+        """Return which images were trained on.
+
+        Raises:
+            ValueError: the file is damaged.
+        """
+        self.check(self.indices_file)
+        return load_indices(self.indices_file)
+
+    def stage1_weights(self) -> Path:
+        """Return the file of the weights that stage 1 left.
+
+        Raises:
+            ValueError: the run kept none, or the file is damaged.
+        """
+        self.check(self.stage1_file)
+        if not self.stage1_file.is_file():
+            raise ValueError(
+                "the run kept no weights of stage 1. "
+                f"Received: run={str(self.path)!r}, without {self.stage1_file.name}"
+            )
+        return self.stage1_file
 
     def model(self) -> keras.Model:
         """Return the trained network.
@@ -163,13 +246,9 @@ class RunDirectory:
                 layers from outside that have not been imported.
         """
         results = self.results()
-        # Of a file that is no archive Keras says that there is none.
-        if not zipfile.is_zipfile(self.model_file):
-            lack = "is damaged" if self.model_file.exists() else "is no longer there"
-            raise ValueError(
-                f"the trained network {lack}; train the run again into another folder. "
-                f"Received: path={str(self.model_file)!r}"
-            )
+        self.check(self.model_file)
+        if lack := before_manifests.broken_archive(self.model_file):
+            raise self.manifest.damaged(self.model_file, lack)
         try:
             model: keras.Model = keras.models.load_model(self.model_file, compile=False)
         except TypeError as error:
@@ -185,23 +264,17 @@ class RunDirectory:
         return model
 
     def status(self) -> str:
-        """Return "absent", "running", "complete" or "failed"; a killed run still says "running"."""
-        if not self.state_file.is_file():
-            return "absent"
-        return str(read_json(self.state_file).get("status", "failed"))
+        """Return what has become of the run.
 
-    def _without_results(self) -> str:
-        """Why there are none, and what to do."""
-        status, again = self.status(), "train it again into another folder"
-        if status != "running":
-            return f"is {status} and has no results; {again}"
-        where = writer.standing(read_json(self.state_file).get("process"))
-        if where == writer.GONE:
-            return f"was ended before it was done, and has no results; {again}"
-        return "is running and has no results yet; wait for its end, or, if it was killed, " + again
+        Returns:
+            "absent", "running", "complete", "failed", "killed" (it says that it is running, and
+            its process is gone) or "damaged" (nobody can read what it says).
+        """
+        return self.state.status()
 
     def environment(self) -> dict[str, Any]:
         """Return what `environment.json` holds."""
+        self.check(self.environment_file)
         return read_json(self.environment_file)
 
     def results(self) -> dict[str, Any]:
@@ -212,11 +285,14 @@ class RunDirectory:
                 what it should hold.
         """
         self.check_run()
+        self.check(self.results_file)
         if not self.results_file.is_file():
-            raise ValueError(f"the run {self._without_results()}. Received: run={str(self.path)!r}")
+            raise ValueError(
+                f"the run {self.state.without_results()}. Received: run={str(self.path)!r}"
+            )
         results = read_json(self.results_file)
         if not {"class_names", "class_counts"} <= results.keys():
-            raise ValueError(
+            raise Damaged(
                 "the run's results are damaged, or of another version: they name no classes. "
                 f"Received: path={str(self.results_file)!r}"
             )
@@ -224,33 +300,10 @@ class RunDirectory:
 
     def metrics(self, stage: int | None = None) -> list[metrics_log.Record]:
         """Return the records of all epochs, or of one stage's."""
+        self.check(self.metrics_file)
         records = metrics_log.read(self.metrics_file)
         return [r for r in records if stage is None or r["stage"] == stage]
 
-    def _mark(self, status: str, **details: Any) -> None:
-        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        write_json(self.state_file, {"kind": "run", "status": status, "time": now, **details})
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write JSON for people: indented, a list of plain values on one line, null for NaN."""
-    text = json.dumps(metrics_log.finite(content), indent=2, ensure_ascii=False, allow_nan=False)
-    text = _PLAIN_LIST.sub(lambda found: "[" + re.sub(r"\n\s*", " ", found[1]) + "]", text)
-    atomic.write_text(path, text + "\n")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object.
-
-    Raises:
-        ValueError: the file is absent or broken.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"cannot read {path.name}: {error}. Received: path={str(path)!r}") from (
-            None
-        )
-    if not isinstance(content, dict):
-        raise ValueError(f"{path.name} must hold an object. Received: path={str(path)!r}")
-    return content
+    def _write(self, path: Path, text: str) -> None:
+        with self.writing(path) as temporary:
+            temporary.write_bytes(atomic.encoded(text))

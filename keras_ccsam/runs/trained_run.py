@@ -8,9 +8,10 @@ from typing import Any
 
 import keras
 
-from keras_ccsam.data import LongTailedData, load_indices
+from keras_ccsam.data import LongTailedData
 from keras_ccsam.data.batches.labelled_parts import Split
 from keras_ccsam.data.tails.indices import SavedIndices
+from keras_ccsam.manifest import Damaged
 from keras_ccsam.metrics import Report, group_classes
 from keras_ccsam.metrics.evaluation import evaluate
 from keras_ccsam.recipes import Recipe
@@ -52,19 +53,14 @@ class TrainedRun:
         Raises:
             ValueError: the run kept no weights of stage 1, or they cannot be read.
         """
-        file = self.directory.stage1_file
-        if not file.is_file():
-            raise ValueError(
-                "the run kept no weights of stage 1. "
-                f"Received: run={str(self.directory.path)!r}, without {file.name}"
-            )
+        file = self.directory.stage1_weights()
         steps = parts.steps_per_epoch(self.recipe, sum(self.images.class_counts))
         model = parts.build_model(self.recipe, self.images, steps)
         model.optimizer.build(model.trainable_variables)
         try:
             model.load_weights(file)
         except OSError as error:
-            raise ValueError(
+            raise Damaged(
                 "the weights of stage 1 cannot be read; train the run again into another folder. "
                 f"Received: path={str(file)!r}"
             ) from error
@@ -117,7 +113,7 @@ def open_run(
         require_there(data)
         choice = recipe.data.model_copy(update={"path": os.fspath(data)})
     images = parts.load_data(choice)
-    _check_same(images, load_indices(directory.indices_file), results["class_names"])
+    _check_same(images, directory.indices(), results["class_names"])
     return TrainedRun(directory, recipe, images, results)
 
 

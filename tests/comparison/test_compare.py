@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+import warnings
 
 import keras
 import numpy as np
@@ -11,7 +12,11 @@ import pytest
 from keras_ccsam import runs
 from keras_ccsam import text_table as table
 from keras_ccsam.comparison import compare
+from keras_ccsam.comparison.compare import train
 from keras_ccsam.comparison.comparison import Comparison, Row
+from keras_ccsam.comparison.plan import plan_comparison
+from keras_ccsam.comparison.time_left import TimeLeft
+from keras_ccsam.runs.progress import Progress
 from keras_ccsam.runs.run_directory import RunDirectory, write_json
 
 
@@ -196,3 +201,51 @@ def test_any_finished_run_in_the_folder_lends_its_first_stage(compared, small, t
     taken = again.rows[0].results[0]["stage1_from"]
     assert taken.replace("\\", "/") == "../ccsam-stage2-seed3"
     assert again.rows[0].results[0]["stage1"] == comparison.rows[0].results[0]["stage1"]
+
+
+@pytest.mark.any_backend
+def test_a_damaged_run_is_set_aside_and_trained_again(compared, tmp_path):
+    chosen, comparison = compared
+    out = tmp_path / "out"
+    shutil.copytree(comparison.path, out)
+    for harmed, name in [
+        ("ce-seed3", "checkpoints/stage1.weights.h5"),
+        ("ce-seed3", "recipe.toml"),
+        ("ce-seed3", "results.json"),
+        ("ce-seed3", "environment.json"),
+        ("crt-seed3", "results.json"),
+        ("crt-seed3", "model.keras"),
+    ]:
+        file = out / harmed / name
+        whole = file.read_bytes()
+        for content in (whole[:-9], whole[:99] + bytes([whole[99] ^ 1]) + whole[100:]):
+            file.write_bytes(content)
+            plan = plan_comparison(chosen, [3], out)
+            [again] = plan.waiting
+            assert again.path.name == harmed and name in again.damage
+            assert f"damaged   {harmed}: {name}" in plan.text()
+            # No one lends weights that are not those which were written.
+            assert all(run.lender != again.path for run in plan.runs if not run.finished)
+        file.write_bytes(whole)
+    (out / "state.json").write_bytes(b'{"kind": "compar')
+    (out / "crt-seed3" / "results.json").write_bytes(b"{}")
+    with pytest.warns(
+        UserWarning, match=r"results\.json has 2 bytes.*aside as crt-seed3\.damaged-1"
+    ):
+        warnings.simplefilter("ignore", DeprecationWarning)  # of Keras itself
+        again = compare(chosen, seeds=[3], out=out, progress="none")
+    assert (out / "crt-seed3.damaged-1" / "results.json").read_bytes() == b"{}"
+    assert again.rows[1].results[0]["test"] == comparison.rows[1].results[0]["test"]
+    assert plan_comparison(chosen, [3], out).waiting == ()
+
+
+@pytest.mark.any_backend
+def test_a_run_that_was_finished_meanwhile_is_not_trained_twice(compared, tmp_path):
+    chosen, comparison = compared
+    out = tmp_path / "out"
+    shutil.copytree(comparison.path, out)
+    planned = plan_comparison(chosen, [3], out)
+    waiting = tuple(dataclasses.replace(run, finished=False) for run in planned.runs)
+    clock = TimeLeft(waiting)
+    train(dataclasses.replace(planned, runs=waiting), Progress("none"), clock, "off")
+    assert not list(out.glob("*.incomplete-*"))

@@ -26,6 +26,7 @@ def test_everything_is_written(finished):
         "results.json",
         "validation.npz",
         "state.json",
+        "manifest.json",
         "plots/curves.png",
         "plots/per_class.png",
         "plots/confusion.png",
@@ -91,6 +92,9 @@ def test_lines_and_other_data(small, tmp_path, capsys):
     assert result.results["ms_per_step"] is None
     file = result.path / "recipe.toml"
     file.write_text(file.read_text().replace("imbalance_ratio = 10.0", "imbalance_ratio = 11.0"))
+    with pytest.raises(ValueError, match=r"recipe\.toml of the run is not what was written"):
+        runs.evaluate_run(result.path)
+    RunDirectory(result.path).manifest.note(file, complete=True)
     with pytest.raises(ValueError, match="other training images than the run was trained on"):
         runs.evaluate_run(result.path)
 

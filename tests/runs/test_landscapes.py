@@ -183,5 +183,6 @@ def test_a_damaged_network_is_one_sentence(two, tmp_path):
     ):
         (damaged / file).write_bytes(b"junk")
         result = ccsam(damaged, *ARGUMENTS, *arguments)
-        assert result.exit_code == 2
-        assert "train the run again" in result.output and "Received: path=" in result.output
+        assert result.exit_code == 1
+        assert f"{file} of the run has 4 bytes" in result.output
+        assert "train the run again" in result.output and "Received: run=" in result.output

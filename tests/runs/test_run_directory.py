@@ -2,10 +2,12 @@
 
 import errno
 import json
+import shutil
 
 import pytest
 
 from keras_ccsam import atomic, recipes, runs
+from keras_ccsam.manifest import Damaged
 from keras_ccsam.runs.folders import fresh, require_free
 from keras_ccsam.runs.run_directory import RunDirectory, read_json, write_json
 
@@ -129,15 +131,32 @@ def test_a_run_that_was_killed_is_not_called_running(tmp_path):
     write_json(directory.state_file, state)
     with pytest.raises(ValueError, match="was ended before it was done"):
         directory.results()
+    assert directory.status() == "killed"
 
 
 def test_where_a_full_disk_ends_a_run_the_first_file_is_named(tmp_path, monkeypatch):
     directory = RunDirectory(tmp_path / "run")
     directory.create(recipes.load("ce"), {})
 
-    def full(path, text):
+    def full(path, content):
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
-    monkeypatch.setattr(atomic, "write_text", full)
+    monkeypatch.setattr(type(tmp_path), "write_bytes", full)
     with pytest.raises(OSError, match=r"results\.json"), directory.recording():
         directory.write_results({})
+    # It is written over what it was: that needs no room.
+    assert directory.status() == "failed"
+    assert "results.json" in read_json(directory.state_file)["error"]
+
+
+def test_a_folder_that_vanishes_is_said_to_be_gone(tmp_path):
+    directory = RunDirectory(tmp_path / "run")
+    directory.create(recipes.load("ce"), {})
+    gone = pytest.raises(Damaged, match="removed or renamed while it was trained")
+    with gone, directory.recording():
+        shutil.rmtree(directory.path)
+        directory.write_results({})
+    assert not directory.path.exists()
+    # Whoever makes it anew finds it free.
+    directory.create(recipes.load("ce"), {})
+    assert directory.status() == "running"

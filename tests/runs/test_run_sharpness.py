@@ -114,8 +114,8 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path):
     ("file", "content", "said"),
     [
         ("analysis/bound.json", "{}", "no record of the bound"),
-        ("results.json", "{}", "name no classes"),
-        ("checkpoints/stage1.weights.h5", "junk", "cannot be read"),
+        ("results.json", "{}", "results.json of the run has 2 bytes"),
+        ("checkpoints/stage1.weights.h5", "junk", "stage1.weights.h5 of the run has 4 bytes"),
     ],
 )
 def test_the_bound_of_a_damaged_run_is_one_line(finished, tmp_path, file, content, said):
@@ -124,5 +124,5 @@ def test_the_bound_of_a_damaged_run_is_one_line(finished, tmp_path, file, conten
     (run / "analysis").mkdir(exist_ok=True)
     (run / file).write_text(content)
     result = CliRunner().invoke(cli, ["bound", str(run)])
-    assert result.exit_code == 2
-    assert said in result.output and "Received: path=" in result.output
+    assert result.exit_code == (2 if file.startswith("analysis") else 1)
+    assert said in result.output and "Received: " in result.output
