@@ -98,7 +98,10 @@ def record(images: Any) -> PixelRecord | None:
 
 
 def findings(
-    images: Any, trained_on: PixelRecord | None = None, expects_bytes: bool = False
+    images: Any,
+    trained_on: PixelRecord | None = None,
+    expects_bytes: bool = False,
+    channels_last: bool = False,
 ) -> Iterator[Finding]:
     """What is wrong with images.
 
@@ -106,6 +109,8 @@ def findings(
         images: (N, H, W, C), an array or what is read by rows.
         trained_on: what the model was trained on, if that is known.
         expects_bytes: where it is not, whether the network begins by scaling 0..255 down.
+        channels_last: where it is not, whether other layouts cannot be meant, as in a data set.
+            A network of one's own may have its channels first.
     """
     seen = _looked_at(images)
     if seen is None:
@@ -113,7 +118,7 @@ def findings(
     if seen.dtype.kind == "f" and not np.isfinite(seen).all():
         yield Finding("nan", "The images hold NaN or infinity.", True)
         return
-    yield from _layout(seen, trained_on)
+    yield from _layout(seen, trained_on, channels_last)
     if trained_on is not None:
         yield from _range(seen, trained_on)
         if trained_on.channels == seen.shape[-1]:
@@ -142,6 +147,7 @@ def check(
     trained_on: PixelRecord | None = None,
     *,
     expects_bytes: bool = False,
+    channels_last: bool = False,
     name: str = "images",
     warn_only: bool = False,
     stacklevel: int = 3,
@@ -149,7 +155,7 @@ def check(
     """Refuse images that cannot be meant, and warn of strange ones.
 
     Args:
-        images, trained_on, expects_bytes: see `findings`.
+        images, trained_on, expects_bytes, channels_last: see `findings`.
         name: what the message calls them.
         warn_only: warn of all.
         stacklevel: of the warnings, as `warnings.warn` has it.
@@ -159,7 +165,7 @@ def check(
     """
     if getattr(images, "decodes", False):  # to bytes, red first, channels last
         return
-    for found in findings(images, trained_on, expects_bytes):
+    for found in findings(images, trained_on, expects_bytes, channels_last):
         shape = tuple(getattr(images, "shape", ()))
         text = f"{found.text} Received: {name} of shape {shape} and type {images.dtype}"
         if found.fatal and not warn_only:
@@ -196,18 +202,26 @@ def _are_fractions(seen: np.ndarray) -> bool:
     return not whole and bool(seen.max() <= 1.0 or seen.min() < 0)
 
 
-def _layout(seen: np.ndarray, trained_on: PixelRecord | None) -> Iterator[Finding]:
+def _layout(
+    seen: np.ndarray, trained_on: PixelRecord | None, channels_last: bool
+) -> Iterator[Finding]:
     first, last = seen.shape[1], seen.shape[-1]
     if trained_on is not None:
-        swapped = first == trained_on.channels != last
+        swapped, clear = first == trained_on.channels != last, True
     else:
         swapped = first in (1, 3) and last >= 8 and seen.shape[2] >= 8
+        # A signal of many channels may lie in images of height 1.
+        clear = channels_last and (first == 3 or seen.shape[2] == last)
+    meant = "" if trained_on is not None or not clear else (
+        f" If they are {first} pixels high and have {last} channels, put the width first: "
+        "numpy.swapaxes(x, 1, 2)."
+    )
     if swapped:
         yield Finding(
             "layout",
             f"The images look as if their {first} channels came first; here channels come last, "
-            "(N, height, width, channels): numpy.moveaxis(x, 1, -1) puts them there.",
-            trained_on is not None,
+            f"(N, height, width, channels): numpy.moveaxis(x, 1, -1) puts them there.{meant}",
+            clear,
         )
 
 

@@ -166,8 +166,15 @@ def test_a_network_that_scales_bytes_warns_of_fractions_without_a_record() -> No
 @pytest.mark.any_backend
 def test_arrays_of_ones_own_are_looked_at() -> None:
     x, y = photographs(32), np.arange(32) % 2
-    with said("channels came first"):
+    with pytest.raises(ValueError, match=r"channels came first.*swapaxes.*Received: x of shape"):
         cc.data.from_arrays(np.moveaxis(x, -1, 1), y)
+    grey = np.moveaxis(x[..., :1], -1, 1)
+    with pytest.raises(ValueError, match="channels came first"):
+        cc.data.from_arrays(grey, y)
+    with said("channels came first"):  # twelve signals in 20 places, perhaps
+        cc.data.from_arrays(np.repeat(grey, 2, axis=2)[:, :, :20], y)
+    # Three pixels high and twelve channels, with the width first.
+    cc.data.from_arrays(np.swapaxes(np.moveaxis(x, -1, 1), 1, 2), y)
     blank = x.copy()
     blank[3] = 9
     with said("1 of 32 images that were looked at have one value"):

@@ -102,6 +102,7 @@ def with_nan(x):
         (lambda x, y: {"y": y - 1}, r"at least 0. Received: y\[\d+\]=-1"),
         (lambda x, y: {"num_classes": 2}, r"from 0 to 1. Received: y\[\d+\]=2"),
         (lambda x, y: {"num_classes": 4}, "class 3 .* has none"),
+        (lambda x, y: {"y": 0 * y}, r"two classes at least, and there is one, '0'.*\[60\]"),
         (lambda x, y: {"class_names": ["a", "b"]}, r"y\[\d+\]=2"),
         (lambda x, y: {"class_names": ["a"], "num_classes": 3}, "3 classes. Received: 1 names"),
         (lambda x, y: {"y": np.eye(3)[y], "num_classes": 5}, "must have 5 columns"),

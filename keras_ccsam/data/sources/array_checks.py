@@ -82,8 +82,16 @@ def check_class_names(
 
 
 def check_all_present(labels: Labels, class_names: Sequence[str]) -> None:
-    """Refuses a class without a training image with a `ValueError`: no method can learn it."""
+    """Refuses a class without a training image with a `ValueError`: no method can learn it.
+
+    So is a single class: there is nothing to tell apart.
+    """
     counts = np.bincount(labels, minlength=len(class_names))
+    if len(class_names) == 1:
+        raise ValueError(
+            f"a classifier needs two classes at least, and there is one, {class_names[0]!r}. "
+            f"Received: class_counts={counts.tolist()}"
+        )
     empty = np.flatnonzero(counts == 0)
     if len(empty):
         label = int(empty[0])

@@ -51,7 +51,8 @@ def from_arrays(
         The data; `train_indices` are positions in `x`.
 
     Raises:
-        ValueError: if shapes, types, ranges, names or counts do not fit together.
+        ValueError: if shapes, types, ranges, names or counts do not fit together, there is one
+            class alone, or the channels come first.
     """
     tail = Tail(imbalance_ratio, profile, protocol, seed, validation_fraction)
     return cut(source(x, y, *of_source, seed=seed, **options_of_source), tail, fit_head=True)
@@ -97,7 +98,7 @@ def source(
         ...     return cc.data.source(images["x"], images["y"], test_fraction=0.2, name="birds")
     """
     x = check_images(x, "x")
-    pixels.check(x, name="x", warn_only=True)
+    pixels.check(x, channels_last=True, name="x")
     names = check_class_names(class_names, num_classes)
     y_array = np.asarray(y)
     if num_classes is None:
