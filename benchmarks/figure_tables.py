@@ -50,5 +50,16 @@ def auto_choice() -> str:
     return markdown(("recipe", *parts), rows)
 
 
+def auto_weighing() -> str:
+    """Points by which a choice falls short of the best recipe, by what it was made by."""
+    content: dict[str, Any] = record.load(record.RESULTS / "auto_weighing.json")
+    rules = {"images": "by the images alone", "papers": "by papers alone", "both": "by both"}
+    rows = [
+        (f"{row['validation']}", *(f"{100 * row[rule]:.2f}" for rule in rules))
+        for row in content["rows"]
+    ]
+    return markdown(("validation images", *rules.values()), rows)
+
+
 def _mean_std(values: list[float]) -> str:
     return f"{statistics.fmean(values):.2f} ± {statistics.stdev(values):.2f}"

@@ -306,6 +306,7 @@ LAYOUTS: dict[str, Callable[[], str]] = {
     "landscape-claims": landscape_tables.claims,
     "landscape-accuracies": landscape_tables.accuracies,
     "auto-choice": figure_tables.auto_choice,
+    "auto-weighing": figure_tables.auto_weighing,
     "figure1-digits": figure_tables.figure1,
     "figure3-digits": figure_tables.figure3,
     "versus-pytorch-rows": lambda: recorded("versus_pytorch", ["versus_pytorch-cpu"]),

@@ -169,7 +169,7 @@ def _played(
     """Play what is missing of a tournament; return the content of auto.json."""
     asked, ladder = plan.asked, plan.ladder
     labels = parts.load_data(asked.entrants[0].recipe.data).split_arrays("validation")[1]
-    for line in [plan.time_text(), *plan.left_out_text()]:
+    for line in [plan.time_text(), *plan.short_text()]:
         shown.say(line)
     rounds = Tournament(plan, terms, labels, record, shown).rounds()
     choice = choose(plan.staying, rounds, labels)

@@ -35,7 +35,7 @@ class Choice:
     Attributes:
         entrant: that won.
         estimate: its balanced validation accuracy on the last rung; None where it stands alone.
-        rivals: the others, those that came furthest first, the closest first among them.
+        rivals: the others, those that came furthest first, the best first among them.
     """
 
     entrant: Entrant
@@ -61,7 +61,7 @@ class Choice:
 
 
 def choose(entrants: Sequence[Entrant], rounds: Sequence[Round], labels: NDArray[Any]) -> Choice:
-    """Choose by balanced validation accuracy on the last rung.
+    """Choose by balanced validation accuracy on the last rung, weighed with what is known.
 
     Args:
         entrants: that took part; of equals the first is chosen.
@@ -79,6 +79,8 @@ def choose(entrants: Sequence[Entrant], rounds: Sequence[Round], labels: NDArray
             if name != best and name not in rivals:
                 lead = difference(played.rights[best], rights, labels, compared)
                 rivals[name] = Rival(name, words[name], place, lead)
-    ordered = sorted(rivals.values(), key=lambda rival: (-rival.rung, rival.lead.balanced))
+    ordered = sorted(
+        rivals.values(), key=lambda rival: (-rival.rung, -rounds[rival.rung].weighed[rival.name])
+    )
     winner = next(entrant for entrant in entrants if entrant.name == best)
     return Choice(winner, rounds[-1].estimates[best], tuple(ordered))

@@ -18,10 +18,12 @@ class Entrant:
     Attributes:
         recipe: of full length, with the tournament's seed and validation split.
         words: what it does against the long tail, in a few words.
+        expected: its gain over cross-entropy as published, a fraction; None: not known.
     """
 
     recipe: Recipe
     words: str
+    expected: float | None = None
 
     @property
     def name(self) -> str:
@@ -83,4 +85,4 @@ def _entrant(name: str, data: str | None, overrides: Sequence[str]) -> Entrant:
         recipe = recipes.load(name, data, overrides)
         return Entrant(recipe, recipe.description)
     recipe = recipes.load(kind.recipe, data, (*kind.overrides, *overrides))
-    return Entrant(renamed(recipe, name), kind.words)
+    return Entrant(renamed(recipe, name), kind.words, kind.expected)

@@ -49,12 +49,14 @@ class Ladder:
         share: of the epochs that the winner is trained for.
         left_out: recipes that there is no time for.
         seconds: how long all of it takes by the measured steps.
+        in_full: how long it would take with all recipes and their full schedules.
     """
 
     rungs: tuple[Rung, ...]
     share: float
     left_out: tuple[str, ...]
     seconds: float
+    in_full: float
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON types."""
@@ -65,7 +67,7 @@ class Ladder:
         """Read what `to_dict` made."""
         rungs = tuple(Rung(**rung) for rung in values["rungs"])
         left_out = tuple(values["left_out"])
-        return cls(rungs, values["share"], left_out, values["seconds"])
+        return cls(rungs, values["share"], left_out, values["seconds"], values.get("in_full", 0.0))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,12 +105,13 @@ def planned(entrants: Sequence[Entrant], budget: float, terms: Terms) -> Ladder:
     """
     staying = list(entrants)
     left_out: list[str] = []
+    in_full = _all(staying, _rungs(staying, 1.0, terms.seeds), 1.0, terms)
     while True:
         for share in _SHARES:
             rungs = _rungs(staying, share, terms.seeds)
-            seconds = features_seconds(staying, terms) + _total(staying, rungs, share, terms)
+            seconds = _all(staying, rungs, share, terms)
             if seconds * SAFETY <= budget:
-                return Ladder(rungs, share, tuple(left_out), seconds)
+                return Ladder(rungs, share, tuple(left_out), seconds, in_full)
             if _shortest(staying, share):
                 break
         if len(staying) <= min(2, len(entrants)):
@@ -169,6 +172,11 @@ def affordable(
     shares = [most, *(share for share in _SHARES if least < share < most)]
     fitting = (share for share in shares if winner_seconds(alive, share, terms) <= seconds)
     return next(fitting, least)
+
+
+def _all(staying: Sequence[Entrant], rungs: Sequence[Rung], share: float, terms: Terms) -> float:
+    """A whole tournament, features of a frozen backbone included."""
+    return features_seconds(staying, terms) + _total(staying, rungs, share, terms)
 
 
 def _total(staying: Sequence[Entrant], rungs: Sequence[Rung], share: float, terms: Terms) -> float:

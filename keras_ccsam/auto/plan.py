@@ -10,7 +10,7 @@ import keras
 from keras_ccsam import text_table as table
 from keras_ccsam.auto import at_hand, described
 from keras_ccsam.auto.entrants import Entrant, entrants, frozen_entrants
-from keras_ccsam.auto.ladder import Ladder, Terms, planned
+from keras_ccsam.auto.ladder import SAFETY, Ladder, Terms, planned
 from keras_ccsam.auto.pace import made_up, measure
 from keras_ccsam.auto.shortened import shortened, whole
 from keras_ccsam.checks import require
@@ -107,7 +107,7 @@ class AutoPlan:
             self.time_text(),
             f"backend    {keras.backend.backend()}",
             f"folder     {self.asked.path}",
-            *self.left_out_text(),
+            *self.short_text(),
             *map(rung_text, self.rungs()),
             self._last(),
         ]
@@ -122,9 +122,18 @@ class AutoPlan:
             f"{duration(self.ladder.seconds)} are needed"
         )
 
-    def left_out_text(self) -> list[str]:
-        """Return the recipes that there is no time for, as lines."""
-        return [f"left out   {name}: there is no time for it" for name in self.ladder.left_out]
+    def short_text(self) -> list[str]:
+        """Return what a short budget costs, as lines; none where everything has its time."""
+        ladder = self.ladder
+        lines = [f"left out   {name}: there is no time for it" for name in ladder.left_out]
+        if ladder.share < 1.0:
+            full = self.epochs(1.0)
+            lines.insert(
+                0,
+                f"note       the budget is short: {self.epochs(ladder.share)} of {full} epochs at "
+                f"most; everything in full takes about {duration(ladder.in_full * SAFETY)}",
+            )
+        return lines
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as JSON types."""
@@ -222,7 +231,7 @@ def ask(
     if not sum(outline.validation_counts):
         raise ValueError(
             "no class has an image to spare, and without validation images nothing can be chosen. "
-            f"Received: data={first.data.name!r}"
+            f"Received: data={data or first.data_shown!r}"
         )
     tested = sum(outline.test_counts) > 0
     # Validation images of the set's own stay apart, so that there is nothing to train anew on.
@@ -244,7 +253,7 @@ def _check_together(found: Sequence[Entrant]) -> None:
         if (entrant.recipe.data, entrant.recipe.groups) != (first.data, first.groups):
             raise ValueError(
                 "recipes can be compared on the same data and groups only. Received: "
-                f"{first.name} on {first.data.name}, {entrant.name} on {entrant.recipe.data.name}"
+                f"{first.name} on {first.data_shown}, {entrant.name} on {entrant.recipe.data_shown}"
             )
 
 

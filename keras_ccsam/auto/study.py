@@ -81,7 +81,7 @@ class Study:
 
         Args:
             rung: its number, from 0 on.
-            values: balanced validation accuracy by recipe.
+            values: by recipe, its balanced validation accuracy weighed with what is known.
             **about: further facts by recipe, kept as attributes of the trials.
         """
         with _quiet():

@@ -22,6 +22,7 @@ from keras_ccsam.auto.plan import AutoPlan, rung_text
 from keras_ccsam.auto.record import Record
 from keras_ccsam.auto.shortened import shortened
 from keras_ccsam.auto.uncertainty import Estimate, Right, estimate
+from keras_ccsam.auto.weighing import weighed
 from keras_ccsam.auto.wording import rung_table
 from keras_ccsam.comparison.compare import set_aside, train_waiting
 from keras_ccsam.comparison.plan import PlannedRun, plan_comparison, run_path
@@ -41,6 +42,7 @@ class Round:
         folder: of its runs.
         rights: by recipe, which validation images are right, one (N,) per seed.
         estimates: by recipe.
+        weighed: by recipe, what decides.
         staying: the recipes that go on; after the last rung, all of it.
         told: the same as JSON types, for auto.json.
     """
@@ -49,13 +51,14 @@ class Round:
     folder: Path
     rights: dict[str, list[Right]]
     estimates: dict[str, Estimate]
+    weighed: dict[str, float]
     staying: tuple[str, ...]
     told: dict[str, Any]
 
     @property
     def best(self) -> str:
-        """The recipe of the highest balanced accuracy; the first of equals."""
-        return max(self.estimates, key=lambda name: self.estimates[name].balanced)
+        """The recipe that is ahead, all in all; the first of equals."""
+        return max(self.weighed, key=lambda name: self.weighed[name])
 
 
 class Clock(TimeLeft):
@@ -147,20 +150,32 @@ class Tournament:
             for recipe in recipes
         }
         estimates = {name: estimate(found, self.labels) for name, found in rights.items()}
-        values = {name: found.balanced for name, found in estimates.items()}
-        study.report(place, values, standard_error={n: e.error for n, e in estimates.items()})
+        known = {entrant.name: entrant.expected for entrant in alive}
+        ranked = weighed(rights, self.labels, known)
+        values = ranked.scores
+        study.report(
+            place,
+            values,
+            balanced_accuracy={n: e.balanced for n, e in estimates.items()},
+            standard_error={n: e.error for n, e in estimates.items()},
+        )
         if place + 1 < len(self.plan.ladder.rungs):
             staying = study.halve(tuple(values))
         else:
             study.finish(values)
             staying = tuple(values)
         results = [
-            {"recipe": name, **found.to_dict(), "goes_on": name in staying}
+            {
+                "recipe": name,
+                **found.to_dict(),
+                "weighed": values[name],
+                "goes_on": name in staying,
+            }
             for name, found in estimates.items()
         ]
-        told = heading | {"results": results}
+        told = heading | {"images_weigh": ranked.images, "results": results}
         self.shown.say(f"\n{rung_table(told)}\n")
-        return Round(rung, compared.path, rights, estimates, staying, told)
+        return Round(rung, compared.path, rights, estimates, values, staying, told)
 
     def _ends_early(self, place: int, alive: Sequence[Entrant], expected: float) -> bool:
         """Whether the winner is chosen after a rung, because all took longer than was measured.

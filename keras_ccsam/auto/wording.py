@@ -32,18 +32,19 @@ def summary(content: Mapping[str, Any]) -> str:
 
 def rung_table(rung: Mapping[str, Any], markdown: bool = False) -> str:
     """Return the balanced accuracies of a rung, best first."""
-    header = ("recipe", "balanced", "goes on")
-    ranked = sorted(rung["results"], key=lambda row: -row["balanced"])
+    header = ("recipe", "balanced", "weighed", "goes on")
+    ranked = sorted(rung["results"], key=lambda row: -row["weighed"])
     last = rung["rung"] == rung["of"]
     rows = [
         (
             row["recipe"],
             f"{100 * row['balanced']:.1f} ± {100 * row['error']:.1f}",
+            f"{100 * row['weighed']:.1f}",
             "" if last else "yes" if row["goes_on"] else "no",
         )
         for row in ranked
     ]
-    width = 2 if last else 3
+    width = 3 if last else 4
     cells = (header[:width], [row[:width] for row in rows])
     return table.markdown(*cells) if markdown else table.text_table(*cells)
 
@@ -60,9 +61,16 @@ def _chosen(content: Mapping[str, Any]) -> str:
     )
     if not rivals:
         return text
+    share = content["rungs"][-1]["images_weigh"]
+    if share < 0.995:
+        text += (
+            f" Recipes were ranked by these images and by what papers report of the recipes, which "
+            f"weighed {100 * share:.0f} % and {100 * (1 - share):.0f} % in the end, by how far the "
+            "images tell the recipes apart."
+        )
     lead = rivals[0]["lead"]
     text += f" The next best, {rivals[0]['recipe']}, {_behind(lead)}"
-    if lead["within_noise"]:
+    if lead["within_noise"] or lead["balanced"] < 0:
         return text + (
             ": within the noise. Other validation images or another seed could turn the two around."
         )
@@ -74,8 +82,8 @@ def _chosen(content: Mapping[str, Any]) -> str:
 
 def _others(content: Mapping[str, Any]) -> str:
     others = content["rivals"][1:]
-    close = [rival for rival in others if rival["lead"]["within_noise"]]
-    behind = [rival for rival in others if not rival["lead"]["within_noise"]]
+    close = [r for r in others if r["lead"]["within_noise"] or r["lead"]["balanced"] < 0]
+    behind = [rival for rival in others if rival not in close]
     parts = []
     if close:
         parts.append(f"Also within the noise of it: {_listed(close, content)}.")
@@ -125,17 +133,18 @@ def _rung(rung: Mapping[str, Any]) -> str:
 
 def _behind(lead: Mapping[str, Any]) -> str:
     if lead["balanced"] == 0:
-        return "does exactly as well"
+        return "does exactly as well on them"
+    place = "behind" if lead["balanced"] > 0 else "ahead on them"
     return (
-        f"is {_percent(lead['balanced'])} points behind (standard error of the difference on the "
-        f"same images {_percent(lead['error'])})"
+        f"is {_percent(abs(lead['balanced']))} points {place} (standard error of the difference on "
+        f"the same images {_percent(lead['error'])})"
     )
 
 
 def _listed(rivals: Sequence[Mapping[str, Any]], content: Mapping[str, Any]) -> str:
     last = len(content["rungs"])
     return ", ".join(
-        f"{rival['recipe']} ({-100 * rival['lead']['balanced']:+.1f} ± "
+        f"{rival['recipe']} ({_signed(-rival['lead']['balanced'])} ± "
         f"{_percent(rival['lead']['error'])}"
         + ("" if rival["rung"] == last else f" on rung {rival['rung']}")
         + ")"
@@ -145,6 +154,12 @@ def _listed(rivals: Sequence[Mapping[str, Any]], content: Mapping[str, Any]) -> 
 
 def _percent(fraction: float) -> str:
     return f"{100 * fraction:.1f}"
+
+
+def _signed(fraction: float) -> str:
+    """In percent with a sign, which 0 has none of."""
+    rounded = round(100 * fraction, 1)
+    return f"{rounded:+.1f}" if rounded else "0.0"
 
 
 def time_used(content: Mapping[str, Any]) -> str:

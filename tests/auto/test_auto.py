@@ -9,9 +9,11 @@ import pytest
 
 from keras_ccsam import runs
 from keras_ccsam.auto import auto, plan_auto
+from keras_ccsam.auto.kinds import KINDS
 from keras_ccsam.auto.record import Record
 from keras_ccsam.auto.tournament import Tournament
 from keras_ccsam.auto.uncertainty import difference, estimate
+from keras_ccsam.auto.weighing import weighed
 from keras_ccsam.data.sources import digits
 from keras_ccsam.runs import claim, experiment, parts
 from keras_ccsam.runs.run_directory import RunDirectory
@@ -51,7 +53,7 @@ def test_it_says_what_it_chose_and_by_how_much(played):
     content = json.loads((played.path / "auto.json").read_text())
     assert content | {"path": str(played.path)} == json.loads(json.dumps(played.to_dict()))
     last = {row["recipe"]: row for row in content["rungs"][-1]["results"]}
-    assert content["chosen"] == max(last, key=lambda name: last[name]["balanced"])
+    assert content["chosen"] == max(last, key=lambda name: last[name]["weighed"])
     assert content["validation"]["balanced"] == last[content["chosen"]]["balanced"]
     names = {rival["recipe"] for rival in content["rivals"]} | {content["chosen"]}
     assert names == {"ce", "la", "la-posthoc", "crt"}
@@ -64,7 +66,11 @@ def test_it_says_what_it_chose_and_by_how_much(played):
         return [np.asarray(RunDirectory(path).validation() == labels, "float64")]
 
     for rung in content["rungs"]:
+        rights = {row["recipe"]: right(rung["rung"], row["recipe"]) for row in rung["results"]}
+        ranked = weighed(rights, labels, {name: KINDS[name].expected for name in rights})
+        assert ranked.images == rung["images_weigh"]
         for row in rung["results"]:
+            assert row["weighed"] == ranked.scores[row["recipe"]]
             found = estimate(right(rung["rung"], row["recipe"]), labels)
             assert (row["balanced"], row["error"]) == (found.balanced, found.error)
             run = RunDirectory(played.path / f"rung-{rung['rung']}" / f"{row['recipe']}-seed0")
@@ -76,10 +82,10 @@ def test_it_says_what_it_chose_and_by_how_much(played):
         assert rival["lead"] == lead.to_dict()
     text = (played.path / "summary.md").read_text(encoding="utf-8")
     assert text.startswith(f"# {content['chosen']}: what was chosen for digits-lt\n")
-    assert f"Chosen: {content['chosen']} (" in text and "points behind" in text
+    assert f"Chosen: {content['chosen']} (" in text and "same images" in text
     assert "on training and validation images together (519)" in text
     assert f"balanced {100 * content['test']['balanced']:.1f} %" in text
-    assert text.count("| recipe | balanced |") == 2
+    assert text.count("| recipe | balanced | weighed |") == 2
     assert f"The next best, {content['rivals'][0]['recipe']}," in played.text()
 
 
@@ -230,7 +236,7 @@ def test_time_that_runs_out_ends_the_tournament_early(options, monkeypatch, tmp_
     assert len(result.content["rungs"]) == 1
     # At least as long as it was trained to be chosen.
     assert result.content["trained"]["epochs"] >= 5
-    first = {row["recipe"]: row["balanced"] for row in result.content["rungs"][0]["results"]}
+    first = {row["recipe"]: row["weighed"] for row in result.content["rungs"][0]["results"]}
     assert first[result.chosen] == max(first.values())
     # It is written down, and holds for whoever goes on.
     (result.path / "auto.json").unlink()

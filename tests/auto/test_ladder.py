@@ -19,7 +19,9 @@ from keras_ccsam.auto.ladder import (
     winner_seconds,
 )
 from keras_ccsam.auto.pace import Pace
+from keras_ccsam.auto.plan import AutoPlan, ask
 from keras_ccsam.auto.shortened import shortened
+from keras_ccsam.duration import duration
 
 pytestmark = pytest.mark.any_backend
 
@@ -44,6 +46,18 @@ def test_the_whole_schedule_where_there_is_time():
     # Twice the time changes nothing: the plan does not hang on the machine then.
     assert planned(ALL, 2e9, terms()) == ladder
     assert Ladder.from_dict(ladder.to_dict()) == ladder
+    assert ladder.in_full == ladder.seconds
+
+
+def test_a_short_budget_says_what_it_costs():
+    asked = ask("digits-lt", budget="100h", recipes=("ce", "la"))
+    ladder = planned(asked.entrants, 1e9, terms())
+    assert AutoPlan(asked, ladder).short_text() == []
+    short = planned(asked.entrants, 0.3 * ladder.seconds, terms())
+    (line,) = AutoPlan(asked, short).short_text()
+    assert line.startswith("note       the budget is short: ") and "of 40 epochs at most" in line
+    assert short.in_full == ladder.in_full
+    assert line.endswith(f"takes about {duration(ladder.in_full * SAFETY)}")
 
 
 def test_what_is_planned_fits():
