@@ -42,6 +42,21 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def made_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Make a folder and those above it for a block; if it fails, those made go, if empty."""
+    folder = Path(path)
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield folder
+    except BaseException:
+        with contextlib.suppress(OSError):  # it holds something, which stays
+            for each in made:
+                each.rmdir()
+        raise
+
+
 def write_text(path: str | os.PathLike[str], text: str) -> None:
     r"""Write `text` as UTF-8.
 

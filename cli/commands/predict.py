@@ -89,8 +89,9 @@ def command(
         )
     if not quiet:
         click.echo(f"note: {asked.calibration}", err=True)
+    named: list[str] = []
     said = deployment.predict(
-        asked, _named(images), top=top, batch_size=batch_size, threads=threads
+        asked, _named(images, named), top=top, batch_size=batch_size, threads=threads
     )
     read = unreadable = 0
     with ExitStack() as stack:
@@ -108,22 +109,43 @@ def command(
         where = f", in {file}" if file else ""
         click.echo(f"{read} images classified, {unreadable} unreadable{where}", err=True)
     if not read:
-        if quiet or not unreadable:
+        if not unreadable:
+            click.echo(f"ccsam: error: {_without(named)}", err=True)
+        elif quiet:
             click.echo("ccsam: error: no image could be read", err=True)
         sys.exit(EXIT_INPUT)
     if unreadable:
         sys.exit(EXIT_RUNTIME)
 
 
-def _named(images: Iterable[str]) -> Iterator[str]:
-    """The names, with those on standard input in the place of `-`, as they come."""
+def _named(images: Iterable[str], first: list[str]) -> Iterator[str]:
+    """The names, with those on standard input in the place of `-`, as they come.
+
+    Args:
+        images: as they were typed.
+        first: takes the first name.
+    """
     for name in images:
-        if name != "-":
-            yield name
-            continue
-        for line in sys.stdin:
-            if line.strip():
-                yield line.rstrip("\r\n")
+        for one in (name,) if name != "-" else _lines_of(sys.stdin):
+            if not first:
+                first.append(one)
+            yield one
+
+
+def _lines_of(stream: Iterable[str]) -> Iterator[str]:
+    for line in stream:
+        if line.strip():
+            yield line.rstrip("\r\n")
+
+
+def _without(named: list[str]) -> str:
+    """Why there was nothing to classify."""
+    if not named:
+        return "no image was named: standard input held no path. Received: -"
+    return (
+        "there is no image in the folder, that is no file that ends like one, such as .jpg or "
+        f".png. Received: {named[0]!r}"
+    )
 
 
 def _writer(stack: ExitStack, file: str | None, as_json: bool, top: int) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_ccsam import pixels
 from keras_ccsam.deployment import metadata, writing
-from keras_ccsam.deployment.baked import Choices, adjustment
+from keras_ccsam.deployment.baked import Choices, adjustment, in_float32
 from keras_ccsam.deployment.subject import subject
 from keras_ccsam.metrics.predictions import checked, log_probabilities
 from keras_ccsam.runs.folders import PathLike
@@ -80,7 +80,7 @@ class Classifier:
             self.calibration = f"temperature {temperature:g}, as given"
         else:
             self.calibration = "uncalibrated: the run held out no validation images"
-        network = about.network()
+        network = in_float32(about.network())  # as in an exported file
         outputs = int(network.output_shape[-1])
         scale, offset = adjustment(about.class_counts, outputs, choices)
 

@@ -4,7 +4,8 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +13,7 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
+from keras_ccsam import atomic
 from keras_ccsam.deployment import metadata
 from keras_ccsam.deployment.baked import Choices, Outputs, baked
 from keras_ccsam.deployment.elsewhere import write_and_ask
@@ -115,9 +117,8 @@ def export(
     runs_here = chosen.runtime is None or installed(chosen.runtime)
     batches = _trials(model, about) if runs_here else []
     wanted = [np.asarray(keras.ops.convert_to_numpy(model(batch))) for batch in batches]
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{uuid.uuid4().hex[:8]}.{path.name}")
-    try:
+    with atomic.made_folder(path.parent), _removed(temporary):
         said = write_and_ask(model, format, temporary, backend, batches)
         difference = _difference(said, wanted)
         feeding = snippet(format, path.name, model.input_shape, model.inputs[0].dtype)
@@ -141,9 +142,8 @@ def export(
         }
         facts = json.loads(json.dumps(facts))
         metadata.put_inside(format, temporary, facts)
+        _require_free(path, force)  # another process may have come in between
         _replace(temporary, path)
-    finally:
-        _remove(temporary)
     metadata.put_beside(path, facts)
     written_by = backend or metadata.backend_in_use()
     return Exported(path, metadata.beside(path), format, written_by, difference, facts, feeding)
@@ -232,6 +232,15 @@ def _replace(temporary: Path, path: Path) -> None:
     os.replace(temporary, path)
     if old is not None:
         _remove(old)
+
+
+@contextmanager
+def _removed(temporary: Path) -> Iterator[None]:
+    """Leave nothing of a temporary file or folder behind."""
+    try:
+        yield
+    finally:
+        _remove(temporary)
 
 
 def _remove(path: Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from keras_ccsam.checks import check_class_counts
 from keras_ccsam.data.batches.reading import predicted
 from keras_ccsam.deployment.baked import Choices, adjustment
+from keras_ccsam.deployment.logits import before_activation
 from keras_ccsam.metrics import group_classes
 from keras_ccsam.metrics.temperature import Temperature, fit_temperature
 from keras_ccsam.recipes import Recipe
@@ -193,7 +194,8 @@ def subject(
 
     Args:
         run: the folder of a finished run, or a Keras model. A `SharpnessAwareModel` is taken in
-            stock layers; another one must put out logits.
+            stock layers. A softmax or sigmoid at the end is taken off: what follows starts from the
+            logits, and puts it back where probabilities are asked for.
         class_names: of a model; "0", "1", ... by default.
         class_counts: of a model; needed where logits are adjusted.
         trust_code: see `runs.open_run`.
@@ -218,6 +220,7 @@ def subject(
             f"logits (B, K). Received: a model {model.name!r} with inputs "
             f"{[tuple(x.shape) for x in inputs]} and outputs {[tuple(x.shape) for x in outputs]}"
         )
+    model = before_activation(model)
     classes = max(2, int(outputs[0].shape[-1]))
     names = tuple(map(str, range(classes) if class_names is None else class_names))
     if len(names) != classes:

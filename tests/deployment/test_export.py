@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -225,8 +226,24 @@ def test_a_file_that_says_something_else_is_not_kept(
 
     monkeypatch.setitem(deployment.export.__globals__, "write_and_ask", wrong)
     with pytest.raises(ValueError, match=r"was not kept\. Received: a difference"):
-        deployment.export(finished.path, "keras", tmp_path / "m.keras")
+        deployment.export(finished.path, "keras", tmp_path / "new" / "er" / "m.keras")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_came_in_between_is_kept(
+    finished: RunResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, write = tmp_path / "m.keras", process.write_and_ask
+
+    def overtaken(*arguments: Any) -> list[np.ndarray]:
+        file.write_text("another's", encoding="utf-8")
+        return write(*arguments)
+
+    monkeypatch.setitem(deployment.export.__globals__, "write_and_ask", overtaken)
+    with pytest.raises(ValueError, match="exists already"):
+        deployment.export(finished.path, "keras", file)
+    assert file.read_text(encoding="utf-8") == "another's"
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_a_model_is_exported_as_a_run_is(tmp_path: Path) -> None:
@@ -241,6 +258,26 @@ def test_a_model_is_exported_as_a_run_is(tmp_path: Path) -> None:
         deployment.export(model, "keras", tmp_path / "n.keras", logit_adjustment=1.0)
     with pytest.raises(ValueError, match="a model has none"):
         deployment.export(model, "keras", tmp_path / "n.keras", temperature="auto")
+
+
+@pytest.mark.parametrize("end", ["softmax", "sigmoid", "a layer"])
+def test_probabilities_of_a_model_are_not_softened_twice(tmp_path: Path, end: str) -> None:
+    inputs = keras.Input((8, 8, 1))
+    features = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(inputs))
+    units, own = (1, "sigmoid") if end == "sigmoid" else (3, None if end == "a layer" else end)
+    outputs = keras.layers.Dense(units, activation=own)(features)
+    if end == "a layer":
+        outputs = keras.layers.Softmax()(outputs)
+    model = keras.Model(inputs, outputs)
+    images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 1)).astype("float32")
+    wanted = np.asarray(model.predict(images, verbose=0))
+    file = tmp_path / "m.keras"
+    for given in (model, cc.CCSAM.from_model(model, class_counts=[9, 3, 1][: max(units, 2)])):
+        deployment.export(given, "keras", file, force=True)
+        said = keras.models.load_model(file, compile=False).predict(images, verbose=0)
+        np.testing.assert_allclose(said, wanted, rtol=1e-4)
+        asked = deployment.Classifier(given)
+        np.testing.assert_allclose(asked.probabilities(images)[:, -1], wanted[:, -1], rtol=1e-4)
 
 
 @pytest.mark.parametrize("outputs", [1, 4])

@@ -167,7 +167,15 @@ def test_the_command_ends_with_2_where_nothing_could_be_read(
     bad = folder.parent / f"{folder.name}-bad"
     assert ccsam("predict", finished.path, bad)[0] == 2
     code, _, err = ccsam("predict", finished.path, tmp_path)
-    assert code == 2 and "no image could be read" in err
+    assert code == 2 and "0 images classified" in err
+    last = err.splitlines()[-1]
+    assert last.startswith("ccsam: error: there is no image in the folder")
+    assert last.endswith(f"Received: {str(tmp_path)!r}")
+    code, _, err = ccsam("predict", finished.path, "-", "--quiet")
+    assert (code, err) == (
+        2,
+        "ccsam: error: no image was named: standard input held no path. Received: -\n",
+    )
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from keras_ccsam.data.batches.prefetch import Prefetcher
 from keras_ccsam.data.batches.workers import Workers, cores
 from keras_ccsam.data.images import decode
 from keras_ccsam.data.images.files import ImageFiles, checked_size
+from keras_ccsam.data.images.pack_claim import claimed, unfinished
 from keras_ccsam.data.images.pack_index import IMAGES, INDEX, Form, PackIndex, stamps
 from keras_ccsam.data.images.view import FILTER, Centre, seen
 from keras_ccsam.text_table import text_table
@@ -94,7 +95,8 @@ def pack(
         progress: called with the images done and all of them, now and then.
 
     Raises:
-        ValueError: an argument outside its range, or a folder that holds something else.
+        ValueError: an argument outside its range, a folder that holds something else, or another
+            process that packs into it.
         UnreadableImage: a file that cannot be read; nothing is left behind then.
     """
     if form not in ("pixels", "jpeg"):
@@ -109,7 +111,6 @@ def pack(
     if there := _there(target, images, form, side, stamped):
         return Packed(target, len(images), form, side, there.bytes, source_bytes, there.sha256, 0.0)
     began = time.perf_counter()
-    target.mkdir(parents=True, exist_ok=True)
     steps = -(-len(images) // _PIECE)
 
     def packed(_: int, step: int) -> list[bytes]:
@@ -121,35 +122,35 @@ def pack(
 
     ahead = Prefetcher(packed, cores() if workers == "auto" else int(workers))
     found, ends, done = hashlib.sha256(), [0], 0
-    try:
-        with atomic.replacing(target / IMAGES) as temporary, open(temporary, "wb") as file:
-            for step in range(steps):
-                for data in ahead.get(0, step, steps):
-                    file.write(data)
-                    found.update(data)
-                    ends.append(ends[-1] + len(data))
-                    done += 1
-                if progress is not None:
-                    progress(done, len(images))
-    finally:
-        ahead.close()
-    if stamps([images.path(row) for row in range(len(images))]) != stamped:
-        (target / IMAGES).unlink()
-        raise ValueError(
-            "image files were changed while they were packed; pack them again. "
-            f"Received: folder={str(target)!r}"
+    with atomic.made_folder(target), claimed(target):
+        try:
+            with atomic.replacing(target / IMAGES) as temporary, open(temporary, "wb") as file:
+                for step in range(steps):
+                    for data in ahead.get(0, step, steps):
+                        file.write(data)
+                        found.update(data)
+                        ends.append(ends[-1] + len(data))
+                        done += 1
+                    if progress is not None:
+                        progress(done, len(images))
+                if stamps([images.path(row) for row in range(len(images))]) != stamped:
+                    raise ValueError(
+                        "image files were changed while they were packed; pack them again. "
+                        f"Received: folder={str(target)!r}"
+                    )
+        finally:
+            ahead.close()
+        index = PackIndex(
+            form=form,
+            side=side,
+            channels=images.channels,
+            ends=tuple(ends[1:]) if form == "jpeg" else (),
+            paths=tuple(images.paths),
+            stamps=stamped,
+            bytes=ends[-1],
+            sha256=found.hexdigest(),
         )
-    index = PackIndex(
-        form=form,
-        side=side,
-        channels=images.channels,
-        ends=tuple(ends[1:]) if form == "jpeg" else (),
-        paths=tuple(images.paths),
-        stamps=stamped,
-        bytes=ends[-1],
-        sha256=found.hexdigest(),
-    )
-    index.save(target)
+        index.save(target)
     took = time.perf_counter() - began
     return Packed(target, done, form, side, ends[-1], source_bytes, index.sha256, took)
 
@@ -158,9 +159,12 @@ def _there(
     target: Path, images: ImageFiles, form: Form, side: int, stamped: tuple[tuple[int, int], ...]
 ) -> PackIndex | None:
     """The pack that is asked for, where it is there already."""
-    if not target.is_dir() or not any(target.iterdir()):
-        if target.exists() and not target.is_dir():
+    if not target.is_dir():
+        if target.exists():
             raise ValueError(f"the pack needs a folder. Received: folder={str(target)!r}")
+        return None
+    others = sorted(set(target.iterdir()) - set(unfinished(target)))
+    if not others:
         return None
     if (target / INDEX).is_file():
         found = PackIndex.load(target)
@@ -168,8 +172,8 @@ def _there(
         if (found.form, found.side, found.channels, found.paths, found.stamps) == asked:
             return found
     raise ValueError(
-        "the folder must be new or empty: it holds other files, or other images packed. "
-        f"Received: folder={str(target)!r}"
+        f"the folder must be new or empty: it holds other files ({others[0].name}), or other "
+        f"images packed. Received: folder={str(target)!r}"
     )
 
 

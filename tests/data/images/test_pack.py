@@ -9,6 +9,7 @@ from PIL import Image
 
 import keras_ccsam.data as ccdata
 from keras_ccsam.data import ImageFiles, PackedImages, UnreadableImage, pack
+from keras_ccsam.data.images import pack_claim
 from tests.data.images.conftest import picture
 
 pytestmark = pytest.mark.any_backend
@@ -124,7 +125,25 @@ def test_a_broken_image_leaves_no_pack_behind(store, tmp_path):
         file.write(b"broken")
     with pytest.raises(UnreadableImage):
         pack(store, tmp_path / "pack")
-    assert os.listdir(tmp_path / "pack") == []
+    assert not (tmp_path / "pack").exists()
+    (tmp_path / "own").mkdir()
+    with pytest.raises(UnreadableImage):
+        pack(store, tmp_path / "own")
+    assert os.listdir(tmp_path / "own") == []
+
+
+def test_what_a_killed_pack_left_is_cleared_away(store, tmp_path, monkeypatch):
+    left = [tmp_path / "pack" / name for name in (".0123abcd.images.bin", "packing.json")]
+    left[0].parent.mkdir()
+    left[0].write_bytes(b"half")
+    left[1].write_text(json.dumps({"process": {"pid": 7}}))
+    monkeypatch.setattr(pack_claim.writer, "standing", lambda process: pack_claim.writer.HERE)
+    with pytest.raises(ValueError, match=r"another process \(7\) packs into this folder"):
+        pack(store, tmp_path / "pack")
+    assert left[0].read_bytes() == b"half"
+    monkeypatch.setattr(pack_claim.writer, "standing", lambda process: pack_claim.writer.GONE)
+    pack(store, tmp_path / "pack")
+    assert sorted(os.listdir(tmp_path / "pack")) == ["images.bin", "index.json"]
 
 
 @pytest.mark.parametrize(
