@@ -212,9 +212,13 @@ def _layout(
         swapped = first in (1, 3) and last >= 8 and seen.shape[2] >= 8
         # A signal of many channels may lie in images of height 1.
         clear = channels_last and (first == 3 or seen.shape[2] == last)
-    meant = "" if trained_on is not None or not clear else (
-        f" If they are {first} pixels high and have {last} channels, put the width first: "
-        "numpy.swapaxes(x, 1, 2)."
+    meant = (
+        ""
+        if trained_on is not None or not clear
+        else (
+            f" If they are {first} pixels high and have {last} channels, put the width first: "
+            "numpy.swapaxes(x, 1, 2)."
+        )
     )
     if swapped:
         yield Finding(

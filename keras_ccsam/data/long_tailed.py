@@ -18,7 +18,13 @@ from keras_ccsam.data.batches.workers import Workers
 from keras_ccsam.data.images.store import ImageStore
 from keras_ccsam.data.outline import About, Outline
 from keras_ccsam.data.sources.source import Images, Labels, Skipped
-from keras_ccsam.data.tails.indices import SavedIndices, index_digest, name_digest, save
+from keras_ccsam.data.tails.indices import (
+    SavedIndices,
+    index_digest,
+    name_digest,
+    save,
+    size_digest,
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -68,6 +74,17 @@ class LongTailedData(About):
         """SHA-256 over the names of the training images' files; empty where they are no files."""
         names = self.x_train.names() if isinstance(self.x_train, ImageStore) else None
         return "" if names is None else name_digest(names)
+
+    @cached_property
+    def sizes_sha256(self) -> str:
+        """SHA-256 over the lengths of all parts' image files; empty where they are no files.
+
+        The length tells nearly every other image, and a copy of a set has the same ones.
+        """
+        parts = (self.x_train, self.x_validation, self.x_test)
+        found = [part.file_sizes() for part in parts if isinstance(part, ImageStore)]
+        sizes = [size for part in found if part is not None for size in part]
+        return size_digest(sizes) if sizes else ""
 
     @property
     def outline(self) -> Outline:
@@ -222,6 +239,7 @@ class LongTailedData(About):
             class_counts=self.class_counts,
             index_sha256=self.index_sha256,
             names_sha256=self.names_sha256,
+            sizes_sha256=self.sizes_sha256,
         )
         save(path, saved)
 

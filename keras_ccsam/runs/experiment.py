@@ -22,6 +22,7 @@ from keras_ccsam.recipes.schema_stages import Stage2
 from keras_ccsam.runs import environment, frozen, own_code, parts
 from keras_ccsam.runs.compiled_programs import kept_programs
 from keras_ccsam.runs.folders import PathLike, fresh, kind_of, named
+from keras_ccsam.runs.image_files import look_at_files
 from keras_ccsam.runs.m2m_helper import check_helper, trained_helper
 from keras_ccsam.runs.progress import Progress
 from keras_ccsam.runs.record_options import Record, check_record
@@ -91,10 +92,10 @@ def run(
             the comparison that it is of. They are computed once where no image is augmented.
 
     Raises:
-        ValueError: `out` is not free, the data cannot be had, `stage1_from` differs, `record` names
-            something unknown or has an option that does not fit, a tracker is not installed, or
-            nothing is left to judge the run by.
-            Nothing has been written then.
+        ValueError: `out` is not free, the data cannot be had or a file of it is broken,
+            `stage1_from` differs, `record` names something unknown or has an option that does not
+            fit, a tracker is not installed, or nothing is left to judge the run by. Nothing has
+            been written then.
     """
     shown = Progress.of(progress)
     record = check_record(record)
@@ -107,6 +108,7 @@ def run(
     images = parts.load_data(recipe.data)
     judge: Split = "test" if tested else "validation"
     images.split_arrays(judge)  # there is such a part
+    look_at_files(images, shown, tested)
     check_helper(recipe, images.index_sha256)
     batches = parts.train_batches(recipe, images)
     callbacks = stage_callbacks(recipe, images, batches)

@@ -38,12 +38,6 @@ def load_data(choice: Data) -> data.LongTailedData:
             f"makes it. Received: data.name={choice.name!r}, which returned the type "
             f"{type(source).__name__}"
         )
-    if source.weights is not None:
-        raise ValueError(
-            "recipes weigh images by their class alone. With weights of single images train by "
-            "yourself: fit(x, y, sample_weight=data.weights). Received: data.weight_column="
-            f"{getattr(choice, 'weight_column', '')!r}"
-        )
     return cut(source, _tail(choice), fit_head=True)
 
 

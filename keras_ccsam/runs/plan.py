@@ -11,7 +11,7 @@ from keras_ccsam.callbacks import first_epoch
 from keras_ccsam.metrics import group_classes
 from keras_ccsam.recipes import Recipe
 from keras_ccsam.recipes.schema_stages import Stage1, Stage2
-from keras_ccsam.recipes.slots import build, part_of
+from keras_ccsam.recipes.slots import build, name_of, part_of
 from keras_ccsam.runs import parts
 from keras_ccsam.runs.learning_rates import stage1_rate
 from keras_ccsam.runs.run_directory import RunDirectory
@@ -30,6 +30,7 @@ class RunPlan:
         steps: of an epoch of stage 1.
         parameters: of backbone and head.
         trained: of those, how many stage 1 trains.
+        network: the backbone's own name.
         rates: the learning rates of stage 1, one per epoch; of more than 1000 epochs, 1001 of them.
     """
 
@@ -38,6 +39,7 @@ class RunPlan:
     steps: int
     parameters: int
     trained: int
+    network: str
     rates: tuple[float, ...]
 
     @property
@@ -64,8 +66,8 @@ class RunPlan:
             f"data      {recipe.data_shown}: {sum(images.class_counts)} images of "
             f"{'x'.join(map(str, images.image_shape))} to train on, {validation} for "
             f"validation, {sum(images.test_counts)} to test on{counted}",
-            f"model     {_shown(recipe.model.backbone)} and a {_shown(recipe.model.head)} head, "
-            f"{self.parameters:,} parameters, {first.precision}",
+            f"model     {_shown(recipe.model.backbone)}{self._fitting()} and a "
+            f"{_shown(recipe.model.head)} head, {self.parameters:,} parameters, {first.precision}",
             *_trained(recipe, self.trained, self.parameters),
             f"loss      {_shown(first.loss)}",
             f"stage 1   {_shown(first.method)}: {first.epochs} epochs of {self.steps} steps of "
@@ -86,6 +88,10 @@ class RunPlan:
         ]
         header = ("class", "name", "images", "group")
         return "\n".join(lines) + "\n\n" + table.text_table(header, rows, left=("name", "group"))
+
+    def _fitting(self) -> str:
+        """Which network fits the images, where it is chosen by their size."""
+        return f" ({self.network})" if name_of(self.recipe.model.backbone) == "fitting" else ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as JSON types, with every value of the recipe."""
@@ -141,6 +147,7 @@ def plan(recipe: Recipe) -> RunPlan:
         steps,
         parts.count_parameters(model),
         models.trainable_parameters(model.backbone) + models.trainable_parameters(model.head),
+        model.backbone.name,
         tuple(float(rate) for rate in rates),
     )
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import warnings
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -147,4 +148,10 @@ def _check_same(images: LongTailedData, saved: SavedIndices, class_names: list[s
             "the data gives other training images than the run was trained on: files were "
             "renamed, added or taken away; put them back, or evaluate it on other images with "
             f"ccsam evaluate RUN --data PATH. Received: names_sha256={images.names_sha256!r}"
+        )
+    if saved.sizes_sha256 and images.sizes_sha256 not in ("", saved.sizes_sha256):
+        warnings.warn(
+            "image files have other lengths than when the run was trained: some were replaced or "
+            "encoded anew since",
+            stacklevel=3,
         )

@@ -75,10 +75,12 @@ class FeatureBatches(keras.utils.PyDataset):
         """Batches of an epoch."""
         return len(self._sequence)
 
-    def __getitem__(self, step: int) -> tuple[np.ndarray, np.ndarray]:
-        """Features (B, D) and labels (B,)."""
+    def __getitem__(self, step: int) -> tuple[np.ndarray, ...]:
+        """Features (B, D), labels (B,) and, where the data set weighs its images, weights (B,)."""
         rows = self._sequence.rows(step)
-        return self._features[rows], self._labels[rows]
+        batch = self._features[rows], self._labels[rows]
+        weights = self._sequence.weights(rows)
+        return batch if weights is None else (*batch, weights)
 
     @property
     def class_counts(self) -> tuple[int, ...]:

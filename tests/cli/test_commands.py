@@ -303,6 +303,8 @@ def test_data_describe_of_arrays_of_ones_own(tmp_path: Path) -> None:
     np.savez(tmp_path / "own.npz", x=noise(10, 4, 4), y=y, class_counts=[6, 3, 1])
     text = ccsam("data", "describe", tmp_path / "own.npz").stdout
     assert "imbalance ratio: 6 / 1 = 6" in text
+    # In thirds, as a training on the file has them.
+    assert "classes: 1 many, 1 medium, 1 few" in text
 
 
 @pytest.mark.any_backend

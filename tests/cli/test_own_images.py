@@ -1,12 +1,14 @@
 """A folder of images of one's own, from the command line."""
 
 import json
+import warnings
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from keras_ccsam_cli.main import cli as main
 
+from keras_ccsam.runs import RunDirectory
 from tests import made_images
 
 # Training on files is tested on each backend in tests/data/images.
@@ -44,6 +46,17 @@ def test_a_folder_is_trained_on_and_its_run_is_opened_again(
         assert code == 2 and words in err and len(err.splitlines()) == 1
         renamed.rename(name)
     assert ccsam("evaluate", "run")[0] == 0
+    whole = first.read_bytes()
+    first.write_bytes(whole + b"\0")  # as another image under the same name
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert ccsam("evaluate", "run")[0] == 0
+    assert any("replaced or encoded anew" in str(each.message) for each in caught)
+    first.write_bytes(whole[:-40])
+    code, out, err = ccsam("train", "crt", "--data", "photos", *TINY, "--out", "other")
+    assert code == 2 and first.name in err and "ccsam data verify" in err
+    assert not (tmp_path / "other").exists()
+    first.write_bytes(whole)
     (tmp_path / "photos").rename(tmp_path / "elsewhere")
     code, out, err = ccsam("evaluate", "run")
     assert code == 2 and "--data PATH" in err and len(err.splitlines()) == 1
@@ -98,13 +111,20 @@ def test_describe_draws_a_folder_and_warns(tmp_path: Path) -> None:
     assert facts["groups"] == {"many": 1, "medium": 1, "few": 1} and len(facts["warnings"]) == 2
 
 
-def test_weights_of_images_are_refused_in_recipes(tmp_path: Path) -> None:
-    file = made_images.table(
-        tmp_path, "path,label,w", "class0/0.png,0,1", "class0/1.png,0,2", "class1/0.png,1,1"
-    )
-    words = ("train", "ce", "--data", file, "--set", "data.weight_column=w", "--dry-run")
-    code, _, err = ccsam(*words)
-    assert code == 2 and "sample_weight=data.weights" in err
+def test_images_weigh_what_a_column_says(tmp_path: Path) -> None:
+    rows = [f"class{label}/{i}.png,{label},1,3,{label}" for label in (0, 1) for i in range(4)]
+    file = made_images.table(tmp_path, "path,label,one,three,none", *rows)
+    still = (*TINY[:4], "--set", "stage1.lr=1e-9", "--set", "stage1.augment=[]")
+    losses = {}
+    for column in ("one", "three"):
+        words = ("--set", f"data.weight_column={column}", "--out", tmp_path / column)
+        code, out, err = ccsam("train", "ce", "--data", file, *still, *words)
+        assert code == 0 and f"the column '{column}' says" in out, err
+        losses[column] = RunDirectory(tmp_path / column).metrics()[0]["loss"]
+    assert losses["three"] == pytest.approx(3 * losses["one"])
+    words = ("--set", "data.weight_column=none", "--dry-run")
+    code, _, err = ccsam("train", "ce", "--data", file, *words)
+    assert code == 2 and "all of class 0 (0) weigh 0" in err
 
 
 @pytest.mark.parametrize(

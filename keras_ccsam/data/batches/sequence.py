@@ -159,6 +159,10 @@ class BatchSequence(keras.utils.PyDataset):
         first = position * self.options.batch_size
         return self._rows(self._epoch)[first : first + self.options.batch_size]
 
+    def weights(self, rows: NDArray[np.int64]) -> SampleWeights | None:
+        """What the images of some rows of `arrays()` weigh; None where all count the same."""
+        return None if self._weights is None else self._weights[rows]
+
     def arrays(self) -> tuple[Images, Labels]:
         """All images and labels of the part: unaugmented, in order, not copied."""
         return self._x, self._y
@@ -204,7 +208,7 @@ class BatchSequence(keras.utils.PyDataset):
         first = position * options.batch_size
         rows = self._rows(epoch)[first : first + options.batch_size]
         y = self._y[rows]
-        weights = None if self._weights is None else self._weights[rows]
+        weights = self.weights(rows)
         if not self._augment and not options.mixes:
             x = self._x[rows]
             return (x, y) if weights is None else (x, y, weights)

@@ -64,6 +64,10 @@ class ImageStore(abc.ABC):
         """What each image is called, by which it is known again; None where they have no names."""
         return None
 
+    def file_sizes(self) -> list[int] | None:
+        """Bytes of the file of each image, -1 where there is none; None where they are no files."""
+        return None
+
     def __len__(self) -> int:
         """N."""
         return self.shape[0]

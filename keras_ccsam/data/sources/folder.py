@@ -136,6 +136,11 @@ def _classes(folder: Path, root: Path, notes: list[str]) -> _Found:
         for entry in entries(folder)
         if entry.is_dir()
     }
+    if hidden := _hidden_classes(folder):
+        notes.append(
+            f"the folder {hidden[0]}{_and_more(len(hidden))} in {folder.name} holds images and is "
+            "hidden by its name: left out"
+        )
     if loose:
         raise ValueError(
             f"an image lies beside the folders of the classes, so that its class is not told. "
@@ -146,6 +151,15 @@ def _classes(folder: Path, root: Path, notes: list[str]) -> _Found:
             f"there is no folder of a class. Received: path={str(folder)!r}, which holds none"
         )
     return found
+
+
+def _hidden_classes(folder: Path) -> list[str]:
+    """Folders that begin with a dot and hold images, as one may by mistake."""
+    try:
+        there = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
+    except OSError:
+        return []
+    return [name for name in there if name.startswith(".") and holds_images(folder / name)]
 
 
 def _class_name(folder: str) -> str:

@@ -34,6 +34,9 @@ def readable(listing: Listing, cache: Path | None = None) -> tuple[Listing, tupl
 
     Returns:
         The listing, with a note of what was left out, and the files.
+
+    Raises:
+        ValueError: none of the images to train on of a class can be read.
     """
     parts: dict[str, Any] = {}
     skipped: list[Skipped] = []
@@ -46,8 +49,22 @@ def readable(listing: Listing, cache: Path | None = None) -> tuple[Listing, tupl
             skipped.append(Skipped(split, rows.paths[row], listing.class_names[label], *lost[row]))
     if not skipped:
         return listing, ()
+    _check_left(listing, parts["train"], skipped)
     notes = (*listing.notes, _note(skipped))
     return dataclasses.replace(listing, **parts, notes=notes), tuple(skipped)
+
+
+def _check_left(listing: Listing, left: Rows, skipped: list[Skipped]) -> None:
+    lost = np.setdiff1d(listing.train.labels, left.labels).tolist()
+    if lost:
+        name = listing.class_names[lost[0]]
+        first = next(s for s in skipped if (s.split, s.class_name) == ("train", name))
+        more = f", and so of {len(lost) - 1} more classes" if len(lost) > 1 else ""
+        raise ValueError(
+            f"data.on_error=skip leaves no image of class {name} to train on, for none of its "
+            f"files can be read{more}: mend one, or take the class away. `ccsam data verify` names "
+            f"all of them. Received: {first.path}: {first.reason}"
+        )
 
 
 def kept_findings() -> Path:

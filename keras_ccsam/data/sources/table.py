@@ -27,7 +27,10 @@ GroupColumn: TypeAlias = Annotated[
     Field(description=f"column of what stays on one side of a split, as patients do{_USUAL}"),
 ]
 WeightColumn: TypeAlias = Annotated[
-    str, Field(description="column of the samples' weights, for a fit of your own; empty: none")
+    str,
+    Field(
+        description="column of what each image to train on weighs in the loss; empty: all the same"
+    ),
 ]
 Meaning: TypeAlias = Annotated[
     Literal["auto", "numbers", "names"],
@@ -64,8 +67,8 @@ def load_table(
             `images` in it.
         path_column, label_column, split_column, group_column: the columns' names; empty: as they
             are usually called.
-        weight_column: of weights, for `fit` of your own (`LongTailedData.weights`); recipes take
-            none. Empty: none.
+        weight_column: of what each image to train on weighs in the loss of both stages
+            (`LongTailedData.weights`); those of other parts count alike. Empty: all the same.
         labels: "numbers", "names" or "auto".
         size, channels, test_fraction, packed, on_error: as `own_images` explains them.
         seed: of the test images that are held out, whole groups where there is a column of them.
@@ -131,7 +134,16 @@ def listed(path: Path, root: str = "", *, labels: Meaning = "auto", **named: str
         validation=parts.get("validation"),
         test=parts.get("test"),
         origin=f"the table {file}",
-        notes=(f"columns taken: {used}",),
+        notes=(f"columns taken: {used}", *_weight_note(parts["train"].weights, chosen["weight"])),
+    )
+
+
+def _weight_note(weights: NDArray[np.float32] | None, name: str | None) -> tuple[str, ...]:
+    if weights is None:
+        return ()
+    return (
+        f"each image to train on weighs in the loss what the column {name!r} says, "
+        f"{weights.min():g} to {weights.max():g}",
     )
 
 

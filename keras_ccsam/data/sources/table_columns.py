@@ -133,7 +133,8 @@ def _of_parquet(file: Path) -> Columns:
         plain = [field.name for field in schema if _is_plain(field.type)]
         table = pyarrow.parquet.read_table(file, columns=plain)
     except (pyarrow.ArrowException, OSError, ValueError) as error:
-        raise _unreadable(file, " ".join(str(error).split())[:120] or "it is no Parquet") from None
+        reason = " ".join(str(error).split())[:120].rstrip(".")
+        raise _unreadable(file, reason or "it is no Parquet") from None
     return {name: table.column(name).to_pylist() for name in table.column_names}
 
 

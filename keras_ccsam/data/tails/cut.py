@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from keras_ccsam.data.images.store import taken
 from keras_ccsam.data.long_tailed import LongTailedData
 from keras_ccsam.data.sources.array_checks import check_all_present
-from keras_ccsam.data.sources.source import Source
+from keras_ccsam.data.sources.source import Labels, Source
 from keras_ccsam.data.tails.grouped import grouped_split
 from keras_ccsam.data.tails.profiles import fitting_maximum, profile_counts
 from keras_ccsam.data.tails.subset import Rows, draw_subset, stratified_split
@@ -42,6 +43,8 @@ def cut(source: Source, tail: Tail, *, fit_head: bool = False) -> LongTailedData
     labels = source.y_train[rows]
     own_validation = source.x_validation is not None
     kept, held = _split(source, rows, tail)
+    weights = None if source.weights is None else source.weights[rows[kept]]
+    _check_weights(weights, labels[kept], source)
     as_it_is = tail.imbalance_ratio is None and not len(held)  # then no second copy is made
     cut_off = tail.validation_fraction > 0 and not own_validation
     x_held = taken(source.x_train, rows[held]) if cut_off else None
@@ -56,7 +59,7 @@ def cut(source: Source, tail: Tail, *, fit_head: bool = False) -> LongTailedData
         class_names=source.class_names,
         train_indices=source.positions[rows[kept]],
         validation_indices=source.positions[rows[held]],
-        weights=None if source.weights is None else source.weights[rows[kept]],
+        weights=weights,
         source=source.origin,
         licence=source.licence,
         settings=tail.settings,
@@ -79,6 +82,19 @@ def _split(source: Source, rows: Rows, tail: Tail) -> tuple[Rows, Rows]:
             f"train on. Received: validation_fraction={fraction}"
         )
     return kept, held
+
+
+def _check_weights(weights: NDArray[np.float32] | None, labels: Labels, source: Source) -> None:
+    """Refuses a class of which nothing that is trained on weighs anything."""
+    if weights is None:
+        return
+    sums = np.bincount(labels, weights, minlength=source.num_classes)
+    if not sums.all():
+        label = int(np.argmin(sums))
+        raise ValueError(
+            "each class needs an image to train on that weighs more than 0, and all of class "
+            f"{label} ({source.class_names[label]}) weigh 0. Received: {source.origin}"
+        )
 
 
 def _notes(source: Source, tail: Tail) -> tuple[str, ...]:

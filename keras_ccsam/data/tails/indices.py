@@ -28,6 +28,8 @@ class SavedIndices:
         names_sha256: digest of the names of the training images' files, which tells that files
             were renamed, added or taken away where the positions stayed; empty where they are no
             files, and of an older file.
+        sizes_sha256: digest of the lengths of the image files of all parts, which tells that some
+            were replaced under their names; empty as above.
     """
 
     name: str
@@ -36,6 +38,7 @@ class SavedIndices:
     class_counts: tuple[int, ...]
     index_sha256: str
     names_sha256: str = ""
+    sizes_sha256: str = ""
 
 
 def index_digest(indices: NDArray[np.int64]) -> str:
@@ -47,6 +50,11 @@ def name_digest(names: Sequence[str]) -> str:
     """SHA-256 over names of files in their order, the same on every system, in hexadecimal."""
     text = "\n".join(name.replace(os.sep, "/") for name in names)
     return hashlib.sha256(os.fsencode(text)).hexdigest()
+
+
+def size_digest(sizes: Sequence[int]) -> str:
+    """SHA-256 over lengths of files in their order, in hexadecimal."""
+    return hashlib.sha256(np.asarray(sizes, "<i8").tobytes()).hexdigest()
 
 
 def save(path: str | os.PathLike[str], saved: SavedIndices) -> None:
@@ -67,6 +75,7 @@ def save(path: str | os.PathLike[str], saved: SavedIndices) -> None:
             class_counts=np.array(saved.class_counts, dtype="<i8"),
             index_sha256=np.array(saved.index_sha256),
             names_sha256=np.array(saved.names_sha256),
+            sizes_sha256=np.array(saved.sizes_sha256),
         )
 
 
@@ -86,6 +95,7 @@ def load_indices(path: str | os.PathLike[str]) -> SavedIndices:
                 class_counts=tuple(file["class_counts"].tolist()),
                 index_sha256=str(file["index_sha256"]),
                 names_sha256=str(file["names_sha256"]) if "names_sha256" in file else "",
+                sizes_sha256=str(file["sizes_sha256"]) if "sizes_sha256" in file else "",
             )
     except UNREADABLE as error:
         raise ValueError(f"Expected {expected}: {error}. Received: path={str(path)!r}") from error

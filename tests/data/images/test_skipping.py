@@ -82,11 +82,21 @@ def test_a_folder_with_broken_images_is_trained_on_without_them(folder, tmp_path
     assert any("1 images cannot be read" in note for note in images.notes)
 
 
+def test_a_class_that_loses_all_of_its_images_is_named(listing, tmp_path):
+    for path, label in zip(listing.train.paths, listing.train.labels, strict=True):
+        if label == 2:
+            (listing.root / path).write_bytes(b"")
+    words = r"on_error=skip leaves no image of class c to train on.*Received: 2/\d+.*zero bytes"
+    with pytest.raises(ValueError, match=words):
+        skipping.readable(listing, tmp_path / "cache")
+
+
 def test_a_name_that_is_no_utf_8_is_known_by_its_bytes(tmp_path):
     name = os.fsdecode(b"caf\xe9.jpg")
     (tmp_path / name).write_bytes(b"")
-    listing = Listing("set", tmp_path, ("a", "b"), Rows([name], np.zeros(1, np.int32)))
+    rows, none = Rows([name], np.zeros(1, np.int32)), Rows([], np.zeros(0, np.int32))
+    listing = Listing("set", tmp_path, ("a", "b"), none, test=rows)
     for _ in range(2):
         found, skipped = skipping.readable(listing, tmp_path / "cache")
-        assert [each.path for each in skipped] == [name] and len(found.train) == 0
-    assert len(list((tmp_path / "cache").iterdir())) == 1
+        assert [each.path for each in skipped] == [name] and len(found.test) == 0
+    assert len(list((tmp_path / "cache").iterdir())) == 2  # one of each part

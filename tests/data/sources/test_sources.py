@@ -78,8 +78,12 @@ def test_system_files_are_left_out_and_others_are_named(tmp_path: Path) -> None:
         (tmp_path / "class0" / name).write_bytes(b"x")
     (tmp_path / "__MACOSX").mkdir()
     picture(tmp_path / "class1" / "deeper" / "UPPER.JPG", 1)
+    for name in ("..dots", ".git"):
+        (tmp_path / name).mkdir()
+    picture(tmp_path / "..dots" / "0.png", 1)
     found = cc.data.open_path(tmp_path)
     assert sum(found.available) + len(found.y_test) == 16
+    assert [note for note in found.notes if note.startswith("the folder ..dots in ")]
     assert [note for note in found.notes if "notes.txt" in note]
     assert not [note for note in found.notes if "Thumbs" in note]
 
@@ -166,6 +170,7 @@ def test_a_table_with_all_columns(tmp_path: Path) -> None:
     assert counts(found.y_train) == (2, 4) and len(found.y_validation) == 2
     assert found.weights.tolist() == [0, 0.5, 1, 1.5, 0, 0.5]
     assert "path 'File'" in found.notes[0]
+    assert found.notes[1].endswith("what the column 'w' says, 0 to 1.5")
 
 
 def test_a_parquet_table(tmp_path: Path) -> None:
