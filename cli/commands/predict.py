@@ -20,6 +20,8 @@ from ..options import read_temperature, runtime_options, trust_code_option
 from ..output import Output
 from ..runtime import prepare
 
+_PIECE = 65536  # bytes
+
 
 @click.command()
 @click.argument("run")
@@ -47,6 +49,12 @@ from ..runtime import prepare
     "--batch-size", type=click.IntRange(1), default=64, show_default=True, help="Images per step."
 )
 @click.option("--threads", type=click.IntRange(1), help="That decode. [the processors]")
+@click.option(
+    "-0",
+    "--null",
+    is_flag=True,
+    help="A zero byte ends each name on standard input (find -print0).",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @click.option("--quiet", "-q", is_flag=True, help="No notes and no count.")
 @trust_code_option
@@ -62,6 +70,7 @@ def command(
     force: bool,
     batch_size: int,
     threads: int | None,
+    null: bool,
     as_json: bool,
     quiet: bool,
     trust_code: bool,
@@ -91,7 +100,11 @@ def command(
         click.echo(f"note: {asked.calibration}", err=True)
     named: list[str] = []
     said = deployment.predict(
-        asked, _named(images, named), top=top, batch_size=batch_size, threads=threads
+        asked,
+        _named(images, b"\0" if null else b"\n", named),
+        top=top,
+        batch_size=batch_size,
+        threads=threads,
     )
     read = unreadable = 0
     with ExitStack() as stack:
@@ -118,24 +131,33 @@ def command(
         sys.exit(EXIT_RUNTIME)
 
 
-def _named(images: Iterable[str], first: list[str]) -> Iterator[str]:
+def _named(images: Iterable[str], end: bytes, first: list[str]) -> Iterator[str]:
     """The names, with those on standard input in the place of `-`, as they come.
 
     Args:
         images: as they were typed.
+        end: of each name on standard input.
         first: takes the first name.
     """
     for name in images:
-        for one in (name,) if name != "-" else _lines_of(sys.stdin):
+        for one in (name,) if name != "-" else _on_standard_input(end):
             if not first:
                 first.append(one)
             yield one
 
 
-def _lines_of(stream: Iterable[str]) -> Iterator[str]:
-    for line in stream:
-        if line.strip():
-            yield line.rstrip("\r\n")
+def _on_standard_input(end: bytes) -> Iterator[str]:
+    """Names of any bytes but the one that ends them, and but for empty ones."""
+    stream: Any = click.get_binary_stream("stdin")
+    if end == b"\n":
+        yield from (os.fsdecode(line.rstrip(b"\r\n")) for line in stream if line.strip())
+        return
+    rest = b""
+    while piece := stream.read1(_PIECE):
+        *whole, rest = (rest + piece).split(end)
+        yield from map(os.fsdecode, filter(None, whole))
+    if rest:
+        yield os.fsdecode(rest)
 
 
 def _without(named: list[str]) -> str:

@@ -1,11 +1,19 @@
 """`ccsam auto`: what it prints and what it refuses."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from keras_ccsam_cli.main import cli as main
+
+from tests import made_images
 
 # The command around a tournament; the backends are tested in tests/auto.
 pytestmark = pytest.mark.any_backend
@@ -78,3 +86,57 @@ def test_a_model_that_cannot_be_built_is_one_line(tmp_path: Path) -> None:
     assert code == 2 and not (tmp_path / "out").exists()
     assert "the file is damaged, or no HDF5 file" in err.splitlines()[-1]
     assert "Traceback" not in printed + err
+
+
+def begun(words: Sequence[object], until: Path) -> subprocess.Popen[str]:
+    """The command in a process of its own, once it has come to where a file appears."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "keras_ccsam_cli", *map(str, words)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 300
+    while not until.is_file():
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()[1]
+        time.sleep(0.02)
+    return process
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_killed_and_interrupted_by_the_system_it_goes_on(
+    finished: tuple[Path, dict], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    words = ("auto", "digits-lt", *TWO, "--out", out)
+    first, second = (out / "rung-1" / f"{name}-seed0" for name in ("ce", "la"))
+    killed = begun(words, second / "state.json")
+    killed.kill()
+    killed.communicate()
+    done = (first / "results.json").stat().st_mtime_ns
+    left = second.with_name(f"{second.name}.incomplete-1")
+    interrupted = begun(words, left / "state.json")
+    interrupted.send_signal(signal.SIGINT)
+    err = interrupted.communicate()[1]
+    assert interrupted.returncode == 130
+    assert "This goes on: ccsam auto digits-lt --budget 100h --recipe ce" in err
+    code, printed, err = ccsam(*words, "--json")
+    assert code == 0, err
+    assert (first / "results.json").stat().st_mtime_ns == done
+    told, whole = json.loads(printed), finished[1]
+    for key in ("chosen", "validation", "rungs", "test", "trained"):
+        assert told[key] == whole[key]
+
+
+def test_a_set_without_test_images_is_judged_by_validation_alone(tmp_path: Path) -> None:
+    root = made_images.folder(tmp_path / "photos", (12, 8, 6))
+    words = (*TWO[:6], "--set", "stage1.batch_size=16", *SMALL[6:], "--set", "data.test_fraction=0")
+    code, printed, err = ccsam("auto", root, *words, "--out", tmp_path / "out", "--json")
+    assert code == 0, err
+    told = json.loads(printed)
+    assert told["test"] is None and told["trained"]["on"] == "train"
+    assert "report.html" not in told["files"]
+    assert "There are no test images, so the validation accuracy is all there is." in (
+        tmp_path / "out" / "summary.md"
+    ).read_text(encoding="utf-8")

@@ -54,7 +54,7 @@ def test_batch_is_a_pure_function_of_seed_epoch_step(data):
 def test_augmentation_is_drawn_anew_at_each_step_and_epoch(augment):
     # One image throughout and no shuffling: only the augmentation can tell batches apart.
     image = np.random.default_rng(0).integers(1, 256, size=(1, 32, 32, 3), dtype=np.uint8)
-    data = ccdata.from_arrays(np.repeat(image, 96, axis=0), np.zeros(96, int))
+    data = ccdata.from_arrays(np.repeat(image, 96, axis=0), np.arange(96) // 48)
     train = data.batches(batch_size=32, sampler="sequential", augment=(augment,))
     first, second = train[0], train[1]
     train.set_epoch(1)

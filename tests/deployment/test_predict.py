@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -159,6 +160,23 @@ def test_the_command_prints_rows_lines_and_files(
     code, _, err = ccsam("predict", finished.path, folder, "--output", table)
     assert code == 2 and "exists already" in err
     assert table.read_text(encoding="utf-8").splitlines() == rows
+
+
+@pytest.mark.any_backend
+def test_names_on_standard_input_may_be_any(
+    finished: RunResult, folder: Path, tmp_path: Path
+) -> None:
+    image = next(folder.rglob("*.png")).read_bytes()
+    names = [b" a b.png", "\u00e9\n2.png".encode(), b"caf\xe9.png"]
+    for name in names:
+        (Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))).write_bytes(image)
+    paths = [os.fsencode(tmp_path) + b"/" + name for name in names]
+    for null, end, given in ((["-0"], b"\0", paths), ([], b"\r\n", paths[::2])):
+        typed = b"".join(path + end for path in given)
+        code, out, err = ccsam("predict", finished.path, "-", "--json", *null, input=typed)
+        assert code == 0, err
+        said = [os.fsencode(json.loads(line)["image"]) for line in out.splitlines()]
+        assert said == given
 
 
 def test_the_command_ends_with_2_where_nothing_could_be_read(

@@ -54,8 +54,8 @@ def test_rows_that_are_not_there(store, index):
 
 
 def test_nothing_is_looked_for_before_it_is_read(tmp_path):
-    store = ImageFiles(["absent.png"], tmp_path, size=8)
-    data = ccdata.from_arrays(store, [0])
+    store = ImageFiles(["absent.png", "other.png"], tmp_path, size=8)
+    data = ccdata.from_arrays(store, [0, 1])
     assert data.outline.image_shape == (8, 8, 3)
     with pytest.raises(UnreadableImage, match=r"absent\.png"):
         store[0]

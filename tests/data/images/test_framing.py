@@ -58,7 +58,7 @@ def test_a_file_is_cut_as_its_pixels_are(tmp_path):
     Image.fromarray(picture(48, 48)).save(tmp_path / "a.png")
     store = ImageFiles(["a.png"] * 12, tmp_path, size=48)
     files, arrays = (
-        ccdata.from_arrays(x, np.zeros(12, int)).batches(
+        ccdata.from_arrays(x, np.arange(12) // 6).batches(
             batch_size=12, augment=("random_resized_crop", "flip"), seed=5, workers=1
         )
         for x in (store, np.asarray(store))
@@ -102,9 +102,9 @@ def test_limits_that_cannot_be(options):
 
 def test_it_is_the_default_for_colour_files_and_for_no_array(tmp_path):
     store = ImageFiles(["a.png"] * 4, tmp_path, size=48)
-    names = [type(a).__name__ for a in ccdata.from_arrays(store, [0] * 4).train._augment]
+    names = [type(a).__name__ for a in ccdata.from_arrays(store, [0, 0, 1, 1]).train._augment]
     assert names == ["RandomResizedCrop", "Flip"]
     grey = ImageFiles(["a.png"] * 4, tmp_path, size=48, channels=1)
-    assert ccdata.from_arrays(grey, [0] * 4).train._augment == ()
+    assert ccdata.from_arrays(grey, [0, 0, 1, 1]).train._augment == ()
     arrays = np.tile(np.arange(48, dtype=np.uint8)[:, None], (4, 48, 1, 3))
-    assert ccdata.from_arrays(arrays, [0] * 4).train._augment == ()
+    assert ccdata.from_arrays(arrays, [0, 0, 1, 1]).train._augment == ()
