@@ -148,14 +148,14 @@ def _named(images: Iterable[str], end: bytes, first: list[str]) -> Iterator[str]
 
 def _on_standard_input(end: bytes) -> Iterator[str]:
     """Names of any bytes but the one that ends them, and but for empty ones."""
-    stream: Any = click.get_binary_stream("stdin")
+    stream: Any = sys.stdin.buffer
     if end == b"\n":
         yield from (os.fsdecode(line.rstrip(b"\r\n")) for line in stream if line.strip())
         return
     rest = b""
     while piece := stream.read1(_PIECE):
         *whole, rest = (rest + piece).split(end)
-        yield from map(os.fsdecode, filter(None, whole))
+        yield from (os.fsdecode(name) for name in whole if name)
     if rest:
         yield os.fsdecode(rest)
 

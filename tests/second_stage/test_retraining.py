@@ -1,5 +1,7 @@
 """Stage 2: what it moves, what it must not, and that its parts do something."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -43,6 +45,23 @@ def stage1(first):
 
 def arrays(layer):
     return [ops.convert_to_numpy(v) for v in layer.variables]
+
+
+def test_weights_of_images_count_in_both_ways_of_the_second_stage(data, first):
+    weights = np.linspace(0.5, 2.0, len(data.y_train)).astype("float32")
+    heads = {}
+    for batch_norm in ("update", "frozen"):  # images in every epoch, or features once
+        for name, given in (("none", None), ("ones", weights * 0 + 1), ("own", weights)):
+            weighed = dataclasses.replace(data, weights=given)
+            model = stage1(first)
+            Retraining(epochs=1, adversarial=False, batch_norm=batch_norm).run(
+                model, weighed.batches(batch_size=16)
+            )
+            heads[batch_norm, name] = np.concatenate([v.ravel() for v in arrays(model.head)])
+        np.testing.assert_allclose(
+            heads[batch_norm, "ones"], heads[batch_norm, "none"], rtol=1e-5, atol=1e-6
+        )
+        assert np.abs(heads[batch_norm, "own"] - heads[batch_norm, "none"]).max() > 1e-3
 
 
 def retrained(data, first, **options):
