@@ -102,6 +102,8 @@ def as_failure(error: Exception) -> Failure:
         return Failure(describe(error), code)
     if isinstance(error, INPUT_ERRORS):
         return Failure(describe(error), EXIT_INPUT)
+    if isinstance(error, FloatingPointError):  # a training that diverged: `OnNonfinite` words it
+        return Failure(describe(error), EXIT_RUNTIME)
     return Failure(
         f"{type(error).__name__}: {describe(error)} (add --debug for the traceback)", EXIT_RUNTIME
     )

@@ -31,6 +31,7 @@ LEVELS = (
         "options",
         "declare",
         "pixels",
+        "finite",
     },
     {"backend"},
     {"heads", "layers"},

@@ -13,6 +13,7 @@ from keras_ccsam.callbacks.head_initialization import (
     HeadInitialization as HeadInitialization,
 )
 from keras_ccsam.callbacks.metrics_log import MetricsLog as MetricsLog
+from keras_ccsam.callbacks.on_nonfinite import OnNonfinite as OnNonfinite
 from keras_ccsam.callbacks.radius_log import RadiusLog as RadiusLog
 from keras_ccsam.callbacks.weight_averaging import WeightAveraging as WeightAveraging
 from keras_ccsam.callbacks.weight_trajectory import WeightTrajectory as WeightTrajectory

@@ -13,6 +13,7 @@ from keras_ccsam import pixels
 from keras_ccsam.deployment import metadata, writing
 from keras_ccsam.deployment.baked import Choices, adjustment, in_float32
 from keras_ccsam.deployment.subject import subject
+from keras_ccsam.finite import check_finite
 from keras_ccsam.metrics.predictions import checked, log_probabilities
 from keras_ccsam.runs.folders import PathLike
 
@@ -145,6 +146,7 @@ class Classifier:
         Raises:
             ValueError: pixels that cannot be meant; strange ones are warned of.
         """
+        check_finite(images, "images")
         pixels.check(images, self.record)
         return self._of(images)
 

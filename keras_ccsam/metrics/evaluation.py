@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_ccsam.checks import require
 from keras_ccsam.data.batches.reading import predicted
+from keras_ccsam.finite import check_finite
 from keras_ccsam.heads import puts_out_logits
 from keras_ccsam.losses.logit_adjustment import adjust_logits
 from keras_ccsam.metrics.predictions import checked, log_probabilities
@@ -72,6 +73,7 @@ def evaluate(
             "`class_counts` must be the number of training images of each class where `data` is a "
             "pair of arrays. Received: class_counts=None"
         )
+    check_finite(x)
     check_pixels(model, x)
     predictions = np.asarray(ops.convert_to_numpy(predicted(model, x, 500)))
     # A model trained on cosines (LDAM, GCL) says what makes logits of them.

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self, TypeAlias
 from pydantic import Field, ValidationError, create_model
 
 from keras_ccsam import metrics
+from keras_ccsam.callbacks.on_nonfinite import OnNonfinite
 from keras_ccsam.closed_table import Table
 from keras_ccsam.data.sources.recognise import KINDS
 from keras_ccsam.data.tails.tail import Ratio, Tail
@@ -103,6 +104,9 @@ class Recipe(Table):
     description: str = Field("", description="one line")
     note: str = Field("", description="what a user should know before relying on it")
     seed: Seed = Field(0, description="of weights, batches and augmentation")
+    on_nonfinite: Literal["raise", "skip", "rollback"] = Field(
+        "raise", description=options(OnNonfinite)["action"].description
+    )
     data: Source = Field(Data.of_digits(), description="which images")
     model: Model = Field(Model.model_validate({}), description="which network")
     stage1: Stage1 = Field(Stage1.model_validate({}), description="representation learning")
@@ -177,5 +181,8 @@ class Recipe(Table):
 
 def _digest(values: dict[str, Any], keys: tuple[str, ...]) -> str:
     content = {key: values.get(key) for key in keys}
+    # A run that was not stopped has the same numbers with "raise" as before there was a choice.
+    if values["on_nonfinite"] != "raise":
+        content["on_nonfinite"] = values["on_nonfinite"]
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]

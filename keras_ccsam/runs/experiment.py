@@ -29,7 +29,7 @@ from keras_ccsam.runs.record_options import Record, check_record
 from keras_ccsam.runs.recorders import check_for, copy_records, recorders
 from keras_ccsam.runs.results import collected
 from keras_ccsam.runs.run_directory import RunDirectory
-from keras_ccsam.runs.stage_callbacks import apply_posthoc, stage_callbacks
+from keras_ccsam.runs.stage_callbacks import apply_posthoc, nonfinite_steps, stage_callbacks
 from keras_ccsam.runs.trained_run import judged, open_run
 from keras_ccsam.trackers import Tracking
 from keras_ccsam.training import SharpnessAwareModel, saving
@@ -96,6 +96,8 @@ def run(
             `stage1_from` differs, `record` names something unknown or has an option that does not
             fit, a tracker is not installed, or nothing is left to judge the run by. Nothing has
             been written then.
+        FloatingPointError: the training left the finite numbers; see `callbacks.OnNonfinite` and
+            the recipe's `on_nonfinite`.
     """
     shown = Progress.of(progress)
     record = check_record(record)
@@ -183,7 +185,7 @@ def run(
             saving.save_model(whole.export_plain(), temporary)
         results = collected(recipe, every_image, whole, directory, reports, source)
         results |= {} if tau is None else {"posthoc_tau": tau}
-        results |= _temperature(images, model)
+        results |= _temperature(images, model) | nonfinite_steps(*callbacks)
         directory.write_results(results)
         tracking.results(results)
         _plot(directory, images, reports[judge])

@@ -1,5 +1,7 @@
 """From a stage's tables to the callbacks that carry them out."""
 
+from typing import Any
+
 import keras
 
 from keras_ccsam import callbacks, training
@@ -19,7 +21,8 @@ def stage_callbacks(
         ValueError: a callback refuses its options, or its code has not been imported.
     """
     first, second = recipe.stage1, recipe.stage2
-    found: list[keras.callbacks.Callback] = []
+    # Before the others, so that these see the weights of a training that was taken back.
+    found: list[keras.callbacks.Callback] = [_guard(recipe, 1)]
     if first.reweight is not None:
         options = first.reweight.model_dump()
         found.append(callbacks.DeferredReweighting(images.class_counts, **options))
@@ -29,7 +32,7 @@ def stage_callbacks(
     if second is None:
         return found, []
     plain = batches.with_options(**STAGE_ONE_OFF, mixup=0.0, epochs=second.epochs)
-    return found, _of_both(second, images, plain)
+    return found, [_guard(recipe, 2), *_of_both(second, images, plain)]
 
 
 def _of_both(
@@ -44,6 +47,19 @@ def _of_both(
         found.append(callbacks.WeightAveraging(batches, start=stage.average.start))
     known = {"class_counts": images.class_counts, "train": batches, "validation": images.validation}
     return found + [build(choice, **known) for choice in stage.callbacks or ()]
+
+
+def _guard(recipe: Recipe, stage: int) -> callbacks.OnNonfinite:
+    return callbacks.OnNonfinite(recipe.on_nonfinite, name=f"{recipe.name}, stage {stage}")
+
+
+def nonfinite_steps(*stages: list[keras.callbacks.Callback]) -> dict[str, Any]:
+    """What results.json says of steps that were left out or taken back; nothing without any."""
+    guards = [one for stage in stages for one in stage if isinstance(one, callbacks.OnNonfinite)]
+    skipped, rollbacks = (sum(getattr(g, k) for g in guards) for k in ("skipped", "rollbacks"))
+    if not skipped and not rollbacks:
+        return {}
+    return {"nonfinite": {"skipped_steps": skipped, "rollbacks": rollbacks}}
 
 
 def apply_posthoc(

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 from keras_ccsam import heads
+from keras_ccsam.finite import check_finite
 from keras_ccsam.training.epoch_clock import with_clock
 from keras_ccsam.training.first_batch import first_batch_checked
 from keras_ccsam.training.first_step import make_variables
@@ -31,25 +32,59 @@ class FedModel(SavedModel):
         was given. A `BatchSequence` takes class weights with mixed labels, too.
 
         Raises:
-            ValueError: if a label lies outside [0, K), or a sample has several classes. Arrays are
-                checked whole, a `PyDataset`, generator, `tf.data` data set or torch `DataLoader`
-                by its first batch.
+            ValueError: if a label lies outside [0, K), a sample has several classes, or an input or
+                sample weight is NaN or infinite. Arrays are checked whole; of a `PyDataset`,
+                generator, `tf.data` data set or torch `DataLoader` the labels of the first batch.
         """
         classes, told = check_fit_data(x, y, self.head, self.sharpness, self.sample_loss)
         arguments = inspect.signature(super().fit).bind(x, y, *args, **kwargs).arguments
         arguments = with_class_weight(arguments, self.num_classes, classes, told)
         x = arguments["x"]
+        check_finite(x)
+        check_finite(arguments.get("sample_weight"), "sample_weight")
         self.step_parts.warn_of_missing()
         # The compiled loss is in force again, and layers may have been frozen since.
         self._logit_scale = self._found.coupling = None
         self.pixels = record_of_fit(self, x)
         make_variables(self, x, y)
+        self._found.fed = x
+        try:
+            return self._fit(x, arguments)
+        finally:
+            self._found.fed = None
+
+    @property
+    def fed(self) -> Any:
+        """What is fitted on, as `fit` was given it; None outside `fit`."""
+        return self._found.fed
+
+    def _fit(self, x: Any, arguments: dict[str, Any]) -> Any:
         if not hasattr(x, "set_epoch"):
             check = partial(check_first_labels, self.head, self.sample_loss)
             with first_batch_checked(x, check) as data:
                 return super().fit(**{**arguments, "x": data})
         callbacks = with_clock(arguments.get("callbacks"), self, x.set_epoch)
         return super().fit(**{**arguments, "callbacks": callbacks, "shuffle": False})
+
+    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """`keras.Model.evaluate`.
+
+        Raises:
+            ValueError: if an input is NaN or infinite. What is read batch by batch is not looked
+                at.
+        """
+        if not kwargs.get("_use_cached_eval_dataset"):  # of `fit`, once per epoch
+            check_finite(x)
+        return super().evaluate(x, *args, **kwargs)
+
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """`keras.Model.predict`.
+
+        Raises:
+            ValueError: as `evaluate`.
+        """
+        check_finite(x)
+        return super().predict(x, *args, **kwargs)
 
     def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """`keras.Model.train_on_batch`; the first one after `compile` has its labels checked.

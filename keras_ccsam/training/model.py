@@ -79,7 +79,7 @@ class SharpnessAwareModel(FedModel):
         self.sample_loss: SampleLoss | None = None
         self._logit_scale: float | None = None
         # In a holder of no layer's type: Keras would track the layers in it as the model's own.
-        self._found = SimpleNamespace(coupling=None, labels=False)
+        self._found = SimpleNamespace(coupling=None, labels=False, fed=None)
         self.pixels: PixelRecord | None = None
         # What losses may need must exist before Keras locks the model's state. Seeded when a loss
         # that draws is compiled, so that the others leave Keras' seeds alone.

@@ -12,6 +12,7 @@ from keras import ops
 
 from keras_ccsam import backend
 from keras_ccsam.sharpness.objective import Evaluation
+from keras_ccsam.training.finite_steps import FiniteSteps
 from keras_ccsam.training.method_gradients import method_gradients
 from keras_ccsam.training.objective import BatchObjective
 from keras_ccsam.training.step_parts import Trained
@@ -55,7 +56,11 @@ def stateless_train_step(model: Trainee, state: Any, data: Any) -> tuple[dict[st
         old if (new := scope.get_current_value(variable)) is None else new
         for variable, old in mapping
     ]
-    return logs, (trainable, non_trainable, optimizer_values, metrics_values)
+    after = (trainable, non_trainable, optimizer_values, metrics_values)
+    finite = model.step_parts.find(FiniteSteps)
+    if finite is None:
+        return logs, after
+    return finite.decided(model, finite.sound(model, evaluation, gradients), state, after)
 
 
 def stateful_train_step(model: Trainee, data: Any) -> dict[str, Tensor]:
@@ -75,12 +80,24 @@ def stateful_train_step(model: Trainee, data: Any) -> dict[str, Tensor]:
     with backend.no_grad():
         trained = Trained(variables, values, lambda: objective.scale)
         gradients = model.step_parts.gradients(gradients, trained)
-        model.optimizer.apply(gradients, variables)
-        for variable, value in zip(objective.side_variables, evaluation.updates, strict=True):
-            if value is not None:
-                variable.assign(value)
-    evaluation = evaluation._replace(loss=evaluation.loss * backend.replica_count())
-    return _metrics(model, objective.metrics, x, y, evaluation, sample_weight)
+    logged = evaluation._replace(loss=evaluation.loss * backend.replica_count())
+
+    def update() -> dict[str, Tensor]:
+        with backend.no_grad():
+            model.optimizer.apply(gradients, variables)
+            for variable, value in zip(objective.side_variables, evaluation.updates, strict=True):
+                if value is not None:
+                    variable.assign(value)
+        return _metrics(model, objective.metrics, x, y, logged, sample_weight)
+
+    finite = model.step_parts.find(FiniteSteps)
+    if finite is None:
+        return update()
+    with keras.StatelessScope():  # a branch of a graph cannot make the metrics' variables
+        model.compute_metrics(x, y, evaluation.predictions, sample_weight)
+    with backend.no_grad():
+        finite.apply(variables, finite.sound(model, evaluation, gradients), update)
+        return model.get_metrics_result()
 
 
 def _metrics(

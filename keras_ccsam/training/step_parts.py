@@ -135,6 +135,11 @@ class StepParts:
         self._missing = [name for name in self._missing if name != type(part).__name__]
         return bound
 
+    def remove(self, part: StepPart) -> None:
+        """Takes a bound part that is its own configuration away again."""
+        self._parts = [each for each in self._parts if each is not part]
+        self._given = [each for each in self._given if each is not part]
+
     def get_config(self) -> dict[str, Any]:
         """What a saved model holds of its parts; empty where there is nothing to hold."""
         saved = [p for p in self._given if p.saving == "config"]

@@ -47,5 +47,9 @@ class Trainee(Network, Protocol):
         ...
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> dict[str, Tensor]:
+        """The compiled metrics' results, with the batch in them."""
+        ...
+
+    def get_metrics_result(self) -> dict[str, Tensor]:
         """The compiled metrics' results."""
         ...

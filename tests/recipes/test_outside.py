@@ -368,7 +368,8 @@ def test_callbacks_of_the_package_have_names_too():
     images = parts.load_data(recipe.data)
     first, second = stage_callbacks(recipe, images, parts.train_batches(recipe, images))
     assert [type(callback).__name__ for callback in first] == [
+        "OnNonfinite",
         "DeferredReweighting",
         "WeightAveraging",
     ]
-    assert first[0].start == 1 and len(first[0].weights) == 10 and second == []
+    assert first[1].start == 1 and len(first[1].weights) == 10 and second == []

@@ -151,5 +151,5 @@ def test_a_second_stage_may_follow_deferred_sampling():
     images = parts.load_data(recipe.data)
     batches = parts.train_batches(recipe, images)
     deferred = batches.with_options(deferred_sampler="inverse_frequency", deferred_from=3)
-    _, (averaging,) = stage_callbacks(recipe, images, deferred)
+    _, (_, averaging) = stage_callbacks(recipe, images, deferred)
     assert averaging.train.options.deferred_sampler is None

@@ -67,6 +67,24 @@ def test_a_class_fitted_perfectly_gives_no_nan(route):
 
 
 @pytest.mark.parametrize("route", ROUTES)
+def test_a_class_that_the_batch_lacks_takes_no_part(route):
+    """A batch of one class included: the counts of the others do not matter, that of its own does.
+
+    n_c = 1 counts as 2, where the factor (n_c - 1)^(-1/4) would be infinite.
+    """
+    for y in ([3, 3, 3], [1, 3, 3, 1]):
+        got, loss = gradients(route, y)
+        others, other_loss = gradients(route, y, counts=[99, 12, 77, 2])
+        assert np.isfinite(loss)
+        np.testing.assert_array_equal(loss, other_loss)
+        for name, value in got.items():
+            assert np.isfinite(value).all()
+            np.testing.assert_array_equal(value, others[name], err_msg=name)
+    _, nearer = gradients(route, [3, 3, 3], counts=[30, 12, 4, 40])
+    assert nearer < gradients(route, [3, 3, 3])[1]  # the rarer, the longer the step
+
+
+@pytest.mark.parametrize("route", ROUTES)
 def test_the_order_of_the_samples_does_not_matter(route):
     y = np.array([0, 0, 1, 1, 2, 3, 0, 2])
     features = np.random.default_rng(0).normal(size=(8, 6)).astype("float32")
