@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -121,6 +122,24 @@ def test_surfaces_come_when_they_are_asked_for(looked_at: Path, tmp_path: Path) 
     # What is not finite is left open.
     assert None in data[2 * 2]["z"][0]
     assert data[0]["z"][5][5] == pytest.approx(np.log10(0.1), abs=1e-3)
+
+
+def test_the_first_direction_goes_across(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("plotly")
+    lopsided = landscape(1.0)
+    lopsided.loss_sum[8] *= 10.0
+    lopsided.save(write_run(tmp_path / "run") / "analysis" / "landscape.npz")
+    maps = []
+
+    def seen(title: str, x: Any, y: Any, surface: np.ndarray, *others: Any, **named: Any) -> Any:
+        maps.append(surface)
+        return contour.contour(title, x, y, surface, *others, **named)
+
+    monkeypatch.setattr("keras_ccsam.reporting.sections.landscape.contour", seen)
+    html = reporting.report([tmp_path], surface=True).read_text("utf-8")
+    data = json.loads(re.findall(r'<script type="application/json" id="surfaces">(.*?)<', html)[0])
+    for rows in (maps[0], np.array(data[0]["z"])):
+        assert np.argmax(rows[5]) == 8
 
 
 def test_maps_share_their_levels_and_cover_the_square() -> None:

@@ -76,6 +76,15 @@ def test_runs_that_differ_in_a_setting_are_two_methods_with_telling_names(tmp_pa
 
 
 @pytest.mark.any_backend
+def test_runs_of_two_backends_are_two_methods(tmp_path: Path) -> None:
+    for seed, backend in enumerate(("jax", "torch")):
+        write_run(tmp_path / backend, "ce", seed, backend=backend)
+    (group,) = gathering.gather(gathering.find([tmp_path])[0])
+    assert [m.name for m in group.methods] == ["ce (backend=jax)", "ce (backend=torch)"]
+    assert [m.seeds for m in group.methods] == [(0,), (1,)]
+
+
+@pytest.mark.any_backend
 def test_a_number_that_alone_differs_gets_a_chart(tmp_path: Path) -> None:
     for rate in (0.3, 0.1, 0.2):
         write_run(tmp_path / f"{rate}", f"variant {rate}", 0, rate=rate)

@@ -38,6 +38,10 @@ def test_a_figure_is_trained_drawn_and_judged(tmp_path):
 
     kept = {path: path.stat().st_mtime_ns for path in (out / "landscapes").glob("*.npz")}
     assert len(kept) == 4
+    for one in map(Landscape.load, kept):
+        label = one.about["recipe"].partition("-")[0].upper()
+        own = whole[label][one.about["seed_of_run"]]["head"]
+        assert own == pytest.approx(measured(one, "head"))
     again = reproduction.reproduce("figure5", seeds=2, **options)
     assert again.figure.content == found.figure.content
     assert kept == {path: path.stat().st_mtime_ns for path in (out / "landscapes").glob("*.npz")}

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from keras_ccsam import atomic
+from keras_ccsam.analysis.class_sets import head_class, tail_class
 from keras_ccsam.analysis.landscapes import valley
 from keras_ccsam.analysis.landscapes.grid import centre
 from keras_ccsam.data.npz import UNREADABLE, open_npz
@@ -61,13 +62,12 @@ class Landscape:
     @property
     def head(self) -> int:
         """The class with the most training images, the first of several."""
-        return int(np.argmax(self.class_counts))
+        return head_class(self.class_counts)
 
     @property
     def tail(self) -> int:
         """The class with the fewest, the last of several."""
-        counts = np.asarray(self.class_counts)
-        return int(len(counts) - 1 - np.argmin(counts[::-1]))
+        return tail_class(self.class_counts)
 
     def classes(self, group: Group = "overall") -> tuple[int, ...]:
         """The classes of a group.

@@ -1,5 +1,6 @@
 """Landscapes: every point is the model with other weights, and the model stays as it is."""
 
+import dataclasses
 import json
 import random
 
@@ -105,6 +106,8 @@ def test_groups_are_sums_over_samples(found):
     np.testing.assert_allclose(found.loss(), loss.sum(-1) / 23)
     np.testing.assert_allclose(found.loss([0, 2]), loss[..., [0, 2]].sum(-1) / count[[0, 2]].sum())
     assert found.head == 0 and found.tail == 2
+    alike = dataclasses.replace(found, class_counts=(5, 5, 5))
+    assert alike.head == 0 and alike.tail == 2
     np.testing.assert_array_equal(found.loss("head"), found.loss(0))
     np.testing.assert_array_equal(found.accuracy("tail"), found.correct[..., 2] / count[2])
     assert found.groups == {"medium": (0, 1), "few": (2,)}
@@ -229,8 +232,9 @@ def test_something_else_is_neither_taken_up_nor_written_over(
 ):
     path = tmp_path / "landscape.npz"
     options = {"points": 5, "seed": 2}
+    monkeypatch.setattr(computing, "_AT_ONCE_POINTS", 4)
     with pytest.raises(_Killed):
-        landscape(network, data, path=path, progress=_kill, **options)
+        landscape(network, data, path=path, progress=_kill_later, **options)
     taken = []
     monkeypatch.setattr(computing, "_SAVE_SECONDS", 1e9)
     with pytest.raises(_Killed):
@@ -249,6 +253,12 @@ def test_something_else_is_neither_taken_up_nor_written_over(
 
 def _kill(standing):
     raise _Killed
+
+
+def _kill_later(standing):
+    """More points are known than the middle, which every landscape begins with."""
+    if standing.done > 1:
+        raise _Killed
 
 
 def test_other_weights_statistics_and_images_are_told_apart(network, data):
