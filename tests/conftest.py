@@ -47,7 +47,6 @@ _FULL = {
     "xla_backend_optimization_level": 3,
     "xla_llvm_disable_expensive_passes": False,
     "xla_cpu_use_fusion_emitters": True,
-    "xla_cpu_parallel_codegen_split_count": 32,
 }
 _JIT_OPTIONS: dict[str, object] = {}
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_PROGRAMS))

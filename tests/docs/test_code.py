@@ -17,7 +17,7 @@ WITH_CODE = [
 
 # What these show is the network's and the step's, so it runs on every backend. The other pages
 # show how the same is asked for, which is the same words on each.
-ON_EVERY_BACKEND = ("README.md", "tutorial.md", "your-own-network.md", "mixed-precision.md")
+ON_EVERY_BACKEND = ("README.md", "your-own-network.md", "mixed-precision.md")
 
 
 def form(text):
