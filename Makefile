@@ -95,7 +95,7 @@ $(DEMO)/.installed: pyproject.toml $(SOURCES)
 $(TEST)/.installed: pyproject.toml constraints.txt
 	$(call environment,$(TEST))
 	$(TEST)/bin/python -m pip install --quiet -c constraints.txt \
-		-e ".[jax,tensorflow,torch,table,onnx,fast,hub,auto,report,dev]"
+		-e ".[jax,tensorflow,torch,table,onnx,fast,crops,hub,auto,report,dev]"
 	touch $@
 
 # On the oldest Python that is here: the oldest versions know no newer one.

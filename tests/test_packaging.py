@@ -70,6 +70,7 @@ def test_no_pin_is_a_requirement_of_the_package(pyproject: dict[str, Any]) -> No
         "tensorflow",
         "torch",
         "fast",
+        "crops",
         "hub",
         "table",
         "onnx",

@@ -13,6 +13,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from pydantic import Field
 
+from keras_ccsam.data.images.accelerated import mirror
 from keras_ccsam.data.images.store import Pixels
 from keras_ccsam.declare import part, parts
 from keras_ccsam.hints import did_you_mean
@@ -59,9 +60,11 @@ class Flip:
 
     def __call__(self, x: Pixels, rng: np.random.Generator) -> Pixels:
         """Returns the images, about half of them mirrored."""
-        flipped = rng.random(len(x)) < 0.5
-        x = x.copy()
-        x[flipped] = x[flipped, :, ::-1]
+        return self.in_place(x.copy(), rng)
+
+    def in_place(self, x: Pixels, rng: np.random.Generator) -> Pixels:
+        """The same of images that nobody else holds: a batch that was just read."""
+        mirror(x, rng.random(len(x)) < 0.5)
         return x
 
 

@@ -215,7 +215,8 @@ class BatchSequence(keras.utils.PyDataset):
         rng = np.random.default_rng(np.random.SeedSequence((options.seed, epoch, position)))
         x, rest = first_seen(self._x, rows, self._augment, rng)
         for augment in rest:
-            x = augment(x, rng)
+            # The batch is nobody else's: what can changes it where it lies.
+            x = getattr(augment, "in_place", augment)(x, rng)
         if options.mixes:
             x, targets, weights = mixed(x, y, weights, options, rng)
             return (x, targets) if weights is None else (x, targets, weights)

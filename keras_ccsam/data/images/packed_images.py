@@ -128,7 +128,7 @@ class PackedImages(ImageStore):
         found = np.empty((len(rows), *self.size, index.channels), np.uint8)
         for i, (place, view) in enumerate(zip(places.tolist(), shown, strict=True)):
             data = self._data[self._starts[place] : index.ends[place]].tobytes()
-            found[i] = seen(data, view, self.size, index.channels)
+            seen(data, view, self.size, index.channels, found[i])
         return found
 
     def take(self, rows: Any) -> PackedImages:

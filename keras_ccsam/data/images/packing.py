@@ -24,10 +24,11 @@ from keras_ccsam import atomic
 from keras_ccsam.data.batches.prefetch import Prefetcher
 from keras_ccsam.data.batches.workers import Workers, cores
 from keras_ccsam.data.images import decode
+from keras_ccsam.data.images.accelerated import FILTER
 from keras_ccsam.data.images.files import ImageFiles, checked_size
 from keras_ccsam.data.images.pack_claim import claimed, unfinished
 from keras_ccsam.data.images.pack_index import IMAGES, INDEX, Form, PackIndex, stamps
-from keras_ccsam.data.images.view import FILTER, Centre, seen
+from keras_ccsam.data.images.view import Centre, seen
 from keras_ccsam.text_table import text_table
 
 _PIECE = 16

@@ -5,9 +5,10 @@ is chosen before anything is decoded: a JPEG from which a large box is taken is 
 or 1/8 of its size, as far as no pixel of the result would have to be made up for it.
 
 For evaluation the shorter side is resized and the centre cut out, in one step: the box is what
-the centre was before.
+the centre was before. Where the shorter side is right already, whole pixels are cut out.
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,11 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from keras_ccsam.data.images import accelerated, decode
+from keras_ccsam.data.images import accelerated, decode, jpeg_parts
+from keras_ccsam.data.images.accelerated import FILTER
 from keras_ccsam.data.images.store import Box, Pixels, View
 
-FILTER = Image.Resampling.BILINEAR
-"""Antialiased where it shrinks, as torchvision's on Pillow images."""
+_READ = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+_SMALL = 2**20
+"""Bytes of a file that is read before it is known to be a JPEG."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +44,21 @@ class Centre:
         scale = max(columns / width, rows / height)
         if self.resize is not None:
             scale = max(scale, self.resize / min(width, height))
+        if scale == 1:  # nothing is resized: whole pixels stay what they are
+            across, down = (width - columns) // 2, (height - rows) // 2
+            return float(across), float(down), float(across + columns), float(down + rows)
         wide, high = min(columns / scale, width), min(rows / scale, height)
         left, top = (width - wide) / 2, (height - high) / 2
         return left, top, left + wide, top + high
 
 
-def seen(file: decode.File, view: View, size: tuple[int, int], channels: int) -> NDArray[np.uint8]:
+def seen(
+    file: decode.File,
+    view: View,
+    size: tuple[int, int],
+    channels: int,
+    out: NDArray[np.uint8] | None = None,
+) -> NDArray[np.uint8]:
     """What a view shows of an image file.
 
     Args:
@@ -54,6 +66,7 @@ def seen(file: decode.File, view: View, size: tuple[int, int], channels: int) ->
         view: which part of the upright image.
         size: (H, W) of the result.
         channels: 3 or 1.
+        out: (H, W, channels) to write it to; a new array without one.
 
     Returns:
         (H, W, channels), uint8.
@@ -61,7 +74,14 @@ def seen(file: decode.File, view: View, size: tuple[int, int], channels: int) ->
     Raises:
         UnreadableImage: see `decode.decode`.
     """
-    with decode.opened(file, channels) as image:
+    if out is None:
+        out = np.empty((*size, channels), np.uint8)
+    name = decode.name_of(file)
+    if channels == 3 and (data := _jpeg(file)) is not None:
+        if jpeg_parts.shown(data, view, out):
+            return out
+        file = data
+    with decode.opened(file, channels, name) as image:
         width, height = decode.upright_size(image)
         left, top, right, bottom = box = view.box(width, height)
         rows, columns = size
@@ -70,41 +90,40 @@ def seen(file: decode.File, view: View, size: tuple[int, int], channels: int) ->
             int(np.ceil(height * rows / (bottom - top))),
             int(np.ceil(width * columns / (right - left))),
         )
-        pixels = accelerated.decoded(image, enough, channels)
-        if pixels is not None:
-            return cut(pixels, size, box)
         decode.reduce(image, enough, channels)
         whole = decode.as_mode(decode.upright(image), channels)
         across, down = whole.width / width, whole.height / height
-        if across == down == 1:
-            return _shown(whole, size, box)
-        return _shown(whole, size, (left * across, top * down, right * across, bottom * down))
+        if not across == down == 1:
+            box = (left * across, top * down, right * across, bottom * down)
+        if channels == 3:
+            accelerated.fitted(np.asarray(whole), box, out)
+        else:
+            out[..., 0] = np.asarray(resized(whole, size, box))
+    return out
 
 
-def cut(pixels: NDArray[np.uint8], size: tuple[int, int], box: Box) -> NDArray[np.uint8]:
-    """The box of pixels (h, w, 3) in another size."""
-    left, top, right, bottom = (int(side) for side in box)
-    if box == (left, top, right, bottom):
-        part = pixels[top:bottom, left:right]
-        if part.shape[:2] == size:
-            return part
-        found = accelerated.enlarged(part, size)
-        if found is not None:
-            return found
-    return _shown(Image.fromarray(pixels), size, box)
-
-
-def _shown(image: Image.Image, size: tuple[int, int], box: Box) -> NDArray[np.uint8]:
-    """The box of an image in another size, as an array."""
-    left, top, right, bottom = (int(side) for side in box)
-    whole = box == (left, top, right, bottom)
-    if whole and image.mode == "RGB" and right - left <= size[1] and bottom - top <= size[0]:
-        part = image if box == (0, 0, *image.size) else image.crop((left, top, right, bottom))
-        if part.size == (size[1], size[0]):
-            return _pixels(part)
-        if (found := accelerated.enlarged(np.asarray(part), size)) is not None:
-            return found
-    return _pixels(resized(image, size, box))
+def _jpeg(file: decode.File) -> bytes | None:
+    """The bytes of a JPEG file; None of another, and where it would be read by Pillow anyway."""
+    if isinstance(file, bytes):
+        return file if jpeg_parts.is_jpeg(file) else None
+    if not isinstance(file, str | os.PathLike):
+        return None
+    try:
+        number = os.open(file, _READ)
+    except OSError:  # said by whoever opens it next
+        return None
+    try:
+        size = os.fstat(number).st_size
+        data = os.read(number, size if size < _SMALL else 3)
+        if not jpeg_parts.is_jpeg(data):
+            return None
+        while more := os.read(number, max(size - len(data), 1)):
+            data += more
+        return data
+    except OSError:
+        return None
+    finally:
+        os.close(number)
 
 
 def resized(image: Image.Image, size: tuple[int, int], box: Box) -> Image.Image:
@@ -134,15 +153,10 @@ def reframed(x: Pixels, views: Sequence[View], size: tuple[int, int] | None = No
     for i, (image, view) in enumerate(zip(x, views, strict=True)):
         box = view.box(width, height)
         if x.dtype == np.uint8 and channels == 3:
-            found[i] = cut(image, size, box)
+            accelerated.fitted(image, box, found[i])
             continue
         for c in range(channels):
             plane = np.ascontiguousarray(image[..., c])
             plane = plane if x.dtype == np.uint8 else plane.astype(np.float32)
             found[i, ..., c] = np.asarray(resized(Image.fromarray(plane), size, box))
     return found
-
-
-def _pixels(image: Image.Image) -> NDArray[np.uint8]:
-    found = np.asarray(image)
-    return found[..., np.newaxis] if found.ndim == 2 else found

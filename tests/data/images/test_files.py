@@ -7,6 +7,7 @@ from PIL import Image
 import keras_ccsam.data as ccdata
 from keras_ccsam.data import ImageFiles, UnreadableImage
 from keras_ccsam.data.images import files as files_module
+from keras_ccsam.data.images import jpeg_parts
 from keras_ccsam.data.images.array_rows import ArrayRows
 from keras_ccsam.data.images.store import row_numbers, taken
 from keras_ccsam.data.images.view import Centre
@@ -106,6 +107,8 @@ def test_boxes_of_the_centre():
     assert Centre((10, 10)).box(40, 20) == (10.0, 0.0, 30.0, 20.0)
     assert Centre((10, 20)).box(40, 20) == (0.0, 0.0, 40.0, 20.0)
     assert Centre((10, 20)).box(20, 20) == (0.0, 5.0, 20.0, 15.0)
+    # Nothing is resized: whole pixels.
+    assert Centre((224, 224), 256).box(301, 256) == (38.0, 16.0, 262.0, 240.0)
     assert Centre((224, 224), 256).box(512, 256) == (144.0, 16.0, 368.0, 240.0)
     # An image that is smaller than the result is enlarged.
     assert Centre((10, 10)).box(4, 2) == (1.0, 0.0, 3.0, 2.0)
@@ -125,6 +128,7 @@ def test_a_large_jpeg_is_decoded_at_reduced_scale_and_looks_the_same(tmp_path, m
         return found
 
     monkeypatch.setattr(JpegImagePlugin.JpegImageFile, "draft", noted)
+    monkeypatch.setattr(jpeg_parts, "is_jpeg", lambda start: False)  # Pillow's way alone
     store = ImageFiles(["a.jpg", "a.png"], tmp_path, size=96)
     jpeg, png = store[0].astype(int), store[1].astype(int)
     assert scales == [(128, 96)]
