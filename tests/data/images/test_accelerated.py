@@ -77,6 +77,19 @@ def test_each_gives_the_pixels_of_pillow(only, extra, subsampling):
     assert np.mean([difference > 1 for difference in differences]) < 1e-4
 
 
+@pytest.mark.parametrize("scale", [1, 2])
+def test_the_edges_of_a_part_are_those_of_the_whole(only, scale):
+    # Colours of half the width are interpolated across the blocks in which they are coded.
+    data = photograph(140, 120, subsampling=2)
+    decoder = turbojpeg.decoder()
+    header = decoder.header(data)
+    whole = decoder.part(data, header, (0, 0, 140 // scale, 120 // scale), scale).copy()
+    for first in range(34):
+        box = (first, first, first + 17 + first % 3, first + 25)
+        part = decoder.part(data, header, box, scale)
+        assert np.array_equal(part, whole[box[1] : box[3], box[0] : box[2]]), box
+
+
 def test_only_the_part_is_decoded_at_the_scale_that_will_do(only, monkeypatch):
     only("turbojpeg")
     asked = []
