@@ -194,7 +194,7 @@ def test_what_is_not_installed_is_not_missed(tmp_path, monkeypatch):
     for cached in (accelerated.module, turbojpeg.library):
         cached.cache_clear()
     try:
-        framed = ccdata.from_arrays(store, np.zeros(3, int)).batches(workers=1)
+        framed = ccdata.from_arrays(store, np.arange(3) % 2).batches(workers=1)
         assert framed[0][0].shape == (3, 64, 64, 3)
         assert accelerated.module("cv2") is None and turbojpeg.library() is None
     finally:
