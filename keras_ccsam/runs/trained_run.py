@@ -124,7 +124,8 @@ def _check_there(recipe: Recipe) -> None:
     if path and not Path(path).expanduser().exists():
         raise ValueError(
             "the images are no longer where the run found them: put them back, or a link to where "
-            "they are now, or say where that is with --data PATH. "
+            "they are now, or say where that is with --data PATH, which evaluate, landscape, "
+            "sharpness, bound and report take. "
             f"Received: data.path={path!r}"
         )
 
