@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from . import complete
-from .runtime import BACKENDS
+from .runtime import BACKENDS, DETERMINISTIC
 
 # As many as the library takes; a test compares them.
 MAX_SEEDS = 1000
@@ -84,6 +84,21 @@ def runtime_options(function: F) -> F:
         metavar="|".join(sorted(BACKENDS)),
         shell_complete=complete.backends,
         help="Keras backend. Default: KERAS_BACKEND, then keras.json, then what is installed.",
+    )(function)
+
+
+def deterministic_option(function: F) -> F:
+    """Add `--deterministic`, which `prepare` heeds."""
+
+    def remember(context: click.Context, _: click.Parameter, value: bool) -> None:
+        context.meta[DETERMINISTIC] = value
+
+    return click.option(
+        "--deterministic",
+        is_flag=True,
+        expose_value=False,
+        callback=remember,
+        help="The same bits in each run on this machine; slower on a GPU.",
     )(function)
 
 

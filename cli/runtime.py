@@ -17,11 +17,15 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from . import banner
+import click
+
+from . import banner, light
 
 # In the order of Keras itself, so that `ccsam` and a plain `import keras` agree: Keras writes
 # "tensorflow" into a new keras.json whatever is installed.
 BACKENDS = ("tensorflow", "jax", "torch")
+
+DETERMINISTIC = f"{__name__}.deterministic"  # in the meta of Click's context
 
 _DEVICE_PATTERN = re.compile(r"cpu|gpu(:\d+)?")
 
@@ -189,6 +193,8 @@ def prepare(backend: str | None = None, device: str | None = None, *, dry: bool 
         dry: Nothing will be trained: no accelerator is started, whatever `device` says, because a
             framework takes its memory when it starts.
 
+    `--deterministic`, where the command has it, is seen to as well.
+
     Returns:
         The backend and the reason for it.
 
@@ -208,6 +214,10 @@ def prepare(backend: str | None = None, device: str | None = None, *, dry: bool 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     banner.silence()
     started = "keras" in sys.modules
+    context = click.get_current_context(silent=True)
+    deterministic = context is not None and context.meta.get(DETERMINISTIC, False)
+    if deterministic and not started:
+        light.library("backend.determinism").set_variables(choice.value, os.environ)
     if dry:
         if not started:
             os.environ.update(device_variables(choice.value, "cpu"))
@@ -216,6 +226,10 @@ def prepare(backend: str | None = None, device: str | None = None, *, dry: bool 
         os.environ.update(device_variables(choice.value, device))
     if device is not None:
         _check_device(choice.value, device, started)
+    if deterministic:
+        from keras_ccsam import backend as adapter
+
+        adapter.make_deterministic()
     return choice
 
 

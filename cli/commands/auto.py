@@ -13,6 +13,7 @@ from ..errors import debug_option
 from ..options import (
     Choices,
     compile_cache_option,
+    deterministic_option,
     parse_seeds,
     read_ratio,
     runtime_options,
@@ -76,6 +77,7 @@ from ..runtime import prepare
     help="Change any value of every recipe; may be repeated.",
 )
 @runtime_options
+@deterministic_option
 @click.option(
     "--out",
     metavar="DIR",

@@ -11,6 +11,7 @@ from ..errors import debug_option
 from ..options import (
     Choices,
     compile_cache_option,
+    deterministic_option,
     feature_cache_option,
     parse_seeds,
     recipe_options,
@@ -30,6 +31,7 @@ from ..runtime import prepare
 @recipe_options
 @seeds_option
 @runtime_options
+@deterministic_option
 @click.option(
     "--out",
     metavar="DIR",

@@ -12,6 +12,7 @@ from ..options import (
     Choices,
     change_options,
     compile_cache_option,
+    deterministic_option,
     parse_seeds,
     record_option,
     runtime_options,
@@ -43,6 +44,7 @@ from ..runtime import prepare
 @change_options
 @seeds_option
 @runtime_options
+@deterministic_option
 @click.option(
     "--out",
     metavar="DIR",

@@ -11,6 +11,7 @@ from ..errors import debug_option
 from ..options import (
     Choices,
     compile_cache_option,
+    deterministic_option,
     parse_seeds,
     recipe_options,
     record_option,
@@ -44,6 +45,7 @@ from ..runtime import prepare
     help="How many seeds, from 0 on; or the seeds themselves, as in 0,7,42.",
 )
 @runtime_options
+@deterministic_option
 @click.option(
     "--out",
     metavar="DIR",

@@ -11,6 +11,7 @@ from ..errors import debug_option
 from ..options import (
     Choices,
     compile_cache_option,
+    deterministic_option,
     feature_cache_option,
     recipe_options,
     record_option,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 @recipe_options
 @click.option("--seed", type=int, metavar="N", help="Of weights, batches and augmentation. [0]")
 @runtime_options
+@deterministic_option
 @click.option("--out", metavar="DIR", help="Run directory. [runs/RECIPE-DATA-TIME]")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @tracker_option

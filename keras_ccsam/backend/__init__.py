@@ -44,6 +44,11 @@ stated once:
     Those of `keras.ops` on images, without a copy of them.
 `max_pool(x, size, strides)`, `average_pool`
     Those of images (B, height, width, channels), over the windows that lie inside the image.
+`make_deterministic()`
+    From now on and until the process ends the same computations give the same bits, or an error
+    says which operation cannot. It is slower on a GPU, and no different on most CPUs. A GPU's
+    `determinism.set_variables` come before the framework starts. `is_deterministic()` says whether
+    it has been called.
 `can_keep_programs() -> bool`
     Whether the framework compiles programs that can be kept in a folder for later processes (JAX,
     unless its user has switched that off).
@@ -58,12 +63,15 @@ stated once:
 
 import keras
 
+from keras_ccsam.backend.determinism import is_deterministic as is_deterministic
+
 if keras.backend.backend() == "jax":
     from keras_ccsam.backend.jax import STATELESS as STATELESS
     from keras_ccsam.backend.jax import add_rows as add_rows
     from keras_ccsam.backend.jax import all_reduce as all_reduce
     from keras_ccsam.backend.jax import compiled as compiled
     from keras_ccsam.backend.jax import hessian_vector_product as hessian_vector_product
+    from keras_ccsam.backend.jax import make_deterministic as make_deterministic
     from keras_ccsam.backend.jax import no_grad as no_grad
     from keras_ccsam.backend.jax import replay_rng as replay_rng
     from keras_ccsam.backend.jax import replica_count as replica_count
@@ -87,6 +95,7 @@ elif keras.backend.backend() == "torch":
     from keras_ccsam.backend.torch import all_reduce as all_reduce
     from keras_ccsam.backend.torch import compiled as compiled
     from keras_ccsam.backend.torch import hessian_vector_product as hessian_vector_product
+    from keras_ccsam.backend.torch import make_deterministic as make_deterministic
     from keras_ccsam.backend.torch import no_grad as no_grad
     from keras_ccsam.backend.torch import replay_rng as replay_rng
     from keras_ccsam.backend.torch import replica_count as replica_count
@@ -111,6 +120,7 @@ elif keras.backend.backend() == "tensorflow":
     from keras_ccsam.backend.tensorflow import all_reduce as all_reduce
     from keras_ccsam.backend.tensorflow import compiled as compiled
     from keras_ccsam.backend.tensorflow import hessian_vector_product as hessian_vector_product
+    from keras_ccsam.backend.tensorflow import make_deterministic as make_deterministic
     from keras_ccsam.backend.tensorflow import no_grad as no_grad
     from keras_ccsam.backend.tensorflow import replay_rng as replay_rng
     from keras_ccsam.backend.tensorflow import replica_count as replica_count

@@ -1,12 +1,14 @@
 """The adapter for JAX. The contract is in `keras_ccsam.backend`."""
 
 import contextlib
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
 
+from keras_ccsam.backend import determinism
 from keras_ccsam.typing import Tensor
 
 STATELESS = True
@@ -101,3 +103,19 @@ def all_reduce(tensors: Sequence[Tensor]) -> list[Tensor]:
 def replica_count() -> int:
     """One: the batch is global."""
     return 1
+
+
+def make_deterministic() -> None:
+    """XLA's programs for CPUs are; those for GPUs are where a flag was there when JAX started.
+
+    Raises:
+        ValueError: it was not, and JAX computes on an accelerator.
+    """
+    before = determinism.are_set("jax", os.environ)
+    determinism.set_variables("jax", os.environ)  # for processes that this one starts
+    if jax.default_backend() != "cpu" and not before:
+        raise ValueError(
+            "JAX reads this flag when it starts, so it must be there before Keras is imported: "
+            f"XLA_FLAGS='{os.environ['XLA_FLAGS']}'. Received: XLA_FLAGS without it"
+        )
+    determinism.seen_to("jax")

@@ -1,11 +1,13 @@
 """The adapter for TensorFlow. The contract is in `keras_ccsam.backend`."""
 
 import contextlib
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import tensorflow as tf
 
+from keras_ccsam.backend import determinism
 from keras_ccsam.typing import Tensor
 
 STATELESS = False
@@ -120,3 +122,10 @@ def all_reduce(tensors: Sequence[Tensor]) -> list[Tensor]:
 def replica_count() -> int:
     """The replicas of the current strategy; Keras divides each one's loss by it."""
     return int(tf.distribute.get_strategy().num_replicas_in_sync)
+
+
+def make_deterministic() -> None:
+    """Deterministic kernels, and an error where there is none. Keras leaves XLA off then."""
+    determinism.set_variables("tensorflow", os.environ)
+    tf.config.experimental.enable_op_determinism()
+    determinism.seen_to("tensorflow")

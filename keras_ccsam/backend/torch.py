@@ -1,6 +1,7 @@
 """The adapter for PyTorch. The contract is in `keras_ccsam.backend`."""
 
 import contextlib
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
+from keras_ccsam.backend import determinism
 from keras_ccsam.typing import Tensor
 
 STATELESS = False
@@ -180,3 +182,12 @@ def all_reduce(tensors: Sequence[Tensor]) -> list[Tensor]:
 def replica_count() -> int:
     """One, for the same reason."""
     return 1
+
+
+def make_deterministic() -> None:
+    """Deterministic kernels, and an error where there is none; no search for the fastest one."""
+    determinism.set_variables("torch", os.environ)
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
+    determinism.seen_to("torch")

@@ -10,6 +10,8 @@ from typing import Any
 
 import keras
 
+from keras_ccsam import backend
+
 _PACKAGES = ("keras-ccsam", "keras", "numpy", "jax", "jaxlib", "tensorflow", "torch", "pydantic")
 
 
@@ -19,6 +21,7 @@ def describe() -> dict[str, Any]:
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "backend": keras.backend.backend(),
         "device": str(getattr(keras.ops.zeros(()), "device", "unknown")),
+        "deterministic": backend.is_deterministic(),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpu_count": os.cpu_count(),
