@@ -46,8 +46,8 @@ demo: $(DEMO)/.installed
 
 test: $(BACKENDS:%=test-%)
 
-# Each backend in a process of its own: Keras chooses one when it is imported. What computes nothing
-# with one runs under PyTorch alone.
+# Each backend in a process of its own: Keras chooses one when it is imported. What shows nothing of
+# a backend's own runs under PyTorch alone.
 $(BACKENDS:%=test-%): test-%: $(TEST)/.installed
 	KERAS_BACKEND=$* $(TEST)/bin/python $(PYTEST) \
 		$(if $(filter torch,$*),,-m "not any_backend") $(ARGS)

@@ -4,18 +4,27 @@ import pytest
 
 from keras_ccsam import recipes
 from keras_ccsam.data import SAMPLERS
+from keras_ccsam.recipes import Recipe
 from keras_ccsam.recipes.layers import merge
 
 pytestmark = pytest.mark.any_backend
 
 
-@pytest.mark.parametrize("setting", recipes.settings())
 @pytest.mark.parametrize("name", recipes.names())
-def test_every_method_fits_every_setting(name, setting):
-    recipe = recipes.load(name, data=setting)
-    assert (recipe.name, recipe.setting) == (name, setting)
-    assert recipe.description
-    assert recipe.warnings() == ()
+def test_every_method_fits_every_setting_and_survives_the_round_trip(name, tmp_path):
+    assert recipes.settings()
+    for setting in recipes.settings():
+        recipe = recipes.load(name, data=setting)
+        assert (recipe.name, recipe.setting) == (name, setting)
+        assert recipe.description
+        assert recipe.warnings() == (), setting
+        written = recipe.to_toml()
+        assert Recipe.from_toml(written) == recipe, setting
+        file = tmp_path / f"{setting}.toml"
+        file.write_text(written, encoding="utf-8")
+        again = recipes.load(file)
+        assert again == recipe, setting
+        assert again.digest() == recipe.digest(), setting
 
 
 def test_the_expected_names_are_there():

@@ -1,24 +1,12 @@
-"""The writer's output reads back as what went in."""
+"""The writer's output reads back as what went in; whole recipes' in test_library.py."""
 
 import tomllib
 
 import pytest
 
-from keras_ccsam import recipes
-from keras_ccsam.recipes import Recipe, toml
+from keras_ccsam.recipes import toml
 
 pytestmark = pytest.mark.any_backend
-
-
-@pytest.mark.parametrize("setting", recipes.settings())
-@pytest.mark.parametrize("name", recipes.names())
-def test_a_recipe_survives_the_round_trip(name, setting, tmp_path):
-    recipe = recipes.load(name, data=setting)
-    assert Recipe.from_toml(recipe.to_toml()) == recipe
-    file = tmp_path / "recipe.toml"
-    file.write_text(recipe.to_toml(), encoding="utf-8")
-    assert recipes.load(file) == recipe
-    assert recipes.load(file).digest() == recipe.digest()
 
 
 def test_awkward_values_survive():
