@@ -95,13 +95,16 @@ def flush_folder(folder: str | os.PathLike[str]) -> None:
             raise OSError(error.errno, error.strerror, os.fspath(folder)) from error
 
 
-def no_room(error: OSError, path: str | os.PathLike[str], needed: int) -> OSError:
+def no_room(
+    error: OSError, path: str | os.PathLike[str], needed: int, *, least: bool = False
+) -> OSError:
     """Word that a disk is full: how much was needed there, and how much is free.
 
     Args:
         error: what the system said, one of `NO_ROOM`.
         path: what did not fit. What was written of it has been taken away.
         needed: its size, in bytes.
+        least: whether it needs somewhat more than that.
     """
     there = Path(path).absolute()
     existing = next((p for p in (there, *there.parents) if p.exists()), there)
@@ -109,4 +112,5 @@ def no_room(error: OSError, path: str | os.PathLike[str], needed: int) -> OSErro
     with contextlib.suppress(OSError):
         free = f", {shutil.disk_usage(existing).free:,} are free"
     words = error.strerror or os.strerror(error.errno or errno.ENOSPC)
-    return OSError(error.errno, f"{words}, {needed:,} bytes were needed{free}", os.fspath(path))
+    size = f"at least {needed:,}" if least else f"{needed:,}"
+    return OSError(error.errno, f"{words}, {size} bytes were needed{free}", os.fspath(path))

@@ -1,5 +1,6 @@
 """Programs of `torch.export`: written with any batch size, and read again."""
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,16 @@ import torch
 
 
 def save(model: Any, path: Path) -> None:
-    """Write a Keras model of one input; each of its axes without a length may have any."""
-    free = {
-        axis: torch.export.Dim.AUTO
-        for axis, size in enumerate(model.inputs[0].shape)
-        if size is None
-    }
-    model.eval()
-    model.export(path, format="torch", verbose=False, dynamic_shapes=free)
+    """Write a Keras model of one input; each of its axes without a length may have any.
+
+    PyTorch's writer ends the process where the disk is full, so the program is put together in
+    memory.
+    """
+    shape = [2 if size is None else size for size in model.inputs[0].shape]
+    dtype = getattr(torch, model.inputs[0].dtype)
+    file = io.BytesIO()
+    torch.export.save(_program(model, torch.zeros(shape, dtype=dtype)), file)
+    path.write_bytes(file.getbuffer())
 
 
 def save_onnx(model: Any, seen: np.ndarray, path: Path) -> None:
@@ -30,6 +33,14 @@ def save_onnx(model: Any, seen: np.ndarray, path: Path) -> None:
         seen: a batch of images, of at least two.
         path: where to write.
     """
+    program = _program(model, torch.from_numpy(seen))
+    written: Any = torch.onnx.export(
+        program, dynamo=True, verbose=False, input_names=["images"], external_data=False
+    )
+    written.save(path)
+
+
+def _program(model: Any, seen: torch.Tensor) -> Any:
     free = {
         axis: torch.export.Dim.AUTO
         for axis, size in enumerate(model.inputs[0].shape)
@@ -37,13 +48,7 @@ def save_onnx(model: Any, seen: np.ndarray, path: Path) -> None:
     }
     model.eval()
     # `forward` of a Keras model takes its inputs as one tuple of any length.
-    program = torch.export.export(
-        model, (torch.from_numpy(seen),), dynamic_shapes=((free,),), strict=False
-    )
-    written: Any = torch.onnx.export(
-        program, dynamo=True, verbose=False, input_names=["images"], external_data=False
-    )
-    written.save(path)
+    return torch.export.export(model, (seen,), dynamic_shapes=((free,),), strict=False)
 
 
 def load(path: Path) -> Callable[[np.ndarray], np.ndarray]:

@@ -1,5 +1,6 @@
 """A trained run, or a model, as one file that needs nothing of this package."""
 
+import errno
 import json
 import os
 import shutil
@@ -21,6 +22,7 @@ from keras_ccsam.deployment.formats import Format, find, installed
 from keras_ccsam.deployment.snippets import snippet
 from keras_ccsam.deployment.subject import Subject, subject
 from keras_ccsam.runs.folders import PathLike
+from keras_ccsam.training import saving
 
 TOLERANCE = 1e-4
 """Of an exported model's outputs against the run's own, in float32, relative to the largest."""
@@ -118,7 +120,7 @@ def export(
     batches = _trials(model, about) if runs_here else []
     wanted = [np.asarray(keras.ops.convert_to_numpy(model(batch))) for batch in batches]
     temporary = path.with_name(f".{uuid.uuid4().hex[:8]}.{path.name}")
-    with atomic.made_folder(path.parent), _removed(temporary):
+    with atomic.made_folder(path.parent), _written(model, temporary, path):
         said = write_and_ask(model, format, temporary, backend, batches)
         difference = _difference(said, wanted)
         feeding = snippet(format, path.name, model.input_shape, model.inputs[0].dtype)
@@ -223,6 +225,13 @@ def _difference(said: list[np.ndarray], wanted: list[np.ndarray]) -> float | Non
     return worst
 
 
+def _is_full(error: OSError) -> bool:
+    """Whether there was no room; of a folder that is copied, Python lists what failed."""
+    if isinstance(error, shutil.Error):
+        return "[Errno 28]" in str(error)
+    return error.errno in atomic.NO_ROOM
+
+
 def _replace(temporary: Path, path: Path) -> None:
     """Move into place; a folder that is there is moved away first."""
     old = None
@@ -235,12 +244,26 @@ def _replace(temporary: Path, path: Path) -> None:
 
 
 @contextmanager
-def _removed(temporary: Path) -> Iterator[None]:
-    """Leave nothing of a temporary file or folder behind."""
+def _written(model: keras.Model, temporary: Path, path: Path) -> Iterator[None]:
+    """Leave nothing of a temporary file or folder behind; say what a full disk lacks."""
     try:
         yield
+    except OSError as error:
+        if not _is_full(error):
+            raise
+        # Of a Keras file the size is known; of another one, what there was room for.
+        least = max(saving.weight_bytes(model), _size(temporary))
+        least = saving.size_of(model) if path.suffix == ".keras" else least
+        _remove(temporary)
+        full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        raise atomic.no_room(full, path, least, least=True) from error
     finally:
         _remove(temporary)
+
+
+def _size(path: Path) -> int:
+    """Of a file or of the files in a folder, in bytes."""
+    return sum(p.stat().st_size for p in (path, *path.rglob("*")) if p.is_file())
 
 
 def _remove(path: Path) -> None:

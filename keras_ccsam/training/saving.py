@@ -35,9 +35,7 @@ def save_weights(model: keras.Model, path: str | os.PathLike[str]) -> None:
         OSError: the disk is full: how many bytes were needed, and how many are free.
     """
     path = Path(path)
-    file = _InMemory()
-    model.save_weights(file)
-    content = file.getbuffer()
+    content = _stored(model)
     try:
         with open(path, "wb") as target:
             target.write(content)
@@ -58,24 +56,38 @@ def save_model(model: keras.Model, path: str | os.PathLike[str]) -> None:
         path: a temporary file that ends in .keras.
 
     Raises:
-        OSError: as in `save_weights`; the bytes are those of the weights.
+        OSError: as in `save_weights`; the bytes are the least that are needed.
     """
     path = Path(path)
-    needed = sum(_bytes(variable) for variable in model.variables)
-    error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    if shutil.disk_usage(path.absolute().parent).free < needed:
-        raise atomic.no_room(error, path, needed)
+    least = weight_bytes(model)
     try:
+        # Of a large network Keras writes a temporary HDF5 file beside it.
+        if shutil.disk_usage(path.absolute().parent).free < least:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         model.save(path)
-    except OSError as failed:
+    except OSError as error:
         path.unlink(missing_ok=True)
-        if failed.errno in atomic.NO_ROOM:
-            raise atomic.no_room(failed, path, needed) from failed
+        if error.errno in atomic.NO_ROOM:
+            raise atomic.no_room(error, path, size_of(model), least=True) from error
         raise
 
 
-def _bytes(variable: keras.Variable) -> int:
-    """Of a variable's values: `float32` has 32 bits, `float8_e4m3fn` 8, `bool` one byte."""
-    bits = re.search(r"\d+", str(variable.dtype))
-    size = int(np.prod(variable.shape, dtype="int64"))
-    return size * (int(bits[0]) if bits else 8) // 8
+def size_of(model: keras.Model) -> int:
+    """Return how many bytes of weights and configuration a file of a model holds."""
+    return len(_stored(model)) + len(model.to_json())
+
+
+def _stored(model: keras.Model) -> memoryview:
+    """The file of a model's weights."""
+    file = _InMemory()
+    model.save_weights(file)
+    return file.getbuffer()
+
+
+def weight_bytes(model: keras.Model) -> int:
+    """Return how many bytes the values of a model's weights take."""
+    total = 0
+    for variable in model.variables:
+        bits = re.search(r"\d+", str(variable.dtype))  # float32; a bool has none, and one byte
+        total += int(np.prod(variable.shape, dtype="int64")) * (int(bits[0]) if bits else 8) // 8
+    return total

@@ -4,6 +4,7 @@ import errno
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -359,3 +360,23 @@ def test_a_full_disk_is_no_fault_of_the_format(
         process.write_and_ask(
             RunDirectory(finished.path).model(), "keras", tmp_path / "model.keras", None, []
         )
+
+
+@pytest.mark.any_backend
+@pytest.mark.parametrize("error", ["one", "several"])
+def test_a_full_disk_leaves_nothing_and_says_how_much_was_needed(
+    finished: RunResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: str
+) -> None:
+    def full(model: Any, name: str, path: Path, *_: Any) -> None:
+        path.mkdir()
+        (path / "half").write_bytes(b"x" * 70_000)
+        if error == "several":  # as Python says it of a folder
+            raise shutil.Error([("a", "b", f"[Errno {errno.ENOSPC}] No space left on device: 'b'")])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setitem(deployment.export.__globals__, "write_and_ask", full)
+    words = r"No space left on device, at least 70,000 bytes were needed, .* are free"
+    with pytest.raises(OSError, match=words) as caught:
+        deployment.export(finished.path, "saved_model", tmp_path / "m")
+    assert caught.value.filename == str(tmp_path / "m")
+    assert not list(tmp_path.iterdir())

@@ -77,6 +77,7 @@ def test_a_disk_that_is_full_loses_nothing_and_says_how_much_was_needed(
 def test_a_network_for_which_there_is_no_room_is_not_begun(model, tmp_path, monkeypatch):
     free = type("Free", (), {"free": 1000})()
     monkeypatch.setattr(saving.shutil, "disk_usage", lambda _: free)
-    monkeypatch.setattr(keras.Model, "save", lambda *_: pytest.fail("begun"))
-    with pytest.raises(OSError, match=r"No space left on device, 40,4.. bytes were needed, 1,000"):
+    monkeypatch.setattr(type(model), "save", lambda *_: pytest.fail("begun"))
+    words = r"No space left on device, at least 9\d,\d{3} bytes were needed, [\d,]+ are free"
+    with pytest.raises(OSError, match=words):
         saving.save_model(model, tmp_path / "a.keras")
