@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from keras_ccsam.checks import check_class_counts
+from keras_ccsam.metrics.confusion import written
 from keras_ccsam.metrics.groups import RULE, Groups, Thresholds, group_classes
 from keras_ccsam.metrics.predictions import BINS, calibration_error, checked, log_probabilities
 from keras_ccsam.text_table import text_table
@@ -130,7 +131,7 @@ class Report:
             "nll": self.nll,
             "per_class": list(self.per_class),
             "class_counts": None if self.class_counts is None else list(self.class_counts),
-            "confusion": self.confusion.tolist(),
+            "confusion": written(self.confusion),
         }
 
     def table(self, class_names: Sequence[str] | None = None, per_class: bool | None = None) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from keras_ccsam.callbacks.metrics_log import Record
+from keras_ccsam.metrics.confusion import read
 from keras_ccsam.reporting import predictions
 from keras_ccsam.runs.run_directory import RunDirectory, read_json
 
@@ -160,8 +161,8 @@ class Runs:
     @property
     def test_samples(self) -> list[int]:
         """Test samples of each class."""
-        confusion = self.methods[0].first.test["confusion"]
-        return [int(sum(row)) for row in confusion]
+        counts: list[int] = read(self.methods[0].first.test["confusion"]).sum(axis=1).tolist()
+        return counts
 
 
 def flattened(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

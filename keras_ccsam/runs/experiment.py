@@ -313,6 +313,7 @@ def _plot(directory: RunDirectory, images: LongTailedData, report: Report) -> No
             names,
             report.group_classes,
         )
-        plots.confusion(report.confusion, folder / "confusion.png", names)
+        if len(names) <= 1000:  # more cells than a picture has pixels
+            plots.confusion(report.confusion, folder / "confusion.png", names)
     except (OSError, RuntimeError, ValueError) as error:
         warnings.warn(f"the plots could not be drawn: {error}", stacklevel=3)

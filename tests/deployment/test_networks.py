@@ -53,7 +53,19 @@ def with_factors() -> keras.Model:
     return model
 
 
-@pytest.mark.parametrize("make", [with_attention, in_half_precision, with_factors])
+def of_applications() -> keras.Model:
+    """EfficientNet: swish, squeeze and excitation, depthwise convolutions, pixels scaled inside."""
+    base = keras.applications.EfficientNetB0(
+        include_top=False, weights=None, input_shape=(32, 32, 3), pooling="avg"
+    )
+    random = np.random.default_rng(0)
+    for weight in base.non_trainable_variables:
+        if "moving" in weight.path:  # statistics other than 0 and 1
+            weight.assign(random.uniform(0.5, 1.5, weight.shape))
+    return keras.Model(base.input, keras.layers.Dense(5)(base.output))
+
+
+@pytest.mark.parametrize("make", [with_attention, in_half_precision, with_factors, of_applications])
 def test_a_network_is_itself_in_onnx(make, tmp_path: Path) -> None:
     pytest.importorskip("onnx")
     model = make()

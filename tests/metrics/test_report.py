@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from keras_ccsam.metrics import Report
+from keras_ccsam.metrics import Report, confusion
 
 COUNTS = [500, 200, 30, 8, 5]
 # class 4 is never tested; class 2 is right once in four
@@ -75,6 +75,19 @@ def test_dictionary_is_strict_json():
     assert stored["class_counts"] == COUNTS
     assert stored["confusion"][2] == [2, 1, 1, 0, 0]
     assert stored["worst"] == 0.25
+
+
+def test_a_matrix_of_many_classes_is_written_without_its_zeros():
+    rng = np.random.default_rng(0)
+    labels, predicted = rng.integers(0, confusion.WHOLE + 1, (2, 3000))
+    matrix = np.zeros((confusion.WHOLE + 1,) * 2, "int64")
+    np.add.at(matrix, (labels, predicted), 1)
+    text = json.dumps(confusion.written(matrix))
+    assert len(text) < 60_000
+    np.testing.assert_array_equal(confusion.read(json.loads(text)), matrix)
+    small = matrix[:-1, :-1]
+    assert confusion.written(small) == small.tolist()
+    np.testing.assert_array_equal(confusion.read(small.tolist()), small)
 
 
 def test_table_is_aligned():

@@ -1,10 +1,13 @@
 """What is taken for what, and how much of the tail ends up in the head."""
 
+from typing import Any
+
 import numpy as np
 
 from keras_ccsam.analysis.leakage import Leakage, leakage
 from keras_ccsam.analysis.report.blocks import Block, Cell, Column, Figure, Section, Table, Tabs
 from keras_ccsam.analysis.report.heat_map import NAMED, heat_map
+from keras_ccsam.metrics.confusion import read
 from keras_ccsam.reporting.found_runs import Method, Runs
 from keras_ccsam.reporting.wording import cell, over_seeds
 
@@ -58,14 +61,15 @@ def _leaks(runs: Runs) -> Table:
     )
 
 
-def _leakage(confusion: list[list[int]], runs: Runs) -> Leakage:
-    return leakage(confusion, runs.group_classes)
+def _leakage(confusion: Any, runs: Runs) -> Leakage:
+    return leakage(read(confusion), runs.group_classes)
 
 
 def _matrix(runs: Runs, method: Method) -> Figure:
     """The rows of all seeds together, each in percent of its class, most frequent first."""
     order = runs.by_count
-    counts = np.sum([np.asarray(run.test["confusion"], "float64") for run in method.runs], axis=0)
+    found = [read(run.test["confusion"]) for run in method.runs]
+    counts = np.sum(found, axis=0).astype("float64")
     counts = counts[np.ix_(order, order)]
     total = counts.sum(axis=1, keepdims=True)
     share = np.divide(counts, total, where=total > 0, out=np.full_like(counts, np.nan))
