@@ -130,9 +130,10 @@ def build_model(
         step_parts = [MajorToMinor(helper, images.class_counts, **options)]
     with _precision(stage.precision):
         if on is None:
-            head = build(recipe.model.head, units=images.num_classes, name="classifier")
             with keras.StatelessScope(initialize_variables=False) if empty else nullcontext():
                 backbone = build_backbone(recipe.model, images.image_shape, empty=empty)
+                # After the backbone: each initializer takes the next seed when it is made.
+                head = build(recipe.model.head, units=images.num_classes, name="classifier")
                 if empty:  # else the model builds it, and draws its values
                     head.build(backbone.output_shape)
         else:

@@ -3,9 +3,10 @@
 import json
 
 import keras
+import numpy as np
 import pytest
 
-from keras_ccsam import data, runs
+from keras_ccsam import SharpnessAwareModel, data, runs
 from keras_ccsam.recipes import Recipe
 from keras_ccsam.runs import parts
 from keras_ccsam.runs.learning_rates import stage1_rate
@@ -170,6 +171,19 @@ def test_the_learning_rate_follows_the_recipe(small):
     # boundaries inside the warm-up take effect at its end
     short = small("ce", "stage1.epochs=2", "stage1.warmup_epochs=5", "stage1.lr=0.1")
     assert rates(short, 7, (0, 1)) == pytest.approx([0.02, 0.04])
+
+
+def test_a_seed_draws_the_weights_that_it_always_has(small):
+    # Another order of the parts would change the numbers of every run, and nothing would say so.
+    recipe = small("ce")
+    images = parts.load_data(recipe.data)
+    keras.utils.set_random_seed(3)
+    model = parts.build_model(recipe, images, steps=3)
+    keras.utils.set_random_seed(3)
+    backbone = parts.build_backbone(recipe.model, images.image_shape)
+    by_hand = SharpnessAwareModel(backbone, keras.layers.Dense(images.num_classes))
+    for weight, other in zip(model.get_weights(), by_hand.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, other)
 
 
 def test_the_methods_variables_are_no_parameters(small):
