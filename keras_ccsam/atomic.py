@@ -18,11 +18,24 @@ NO_ROOM = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 _NOT_OFFERED = {errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EPERM, errno.EISDIR}
 
 
+class NoRoom(OSError):
+    """A disk is full: it says how much was needed there, and how much is free."""
+
+    exit_code = 1
+
+
 @contextlib.contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+def replacing(path: str | os.PathLike[str], needed: int | None = None) -> Iterator[Path]:
     """Yield a temporary path that becomes `path` when the block ends, and vanishes if it fails.
 
     Its name ends as `path` does, because Keras and NumPy look at the suffix.
+
+    Args:
+        path: the file.
+        needed: its size in bytes, where it is known.
+
+    Raises:
+        NoRoom: the disk is full.
     """
     target = Path(path)
     temporary = target.with_name(f".{uuid.uuid4().hex[:8]}.{target.name}")
@@ -34,9 +47,15 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         flush_folder(target.parent)
     except OSError as error:
         # A full disk names no file, and the temporary one is nobody's.
-        if error.errno is not None and error.filename in (None, str(temporary)):
-            raise OSError(error.errno, error.strerror, str(target)) from error
-        raise
+        if error.errno is None or error.filename not in (None, str(temporary)):
+            raise
+        if error.errno not in NO_ROOM or isinstance(error, NoRoom):
+            raise type(error)(error.errno, error.strerror, str(target)) from error
+        had = temporary.stat().st_size if temporary.is_file() else 0
+        temporary.unlink(missing_ok=True)
+        if needed is None:
+            raise no_room(error, target, had, least=True) from error
+        raise no_room(error, target, needed) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -64,13 +83,8 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     `\udce9`, which JSON reads as what it was.
     """
     content = encoded(text)
-    try:
-        with replacing(path) as temporary:
-            temporary.write_bytes(content)
-    except OSError as error:
-        if error.errno in NO_ROOM:
-            raise no_room(error, path, len(content)) from error
-        raise
+    with replacing(path, len(content)) as temporary:
+        temporary.write_bytes(content)
 
 
 def encoded(text: str) -> bytes:
@@ -97,7 +111,7 @@ def flush_folder(folder: str | os.PathLike[str]) -> None:
 
 def no_room(
     error: OSError, path: str | os.PathLike[str], needed: int, *, least: bool = False
-) -> OSError:
+) -> NoRoom:
     """Word that a disk is full: how much was needed there, and how much is free.
 
     Args:
@@ -113,4 +127,4 @@ def no_room(
         free = f", {shutil.disk_usage(existing).free:,} are free"
     words = error.strerror or os.strerror(error.errno or errno.ENOSPC)
     size = f"at least {needed:,}" if least else f"{needed:,}"
-    return OSError(error.errno, f"{words}, {size} bytes were needed{free}", os.fspath(path))
+    return NoRoom(error.errno, f"{words}, {size} bytes were needed{free}", os.fspath(path))

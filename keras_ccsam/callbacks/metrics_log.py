@@ -89,10 +89,16 @@ def append(path: str | os.PathLike[str], *records: Record) -> None:
     complete = path.read_bytes() if path.exists() else b""
     if complete and not complete.endswith(b"\n"):
         atomic.write_text(path, "".join(map(_line, known)))
-    with path.open("a", encoding="utf-8", newline="\n") as file:
-        file.write("".join(map(_line, records)))
-        file.flush()
-        os.fsync(file.fileno())
+    lines = "".join(map(_line, records)).encode()
+    try:
+        with path.open("ab") as file:
+            file.write(lines)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:  # it names no file
+        if error.errno in atomic.NO_ROOM:
+            raise atomic.no_room(error, path, len(lines)) from error
+        raise
     atomic.write_text(path.with_suffix(".csv"), _csv([*known, *map(finite, records)]))
 
 

@@ -10,6 +10,7 @@ import keras
 from keras_ccsam import text_table as table
 from keras_ccsam.recipes import Recipe, override
 from keras_ccsam.runs import parts
+from keras_ccsam.runs.claim import require_known
 from keras_ccsam.runs.folders import PathLike, fresh, is_set_aside, kind_of, named, require_free
 from keras_ccsam.runs.run_directory import RunDirectory
 
@@ -257,6 +258,7 @@ def check_folder(
     if kind_of(folder) != "comparison":
         require_free(folder)
         return
+    require_known(folder)
     for recipe, seed in seeded(recipes, seeds):
         directory = RunDirectory(run_path(folder, recipe, seed))
         if directory.status() == "absent" or directory.path in damage:

@@ -104,7 +104,9 @@ class RunDirectory:
             self.state.mark("running", process=writer.this_process())
             self._write(self.recipe_file, text)
             self._write(self.environment_file, json_text(environment))
-        except BaseException:
+        except BaseException as error:
+            if self.state_file.is_file() and taken:
+                self._failed(error)
             if taken:
                 lock.drop(self.path)
             raise
@@ -118,8 +120,6 @@ class RunDirectory:
         """
         try:
             yield
-            logs = (self.metrics_file, self.metrics_file.with_suffix(".csv"))
-            self.manifest.note(*(log for log in logs if log.is_file()), complete=True)
             self.state.mark("complete")
         except BaseException as error:
             if isinstance(error, OSError) and not self.path.is_dir():
@@ -127,8 +127,7 @@ class RunDirectory:
                     "the run's folder was removed or renamed while it was trained, and nothing "
                     f"more could be written. Received: run={str(self.path)!r}"
                 ) from error
-            with suppress(OSError):  # a disk that is full is the error to tell
-                self.state.mark("failed", error=f"{type(error).__name__}: {error}".splitlines()[0])
+            self._failed(error)
             raise
         finally:
             lock.drop(self.path)
@@ -138,8 +137,10 @@ class RunDirectory:
         return self.manifest.writing(path)
 
     def write_results(self, results: dict[str, Any]) -> None:
-        """Write results.json."""
+        """Write results.json, the last file of a run: what comes after it may fail."""
         self._write(self.results_file, json_text(results))
+        logs = (self.metrics_file, self.metrics_file.with_suffix(".csv"))
+        self.manifest.note(*(log for log in logs if log.is_file()), complete=True)
 
     def write_validation(self, predicted: np.ndarray) -> None:
         """Write validation.npz: the predicted classes (N,) of the validation images, in order."""
@@ -304,6 +305,11 @@ class RunDirectory:
         records = metrics_log.read(self.metrics_file)
         return [r for r in records if stage is None or r["stage"] == stage]
 
+    def _failed(self, error: BaseException) -> None:
+        with suppress(OSError):  # a disk that is full is the error to tell
+            self.state.mark("failed", error=f"{type(error).__name__}: {error}".splitlines()[0])
+
     def _write(self, path: Path, text: str) -> None:
-        with self.writing(path) as temporary:
-            temporary.write_bytes(atomic.encoded(text))
+        content = atomic.encoded(text)
+        with self.manifest.writing(path, len(content)) as temporary:
+            temporary.write_bytes(content)

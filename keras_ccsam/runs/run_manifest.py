@@ -38,14 +38,14 @@ class RunManifest:
         self.path = folder / NAME
 
     @contextmanager
-    def writing(self, path: Path) -> Iterator[Path]:
+    def writing(self, path: Path, needed: int | None = None) -> Iterator[Path]:
         """Write a file of the run, as `atomic.replacing` does, and note what it is."""
         content = self._content()
         if self._name(path) in content["files"]:
             # A reader finds the old file, the new one or neither named, never one by the other.
             del content["files"][self._name(path)]
             self._write(content)
-        with atomic.replacing(path) as temporary:
+        with atomic.replacing(path, needed) as temporary:
             yield temporary
             content["files"][self._name(path)] = manifest.facts_of(temporary)
         self._write(content)

@@ -28,12 +28,14 @@ def test_claim_and_release(tmp_path):
     claim(tmp_path, "reproduction", scale="tiny")  # of the same process, after an interruption
     assert state(tmp_path) == {
         "kind": "reproduction",
+        "format": 1,
         "scale": "tiny",
         "status": "running",
         "process": writer.this_process(),
     }
     release(tmp_path, "reproduction", scale="tiny")
-    assert state(tmp_path) == {"kind": "reproduction", "scale": "tiny", "status": "complete"}
+    complete = {"kind": "reproduction", "format": 1, "scale": "tiny", "status": "complete"}
+    assert state(tmp_path) == complete
 
 
 def test_of_two_at_once_one_is_refused(small, tmp_path):
@@ -168,3 +170,16 @@ def test_where_there_are_no_locks_the_file_is_one(tmp_path, monkeypatch, without
         ValueError, match=r"\d+ on node07\).*If that process is gone, remove '.*lock'"
     ):
         lock.take(tmp_path)
+
+
+def test_a_folder_of_a_later_version_is_refused_in_words(small, tmp_path):
+    written = '{"kind": "comparison", "format": 2, "status": "complete"}'
+    (tmp_path / "state.json").write_text(written)
+    for begin in (
+        lambda: claim(tmp_path, "comparison"),
+        lambda: comparison.compare([small("ce")], out=tmp_path, progress="none"),
+    ):
+        with pytest.raises(ValueError, match=r"of format 2, which a later version .* up to 1"):
+            begin()
+    assert [path.name for path in tmp_path.iterdir()] == ["state.json"]
+    assert (tmp_path / "state.json").read_text() == written

@@ -1,6 +1,7 @@
 """The log of an epoch's metrics."""
 
 import csv
+import errno
 import json
 
 import keras
@@ -76,3 +77,21 @@ def test_refusals(tmp_path):
     with pytest.raises(ValueError, match="not a file of JSON lines"):
         metrics_log.read(tmp_path / "metrics.jsonl")
     assert metrics_log.read(tmp_path / "absent.jsonl") == []
+
+
+def test_a_full_disk_names_the_file_and_costs_the_new_record_alone(tmp_path, monkeypatch):
+    path = tmp_path / "metrics.jsonl"
+    metrics_log.append(path, {"epoch": 1})
+
+    def full(_):
+        path.write_bytes(path.read_bytes()[:-5])  # of the line there was room for a part
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(metrics_log.os, "fsync", full)
+        with pytest.raises(OSError, match=r"13 bytes were needed, [\d,]+ are free") as caught:
+            metrics_log.append(path, {"epoch": 2})
+    assert caught.value.filename == str(path)
+    assert metrics_log.read(path) == [{"epoch": 1}]
+    metrics_log.append(path, {"epoch": 2})
+    assert metrics_log.read(path) == [{"epoch": 1}, {"epoch": 2}]

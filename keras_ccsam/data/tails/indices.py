@@ -66,7 +66,8 @@ def save(path: str | os.PathLike[str], saved: SavedIndices) -> None:
     target = Path(path)
     if not target.parent.is_dir():
         raise ValueError(f"The folder of an index file must exist. Received: path={str(path)!r}")
-    with atomic.replacing(target) as temporary, open(temporary, "wb") as file:
+    needed = saved.train_indices.nbytes + saved.validation_indices.nbytes + 2048
+    with atomic.replacing(target, needed) as temporary, open(temporary, "wb") as file:
         np.savez(
             file,
             name=np.array(saved.name),
