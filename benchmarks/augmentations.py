@@ -3,7 +3,8 @@
 Ours work on uint8 batches on the host, in one thread. Keras' layers take the same batch as a float
 tensor, as they do in a data pipeline or in front of a model, and are timed to the end of their
 computation. "A core" is processor time, so that other programs on the machine do not count; on a
-GPU the wall clock is what tells.
+GPU the wall clock is what tells. `cpu_ratio` is a batch's time over that of gathering its images in
+the same round.
 
     KERAS_BACKEND=jax python benchmarks/augmentations.py [--sizes 32 224] [--seconds 1]
 
@@ -28,6 +29,7 @@ import keras  # noqa: E402
 import numpy as np  # noqa: E402
 
 from benchmarks import record  # noqa: E402
+from benchmarks.timing import spread  # noqa: E402
 from keras_ccsam import data as ccdata  # noqa: E402
 from keras_ccsam.data.batches.cutmix import cut_batch  # noqa: E402
 from keras_ccsam.data.batches.mixup import mix_batch  # noqa: E402
@@ -107,22 +109,26 @@ def main() -> None:
         for name, augment in OURS.items():
             ours: list[tuple[float, float]] = []
             other: list[tuple[float, float]] = []
+            gathered: list[float] = []
             for _ in range(ROUNDS):  # side by side: a slow moment of the machine hits both
                 part = arguments.seconds / ROUNDS
+                gathered.append(rate(partial(x.__getitem__, np.arange(batch)), batch, part / 4)[0])
                 ours.append(rate(partial(augment, x, rng), batch, part))
                 if name in theirs:
                     other.append(rate(theirs[name], batch, part))
             core, wall = (round(statistics.median(c)) for c in zip(*ours, strict=True))
             row = {"size": size, "batch": batch, "augmentation": name}
             row |= {"images_per_second_core": core, "images_per_second": wall}
+            ratios = [base / own for base, (own, _) in zip(gathered, ours, strict=True)]
+            row |= spread("cpu_ratio", ratios)
             told = ""
             if other:
                 keras_core, keras_wall = (
                     round(statistics.median(c)) for c in zip(*other, strict=True)
                 )
                 row |= {"keras_core": keras_core, "keras": keras_wall}
-                row["ratio"] = round(core / keras_core, 2)
-                told = f"{keras_core:16,}{row['ratio']:8.1f}"
+                row["times_keras"] = round(core / keras_core, 2)
+                told = f"{keras_core:16,}{row['times_keras']:8.1f}"
             rows.append(row)
             print(f"{size:5} {name:16}{core:18,}{told}", flush=True)
     backend = keras.backend.backend()

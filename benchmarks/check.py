@@ -38,6 +38,8 @@ class Benchmark:
 
 BENCHMARKS = (
     Benchmark("pipeline", "", backends=("torch",)),  # computes with NumPy alone
+    Benchmark("samplers", "", backends=("torch",)),
+    Benchmark("augmentations", "--seconds 0.5", backends=("torch",)),
     Benchmark("fixed_costs", "--parts steps --steps 300 --rounds 5"),
     Benchmark("landscape", "--networks small_cnn --rounds 5"),
     Benchmark("whole_network", "--networks mlp --classes 100"),

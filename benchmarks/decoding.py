@@ -1,8 +1,10 @@
 """Images per second of pipelines that decode JPEG files, beside each other on the same files.
 
-Each pipeline runs in a process of its own, which may use one core or two. A call to warm up reads
-some batches; then one epoch over all images is timed twice. "Per core" is images per second of
-processor time, worker processes included, so that other programs on the machine do not count.
+Each pipeline runs in a process of its own, which may use one core or two, and reads some batches to
+warm up. Then they take turns of some batches each, until all have read two epochs: what else the
+machine does meanwhile falls on all of them. "Per core" is images per second of processor time in
+the quicker epoch, worker processes included; memory is what the process itself holds at the end of
+each epoch.
 
     python benchmarks/decoding.py [--images 20000] [--cores 1,2] [--folder FOLDER]
 
@@ -11,6 +13,7 @@ Prints a table, and writes benchmarks/results/decoding.json.
 """
 
 import argparse
+import itertools
 import json
 import os
 import random
@@ -19,8 +22,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_variable] = "1"
@@ -33,10 +37,12 @@ from benchmarks.photographs import make  # noqa: E402
 
 KEY = ("pipeline", "transform", "cores", "images")
 CLASSES = 1000
+READY = "ready\n"
+TURN = 8  # batches
 
 
-def measure(name: str, root: Path, images: int, train: bool, cores: int) -> dict[str, Any]:
-    """One pipeline, in this process: two epochs after some batches."""
+def measure(name: str, root: Path, images: int, train: bool, cores: int) -> None:
+    """One pipeline, in this process: says when it is ready, then has a turn per line read."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     names, labels = make(root, images, CLASSES)
@@ -44,28 +50,29 @@ def measure(name: str, root: Path, images: int, train: bool, cores: int) -> dict
     order = random.Random(0).sample(range(len(names)), len(names))
     names, labels = [names[i] for i in order], [labels[i] for i in order]
     few = min(len(names), 2 * BATCH)
-    make_epochs = CONTENDERS[name][1]
-    warm = make_epochs(root, names, labels, train, cores)
-    for read, _ in enumerate(warm(0)):
+    epoch = CONTENDERS[name][1](root, names, labels, train, cores)
+    for read, _ in enumerate(epoch(0)):
         if read * BATCH >= few:
             break
-    rounds, peaks = [], []
+    print(READY, end="", flush=True)
     for number in (1, 2):
-        wall, processor = time.perf_counter(), _processor()
-        count = sum(len(batch[1]) for batch in warm(number))
-        rounds.append((count, time.perf_counter() - wall, _processor() - processor))
-        peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-    # The quicker epoch: what is left of it is the machine's.
-    count, wall, processor = min(rounds, key=lambda each: each[2])
-    return {
-        "pipeline": name,
-        "transform": "train" if train else "test",
-        "cores": cores,
-        "images": count,
-        "images_per_second_core": round(count / processor, 1),
-        "images_per_second": round(count / wall, 1),
-        "peak_mib": [round(peak) for peak in peaks],
-    }
+        processor, count, batches, left = _processor(), 0, epoch(number), True
+        while left:
+            sys.stdin.readline()
+            turn = list(itertools.islice((len(batch[1]) for batch in batches), TURN))
+            count += sum(turn)
+            left = len(turn) == TURN
+            row = {"images": count, "seconds_core": _processor() - processor, "mib": _held()}
+            print(json.dumps({**row, "left": left}), flush=True)
+
+
+def _held() -> int:
+    """MiB that this process holds now; where the system does not say, at most so far."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        lines = status.read_text(encoding="utf-8").splitlines()
+        return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) // 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 def _processor() -> float:
@@ -87,8 +94,7 @@ def main() -> int:
     if arguments.alone:
         name, transform, cores = arguments.alone.split(",")
         root = Path(arguments.folder)
-        row = measure(name, root, arguments.images, transform == "train", int(cores))
-        print("\n" + json.dumps(row))
+        measure(name, root, arguments.images, transform == "train", int(cores))
         return 0
 
     from benchmarks import record
@@ -99,19 +105,16 @@ def main() -> int:
         make(root, arguments.images, CLASSES)
         print(f"files: {time.perf_counter() - began:.0f} s")
         rows = []
-        print(
-            f"{'pipeline':20}{'transform':>10}{'cores':>6}{'per core':>10}{'clock':>8}{'MiB':>14}"
-        )
+        print(f"{'pipeline':20}{'transform':>10}{'cores':>6}{'per core':>10}{'MiB':>14}")
         for cores in map(int, arguments.cores.split(",")):
             for transform in ("train", "test"):
-                for name in arguments.only.split(","):
-                    row = _alone(name, transform, cores, root, arguments.images)
-                    if row is None:
-                        continue
+                setting = (transform, cores, root, arguments.images)
+                for row in _in_turns(arguments.only.split(","), *setting):
                     rows.append(row)
                     print(
-                        f"{name:20}{transform:>10}{cores:>6}{row['images_per_second_core']:>10,.0f}"
-                        f"{row['images_per_second']:>8,.0f}{row['peak_mib']!s:>14}",
+                        f"{row['pipeline']:20}{transform:>10}{cores:>6}"
+                        f"{row['images_per_second_core']:>10,.0f}"
+                        f"{row['mib']!s:>14}",
                         flush=True,
                     )
     path = record.results_file("decoding", folder=arguments.out or record.RESULTS)
@@ -120,22 +123,57 @@ def main() -> int:
     return 0
 
 
-def _alone(name: str, transform: str, cores: int, root: Path, images: int) -> dict[str, Any] | None:
-    """A pipeline in a process of its own; None where it cannot run here."""
-    done = subprocess.run(
-        [
-            *(sys.executable, __file__, "--alone", f"{name},{transform},{cores}"),
-            *("--folder", str(root), "--images", str(images)),
-        ],
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        print(f"{name:20}{transform:>10}{cores:>6}  cannot run here: {last}", flush=True)
-        return None
-    row: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    return row
+def _in_turns(
+    names: list[str], transform: str, cores: int, root: Path, images: int
+) -> Iterator[dict[str, Any]]:
+    """The rows of some pipelines, each in a process of its own; none of what cannot run here."""
+    running: dict[str, subprocess.Popen[str]] = {}
+    for name in names:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, __file__, "--alone", f"{name},{transform},{cores}"),
+                *("--folder", str(root), "--images", str(images)),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        if READY in iter(_stdout(process).readline, ""):
+            running[name] = process
+        else:
+            last = (process.communicate()[1].strip().splitlines() or ["no message"])[-1]
+            print(f"{name:20}{transform:>10}{cores:>6}  cannot run here: {last}", flush=True)
+    turns: dict[str, list[dict[str, Any]]] = {name: [] for name in running}
+    for _ in (1, 2):
+        left = list(running)
+        while left:
+            for name in list(left):
+                print(file=running[name].stdin, flush=True)
+                lines = iter(_stdout(running[name]).readline, "")
+                row = json.loads(next(line for line in lines if line.startswith("{")))
+                if not row["left"]:
+                    left.remove(name)
+                    turns[name].append(row)
+    for name, process in running.items():
+        process.communicate()
+        # The quicker epoch: what is left of it is the machine's.
+        best = min(turns[name], key=lambda turn: turn["seconds_core"])
+        yield {
+            "pipeline": name,
+            "transform": transform,
+            "cores": cores,
+            "images": best["images"],
+            "images_per_second_core": round(best["images"] / best["seconds_core"], 1),
+            "mib": [turn["mib"] for turn in turns[name]],
+        }
+
+
+def _stdout(process: "subprocess.Popen[str]") -> IO[str]:
+    """What a process prints."""
+    if process.stdout is None:
+        raise RuntimeError("the process was started without a pipe")
+    return process.stdout
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ NETWORKS = {
 }
 
 CONTENDERS_OF_DECODING = {
-    "ours": "**ours**, files, with the extra `fast`",
+    "ours": "**ours**, files",
     "ours-packed": "**ours**, packed as pixels of 256 x 256",
     "torch-torchvision": "torch DataLoader, torchvision",
     "torch-pillow": "torch DataLoader, Pillow",
@@ -195,7 +195,7 @@ def augmentations() -> str:
         cells = [name]
         for size in sizes:
             row = recorded[size, name]
-            against = f"{row['ratio']:,.1f}" if "ratio" in row else "no such layer"
+            against = f"{row['times_keras']:,.1f}" if "times_keras" in row else "no such layer"
             cells += [f"{row['images_per_second_core']:,}", against]
         rows.append(cells)
     heads = [head for size in sizes for head in (f"{size} pixels, images/s", "times Keras' layer")]
@@ -212,7 +212,7 @@ def decoding() -> str:
     for cores, name in dict.fromkeys(key[:2] for key in recorded):
         found = {t: recorded[cores, name, t] for t in ("train", "test")}
         speeds = [f"{found[t]['images_per_second_core']:,.0f}" for t in found]
-        memory = " and ".join(f"{peak:,}" for peak in found["train"]["peak_mib"])
+        memory = " and ".join(f"{peak:,}" for peak in found["train"]["mib"])
         rows.append((CONTENDERS_OF_DECODING[name], str(cores), *speeds, memory))
     heads = ("", "cores", "training crops", "centre crops", "MiB after one epoch and two")
     return markdown(heads, rows)
