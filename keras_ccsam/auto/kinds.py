@@ -6,10 +6,10 @@ standard library alone: the command line asks it before Keras is imported.
 What is expected of a recipe is its gain over cross-entropy in points, the mean of CIFAR-10-LT and
 CIFAR-100-LT at ratio 100 with a ResNet-32 and weak augmentation, as published:
 
-    ce-balanced   + 0.2, - 4.9    Cao et al. (2019), class-balanced re-sampling
+    ce-balanced   + 0.2, - 4.9    Cao et al. (2019), class-balanced re-sampling; not checked again
     cb            + 4.2, + 1.3    Cui et al. (2019)
-    la-posthoc    + 4.6, + 3.4    Menon et al. (2021), tau = 1
-    la            + 6.9, + 4.2    a public re-run (Chumsy0725); the paper has + 4.8, + 5.5
+    la-posthoc    + 7.2, + 4.2    Menon et al. (2021), re-run by Chumsy0725/logit-adj-pytorch
+    la            + 7.7, + 4.2    the same
     crt           + 4.7, + 5.1    of the CC-SAM paper's appendix, over the field's cross-entropy
     ldam-drw      + 6.7, + 3.7    Cao et al. (2019)
 
@@ -43,8 +43,8 @@ KINDS = {
         "ce", ("stage1.sampler=class_balanced",), "every class is shown equally often", -0.024
     ),
     "cb": Kind("cb", (), "rare classes weigh more in the loss", 0.028),
-    "la-posthoc": Kind("la-posthoc", (), "cross-entropy, its scores corrected afterwards", 0.04),
-    "la": Kind("la", (), "the loss corrects the scores by the classes' shares", 0.055),
+    "la-posthoc": Kind("la-posthoc", (), "cross-entropy, its scores corrected afterwards", 0.057),
+    "la": Kind("la", (), "the loss corrects the scores by the classes' shares", 0.059),
     "crt": Kind("crt", (), "the classifier is trained again on balanced batches", 0.049),
     "ldam-drw": Kind(
         "ldam-drw", (), "larger margins for rare classes, weights late in training", 0.052
