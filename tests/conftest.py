@@ -78,19 +78,24 @@ if os.environ["KERAS_BACKEND"] == "tensorflow" and "PYTEST_XDIST_WORKER" in os.e
 
 # What takes longest, by CPU time. It is started first: no core waits for another one at the end.
 _LONG = (
-    "training/test_step.py",
     "contract/test_contract.py",
-    "contract/test_recipes_learn.py",
     "parity/test_backends_agree.py",
+    "training/test_step.py",
+    "contract/test_recipes_learn.py",
+    "deployment/test_export.py",
+    "auto/test_auto.py",
+    "training/test_vectors.py",
+    "sharpness/test_class_routes.py",
     "docs/test_code.py",
-    "cli/test_commands.py",
     "cli/test_output.py",
-    "comparison/test_compare.py",
-    "runs/test_landscapes.py",
+    "cli/test_commands.py",
+    "m2m/test_translation.py",
+    "models/test_hub.py",
+    "models/test_tuning.py",
+    "reporting/test_in_a_browser.py",
     "analysis/test_sharpness.py",
     "second_stage/test_retraining.py",
-    "m2m/test_translation.py",
-    "sharpness/test_class_routes.py",
+    "test_examples.py",
 )
 
 
@@ -153,7 +158,7 @@ def _resident() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-_GROWTH = 400 * 2**20
+_GROWTH = 600 * 2**20
 _kept = 0
 
 
