@@ -26,6 +26,8 @@ SOURCES := $(shell find keras_ccsam cli -name '*.py' -o -name '*.toml' -o -name 
 
 # One thread per process: on a small machine a second one costs more in waiting than it brings.
 export OMP_NUM_THREADS ?= 1
+# The files of tests are compiled by the first suite, for all of them.
+export PYTHONDONTWRITEBYTECODE :=
 
 # A file's tests stay in one process, where they share what they have compiled and trained; the long
 # files come first (tests/conftest.py).

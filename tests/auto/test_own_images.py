@@ -39,6 +39,7 @@ def test_a_folder_becomes_a_classifier(tmp_path):
     assert winner["class_counts"] == [30, 15, 5]
 
 
+@pytest.mark.any_backend
 def test_test_images_are_not_even_opened_before_the_end(tmp_path):
     root = tmp_path / "photos"
     photographs(root, {"train": (30, 15, 5), "test": (4, 4, 4)})

@@ -15,6 +15,7 @@ QUICK = (
 )
 
 
+@pytest.mark.any_backend
 def test_the_bound_is_recorded_while_the_row_trains(tmp_path):
     out = tmp_path / "out"
     options = {"scale": "tiny", "overrides": QUICK, "progress": "none", "out": out}

@@ -22,7 +22,10 @@ def weights(run):
     return keras.models.load_model(run.path / "model.keras", compile=False).get_weights()
 
 
-@pytest.mark.parametrize("name", ["linear-probe-ccsam", "linear-probe-ncm"])
+@pytest.mark.parametrize(
+    "name",
+    ["linear-probe-ccsam", pytest.param("linear-probe-ncm", marks=pytest.mark.any_backend)],
+)
 def test_it_equals_a_run_that_passes_every_image(name, tmp_path, monkeypatch):
     recipe = load(name)
     cached = experiment.run(recipe, tmp_path / "cached", progress="none")
@@ -40,6 +43,7 @@ def test_it_equals_a_run_that_passes_every_image(name, tmp_path, monkeypatch):
     assert experiment.evaluate_run(cached.path).overall == pytest.approx(cached.report.overall)
 
 
+@pytest.mark.any_backend
 def test_a_comparison_shares_the_features_and_the_first_stage(tmp_path, capsys):
     chosen = [load("linear-probe"), load("linear-probe-crt")]
     kept = tmp_path / "kept"
@@ -53,6 +57,7 @@ def test_a_comparison_shares_the_features_and_the_first_stage(tmp_path, capsys):
     assert row.results[0]["test"]["overall"] == pytest.approx(alone.report.overall)
 
 
+@pytest.mark.any_backend
 def test_other_weights_have_other_features_and_a_damaged_file_is_written_anew(tmp_path):
     kept = tmp_path / "kept"
     for number, change in enumerate(("seed=0", "seed=1")):
@@ -72,6 +77,7 @@ def test_other_weights_have_other_features_and_a_damaged_file_is_written_anew(tm
     np.testing.assert_array_equal(one[-1], other[-1])
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [

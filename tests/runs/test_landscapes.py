@@ -43,6 +43,7 @@ def test_the_middle_is_what_the_run_scored(finished, tmp_path):
     assert names == {"landscape-test-ccsam.npz", "landscape-test-ccsam.png"}
 
 
+@pytest.mark.any_backend
 def test_the_network_that_stage_1_left(finished, tmp_path):
     planned = runs.PlannedLandscapes(
         [finished.path], split="test", of="stage1", points=3, out=tmp_path
@@ -76,6 +77,7 @@ def test_other_networks_cannot_share_directions(two, small, tmp_path):
     assert not (tmp_path / "wide" / "analysis").exists()
 
 
+@pytest.mark.any_backend
 def test_the_plane_of_the_path_of_training(two, tmp_path):
     made = runs.PlannedLandscapes([two / "ce"], trajectory=True, out=tmp_path, **SMALL)
     (found,) = made.compute("none").found.values()

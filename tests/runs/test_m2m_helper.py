@@ -36,6 +36,7 @@ def test_the_helper_is_a_finished_plain_run_inside(finished):
     assert runs.evaluate_run(finished.path).overall == finished.report.overall
 
 
+@pytest.mark.any_backend
 def test_a_finished_run_may_be_the_helper(finished, tmp_path):
     inside = finished.path / "helper"
     other = runs.run(
@@ -45,6 +46,7 @@ def test_a_finished_run_may_be_the_helper(finished, tmp_path):
     assert other.report.overall == finished.report.overall
 
 
+@pytest.mark.any_backend
 def test_a_helper_of_other_images_is_refused_before_anything_is_written(finished, tmp_path):
     recipe = load(
         f'stage1.translate.helper="{finished.path / "helper"}"', "data.imbalance_ratio=20"

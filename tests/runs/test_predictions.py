@@ -34,6 +34,7 @@ def test_a_run_predicts_a_set_once_a_stage(predicted, small, tmp_path):
     assert predicted == [500]
 
 
+@pytest.mark.any_backend
 def test_a_run_without_a_second_stage_predicts_once(predicted, small, tmp_path):
     runs.run(small("ce", "stage1.epochs=1"), tmp_path / "run", progress="none")
     assert predicted == [500]

@@ -28,6 +28,7 @@ def recorded(finished, small, tmp_path_factory):
     return runs.run(finished.recipe, out, progress="none", record=("bound", "radius", "bound"))
 
 
+@pytest.mark.any_backend
 def test_recording_changes_no_number_of_a_run(finished, recorded):
     times = {"seconds", "ms_per_step"}
     own, other = (
@@ -58,6 +59,7 @@ def test_files_lie_in_the_run_s_folder(finished, recorded):
     assert bound["classes"][:2] == [0, 9]  # head, tail, then the others
 
 
+@pytest.mark.any_backend
 def test_the_recorded_losses_are_those_of_the_stage_1_weights(recorded):
     """The 0-1 test loss after the last epoch is what stage 1's report says."""
     content = json.loads((recorded.path / "analysis" / "bound.json").read_text())

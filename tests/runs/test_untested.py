@@ -28,6 +28,7 @@ def unseen_test(monkeypatch):
     )
 
 
+@pytest.mark.any_backend
 def test_the_test_images_stay_unseen(small, unseen_test, finished, tmp_path):
     recipe = finished.recipe
     with run_pictures.drawn():

@@ -227,6 +227,7 @@ def test_a_run_that_failed_is_closed_as_failed(told, tmp_path):
     assert told["mlflow"].of("end") == ["FAILED"]
 
 
+@pytest.mark.any_backend
 def test_random_numbers_that_a_tracker_draws_are_not_missed(told, tmp_path):
     random.seed(1)
     np.random.seed(1)
