@@ -15,7 +15,7 @@ from keras_ccsam.recipes.slots import name_of, values
 from keras_ccsam.runs import experiment, lock, parts
 from keras_ccsam.runs.claim import claim, release, released_if_it_fails
 from keras_ccsam.runs.compiled_programs import kept_programs
-from keras_ccsam.runs.folders import PathLike, make
+from keras_ccsam.runs.folders import PathLike, make, require_writable
 from keras_ccsam.runs.progress import Progress
 from keras_ccsam.runs.record_options import Record, check_record
 from keras_ccsam.runs.recorders import check_for
@@ -120,6 +120,7 @@ def train_waiting(
         feature_cache: as in `compare`.
     """
     folder = chosen.path
+    require_writable(folder, "name another folder (--out)")
     make(folder)
     claim(folder, "comparison")
     with (

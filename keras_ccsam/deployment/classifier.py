@@ -14,7 +14,9 @@ from keras_ccsam.deployment import metadata, writing
 from keras_ccsam.deployment.baked import Choices, adjustment, in_float32
 from keras_ccsam.deployment.subject import subject
 from keras_ccsam.finite import check_finite
+from keras_ccsam.manifest import Damaged
 from keras_ccsam.metrics.predictions import checked, log_probabilities
+from keras_ccsam.runs.before_manifests import broken_archive
 from keras_ccsam.runs.folders import PathLike
 
 _READABLE = (".keras", ".onnx")
@@ -114,6 +116,10 @@ class Classifier:
                 "an exported model is read with the JSON file that ccsam export wrote beside it, "
                 f"which names its classes. Received: run={str(path)!r}, without a usable "
                 f"{beside.name}"
+            )
+        if path.suffix == ".keras" and (lack := broken_archive(path)):
+            raise Damaged(
+                f"the exported model {lack}; export it again. Received: run={str(path)!r}"
             )
         try:
             self._outputs = writing.read(path.suffix[1:], path)

@@ -15,6 +15,7 @@ import keras_ccsam as cc
 from keras_ccsam import deployment
 from keras_ccsam.data.images.view import Centre
 from keras_ccsam.deployment.found_images import image_files, read_ahead
+from keras_ccsam.manifest import Damaged
 from keras_ccsam.runs import RunDirectory, RunResult, open_run
 
 
@@ -105,6 +106,13 @@ def test_an_exported_file_says_the_same(finished: RunResult, folder: Path, tmp_p
         [found.probabilities for found in run],
         atol=1e-4,
     )
+    whole, middle = done.path.read_bytes(), done.path.stat().st_size // 2
+    changed = bytes([whole[middle] ^ 1])
+    for content in (whole[:middle], whole[:middle] + changed + whole[middle + 1 :]):
+        done.path.write_bytes(content)
+        with pytest.raises(Damaged, match=r"exported model is damaged.*export it again\. Received"):
+            deployment.Classifier(done.path)
+    done.path.write_bytes(whole)
     done.beside.unlink()
     assert deployment.Classifier(done.path).class_names == tuple(map(str, range(10)))
 
