@@ -6,6 +6,7 @@ same words: they stand once, in files of the library that need the standard libr
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -152,6 +153,25 @@ def check_out(out: str | None, kind: str | None = None) -> None:
     path = folders.named(out)
     if kind is None or folders.kind_of(path) != kind:
         folders.require_free(path)
+
+
+def begun_with(run: str, requested: str | None) -> tuple[str | None, bool]:
+    """The backend that an interrupted run goes on with, and whether it is deterministic.
+
+    Args:
+        run: its folder.
+        requested: the value of `--backend`, which goes first.
+
+    Raises:
+        ValueError: the folder is no run directory.
+    """
+    check_run(run)
+    try:
+        told = json.loads((Path(run) / "environment.json").read_text(encoding="utf-8"))
+        found = told.get("backend")
+    except (OSError, ValueError, AttributeError):
+        return requested, False
+    return requested or (found if isinstance(found, str) else None), bool(told.get("deterministic"))
 
 
 def check_run(run: str) -> None:

@@ -5,7 +5,8 @@
 | 0    | done                                                                 |
 | 1    | something failed while running, or a run's files are damaged         |
 | 2    | the input was wrong: the line says what, and what would be right     |
-| 130  | interrupted with Ctrl-C                                              |
+| 75   | asked to stop by a signal; what was done is saved, and can go on     |
+| 130  | interrupted with Ctrl-C while nothing was trained                    |
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ _HERE = os.path.dirname(__file__)
 
 EXIT_RUNTIME = 1
 EXIT_INPUT = 2
+EXIT_STOPPED = 75  # EX_TEMPFAIL of sysexits.h: worth another try
 EXIT_INTERRUPTED = 130
 
 # What wrong input raises. A file that is missing, is there already or may not be read was named

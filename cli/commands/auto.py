@@ -10,6 +10,7 @@ import click
 
 from .. import complete, early
 from ..errors import debug_option
+from ..interruption import same_command, stoppable
 from ..options import (
     Choices,
     compile_cache_option,
@@ -21,6 +22,7 @@ from ..options import (
 )
 from ..output import Output, json_option, quiet_option
 from ..runtime import prepare
+from ..typed import typed
 
 
 @click.command()
@@ -142,18 +144,14 @@ def command(
         if dry_run:
             planned = auto.plan_auto(data, **options)
         else:
-            typed = _typed()
-            try:
+            with stoppable(same_command):
                 result = auto.auto(
                     data,
                     **options,
                     progress=output.progress,
                     compile_cache=compile_cache,
-                    command=typed,
+                    command=typed(),
                 )
-            except KeyboardInterrupt:
-                click.echo(f"\nWhat is finished is kept. This goes on: {typed}", err=True)
-                raise
             winner = result.path / "winner"
             exported = export_format and str(_exported(winner, export_format))
     if dry_run:
@@ -176,28 +174,3 @@ def _exported(winner: Path, format_name: str) -> Path:
 
     path = winner / "export" / f"model{deployment.FORMATS[format_name].suffix}"
     return path if path.exists() else deployment.export(winner, format_name, path).path
-
-
-def _typed() -> str:
-    """The command as it may be typed again, with what was given and nothing else."""
-    context = click.get_current_context()
-    words = ["ccsam", "auto"]
-    for parameter in context.command.params:
-        value = context.params.get(parameter.name or "")
-        if isinstance(parameter, click.Argument):
-            words.append(str(value))
-        elif isinstance(parameter, click.Option) and _given(context, parameter):
-            for one in value if isinstance(value, tuple) else (value,):
-                words += (
-                    [_flag(parameter, one)] if parameter.is_flag else [parameter.opts[0], str(one)]
-                )
-    return shlex.join(words)
-
-
-def _given(context: click.Context, parameter: click.Option) -> bool:
-    source = context.get_parameter_source(parameter.name or "")
-    return source is click.core.ParameterSource.COMMANDLINE and parameter.expose_value
-
-
-def _flag(parameter: click.Option, value: bool) -> str:
-    return parameter.opts[0] if value else parameter.secondary_opts[0]

@@ -8,6 +8,7 @@ import click
 
 from .. import complete, early, notes
 from ..errors import debug_option
+from ..interruption import same_folder, stoppable
 from ..options import (
     Choices,
     compile_cache_option,
@@ -66,7 +67,8 @@ def command(
     Each RECIPE is a name (ccsam recipes list) or a TOML file; the options hold for all of them,
     those of stage2 for the recipes that have a second stage.
     Accuracies are means over the seeds, with the standard deviation. Recipes whose first stage is
-    the same train it once and share it. With the same --out, finished runs are kept.
+    the same train it once and share it. With the same --out, finished runs are kept, and one that
+    was interrupted goes on.
     """
     output, chosen = Output(as_json, quiet), Choices(**choices)
     numbers = parse_seeds(seeds)
@@ -86,16 +88,17 @@ def command(
             planned = comparison.plan_comparison(resolved, numbers, out)
         notes.tell(output, resolved, without)
         if not dry_run:
-            result = comparison.compare(
-                resolved,
-                numbers,
-                out,
-                progress=output.progress,
-                compile_cache=compile_cache,
-                feature_cache=feature_cache,
-                record=recorded,
-                trackers=trackers,
-            )
+            with stoppable(same_folder):
+                result = comparison.compare(
+                    resolved,
+                    numbers,
+                    out,
+                    progress=output.progress,
+                    compile_cache=compile_cache,
+                    feature_cache=feature_cache,
+                    record=recorded,
+                    trackers=trackers,
+                )
     if dry_run:
         output.result(planned.text, planned.to_dict)
         return

@@ -8,6 +8,7 @@ import click
 
 from .. import complete, early, notes
 from ..errors import EXIT_RUNTIME, Failure, debug_option
+from ..interruption import same_command, stoppable
 from ..options import (
     Choices,
     change_options,
@@ -98,19 +99,20 @@ def command(
             plan.comparisons()  # refuses folders that hold anything else
             notes.tell(output, [row.recipe for row in plan.rows], plan.without_stage2)
             if not dry_run:
-                result = reproduction.reproduce(
-                    name,
-                    scale,
-                    numbers,
-                    out,
-                    data=dataset,
-                    data_path=data_path,
-                    overrides=overrides,
-                    progress=output.progress,
-                    compile_cache=compile_cache,
-                    record=recorded,
-                    trackers=trackers,
-                )
+                with stoppable(same_command):
+                    result = reproduction.reproduce(
+                        name,
+                        scale,
+                        numbers,
+                        out,
+                        data=dataset,
+                        data_path=data_path,
+                        overrides=overrides,
+                        progress=output.progress,
+                        compile_cache=compile_cache,
+                        record=recorded,
+                        trackers=trackers,
+                    )
     if name is None:
         output.result(_listed, _tables)
         return

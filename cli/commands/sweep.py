@@ -8,6 +8,7 @@ import click
 
 from .. import complete, early, notes
 from ..errors import debug_option
+from ..interruption import same_folder, stoppable
 from ..options import (
     Choices,
     compile_cache_option,
@@ -105,14 +106,15 @@ def command(
         for text in planned.notes:
             output.note(text)
         if not dry_run:
-            result = comparison.sweep(
-                key,
-                **arguments,
-                progress=output.progress,
-                compile_cache=compile_cache,
-                record=recorded,
-                trackers=trackers,
-            )
+            with stoppable(same_folder):
+                result = comparison.sweep(
+                    key,
+                    **arguments,
+                    progress=output.progress,
+                    compile_cache=compile_cache,
+                    record=recorded,
+                    trackers=trackers,
+                )
     if dry_run:
         output.result(planned.text, planned.to_dict)
         return

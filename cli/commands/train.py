@@ -8,6 +8,7 @@ import click
 
 from .. import complete, early, notes
 from ..errors import debug_option
+from ..interruption import resume_command, stoppable
 from ..options import (
     Choices,
     compile_cache_option,
@@ -16,13 +17,19 @@ from ..options import (
     recipe_options,
     record_option,
     runtime_options,
+    save_every_option,
     tracker_option,
+    trust_code_option,
 )
 from ..output import Output, json_option, quiet_option
-from ..runtime import prepare
+from ..runtime import DETERMINISTIC, prepare
 
 if TYPE_CHECKING:
     from keras_ccsam.runs import RunResult
+
+# What may be said to a run that goes on: nothing that can change a number.
+_OF_RESUME = {"resume", "backend", "device", "compile_cache", "feature_cache", "save_every"}
+_OF_RESUME |= {"trust_code", "quiet", "as_json"}
 
 
 @click.command()
@@ -32,6 +39,13 @@ if TYPE_CHECKING:
 @runtime_options
 @deterministic_option
 @click.option("--out", metavar="DIR", help="Run directory. [runs/RECIPE-DATA-TIME]")
+@click.option(
+    "--resume",
+    metavar="RUN",
+    help="Go on with a run that was interrupted; what it was begun with, it remembers.",
+)
+@save_every_option
+@trust_code_option
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @tracker_option
 @compile_cache_option
@@ -45,6 +59,9 @@ def command(
     backend: str | None,
     device: str | None,
     out: str | None,
+    resume: str | None,
+    save_every: str,
+    trust_code: bool,
     compile_cache: str,
     feature_cache: str,
     record: str,
@@ -59,8 +76,30 @@ def command(
 
     RECIPE is a name (ccsam recipes list) or a TOML file; without one it is ccsam. Without any
     argument at all, ccsam is trained on the embedded handwritten digits.
+
+    Ctrl-C, SIGTERM and SIGHUP save what is done and end with exit code 75; ccsam train --resume RUN
+    goes on, and ends with the same numbers as without the interruption.
     """
     output, chosen = Output(as_json, quiet), Choices(**choices)
+    interval: str | int = int(save_every) if save_every.isdigit() else save_every
+    if resume is not None:
+        _refuse_others()
+        backend, deterministic = early.begun_with(resume, backend)
+        click.get_current_context().meta[DETERMINISTIC] = deterministic
+        prepare(backend, device)
+        with output.working(), stoppable(resume_command):
+            from keras_ccsam import runs
+
+            result = runs.resume(
+                resume,
+                progress=output.progress,
+                compile_cache=compile_cache,
+                feature_cache=feature_cache,
+                save_every=interval,
+                trust_code=trust_code,
+            )
+        output.result(lambda: _text(result, quiet), lambda: _content(result))
+        return
     early.check_recipes([recipe], chosen.dataset, chosen.overrides())
     early.check_trackers(trackers)
     recorded = early.record(record, record_settings)
@@ -76,19 +115,39 @@ def command(
             planned = runs.plan(resolved)
         else:
             notes.tell(output, [resolved])
-            result = runs.run(
-                resolved,
-                out,
-                progress=output.progress,
-                compile_cache=compile_cache,
-                feature_cache=feature_cache,
-                record=recorded,
-                trackers=trackers,
-            )
+            with stoppable(resume_command):
+                result = runs.run(
+                    resolved,
+                    out,
+                    progress=output.progress,
+                    compile_cache=compile_cache,
+                    feature_cache=feature_cache,
+                    record=recorded,
+                    trackers=trackers,
+                    save_every=interval,
+                )
     if dry_run:
         output.result(planned.text, planned.to_dict)
     else:
         output.result(lambda: _text(result, quiet), lambda: _content(result))
+
+
+def _refuse_others() -> None:
+    """Refuse what a run that goes on cannot be given anew.
+
+    Raises:
+        ValueError: with what was given.
+    """
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        given = source is click.core.ParameterSource.COMMANDLINE
+        if given and parameter.expose_value and parameter.name not in _OF_RESUME:
+            name = parameter.opts[0] if isinstance(parameter, click.Option) else "RECIPE"
+            raise ValueError(
+                "a run goes on with what it was begun with: leave this out. "
+                f"Received: {name}={context.params[parameter.name or '']!r}, with --resume"
+            )
 
 
 def _text(result: RunResult, quiet: bool) -> str:

@@ -76,8 +76,8 @@ class Look:
         path: its folder.
         name: what it is called beside the others.
         recipe: the recipe's name.
-        state: "running", "complete", "failed", or "killed": it says that it is running, and its
-            process is gone; "stale" is for a caller that knows the time.
+        state: "running", "complete", "failed", or "killed": it was interrupted, or says that it is
+            running, and its process is gone; "stale" is for a caller that knows the time.
         reason: why it failed, or what of it cannot be read; else "".
         stages: those that the recipe has.
         scores: of the results: "overall" and the groups, on the test set; empty before the end.
@@ -115,7 +115,9 @@ def look(path: Path, name: str | None = None) -> Look:
     except (OSError, ValueError) as error:
         records, reason = [], reason or f"metrics.jsonl cannot be read: {error}"
     status = state.get("status")
-    if status not in (RUNNING, COMPLETE, FAILED):
+    if status == "interrupted":  # by a signal, and saved: `ccsam train --resume` goes on
+        status = KILLED
+    if status not in (RUNNING, COMPLETE, FAILED, KILLED):
         status = COMPLETE if results else RUNNING
     if status == RUNNING and abandoned(path):
         status = KILLED

@@ -21,6 +21,7 @@ from keras_ccsam.runs.compiled_programs import kept_programs
 from keras_ccsam.runs.folders import PathLike, make
 from keras_ccsam.runs.progress import Progress
 from keras_ccsam.runs.run_directory import read_json
+from keras_ccsam.stopping import Stopped
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,7 +132,9 @@ def auto(
         try:
             content = _played(*plan, record, shown, command)
         except BaseException as error:
-            record.end("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+            record.end(
+                "interrupted" if isinstance(error, KeyboardInterrupt | Stopped) else "failed"
+            )
             raise
         record.end("complete")
     return AutoResult(asked.path, content)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,16 @@ from keras_ccsam.auto.shortened import shortened
 from keras_ccsam.auto.uncertainty import Estimate, Right, estimate
 from keras_ccsam.auto.weighing import weighed
 from keras_ccsam.auto.wording import rung_table
-from keras_ccsam.comparison.compare import set_aside, train_waiting
-from keras_ccsam.comparison.plan import PlannedRun, plan_comparison, run_path
+from keras_ccsam.comparison.compare import train_waiting
+from keras_ccsam.comparison.plan import PlannedRun, plan_comparison, run_path, seeded
 from keras_ccsam.comparison.time_left import TimeLeft
+from keras_ccsam.recipes import Recipe
+from keras_ccsam.runs.asked import can_go_on
 from keras_ccsam.runs.claim import release
 from keras_ccsam.runs.folders import is_set_aside
 from keras_ccsam.runs.progress import Progress
 from keras_ccsam.runs.run_directory import RunDirectory
+from keras_ccsam.runs.set_aside import set_aside
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,7 +142,7 @@ class Tournament:
         seeds = self.plan.asked.seeds[: rung.seeds]
         recipes = [shortened(entrant.recipe, rung.share) for entrant in alive]
         folder = self.record.path / f"rung-{place + 1}"
-        _clear(folder)
+        _clear(folder, {run_path(folder, r, seed): r for r, seed in seeded(recipes, seeds)})
         compared = plan_comparison(recipes, seeds, folder)
         later = rest_seconds(alive, self.plan.ladder, place + 1, self.terms)
         clock = Clock(compared.runs, later, self.record.spend)
@@ -205,9 +208,12 @@ class Tournament:
         return np.asarray(predicted == self.labels, "float64")
 
 
-def _clear(folder: Path) -> None:
-    """Set aside what interrupted runs of a rung left, whatever of it is there."""
+def _clear(folder: Path, planned: Mapping[Path, Recipe]) -> None:
+    """Set aside what interrupted runs of a rung left, where they cannot be gone on with."""
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         begun = path.is_dir() and not is_set_aside(path)
-        if begun and RunDirectory(path).status() not in ("absent", "complete"):
+        directory = RunDirectory(path)
+        if not begun or directory.status() in ("absent", "complete"):
+            continue
+        if path not in planned or not can_go_on(directory, planned[path]):
             set_aside(path)

@@ -7,11 +7,11 @@ from keras_ccsam.auto.plan import Asked
 from keras_ccsam.auto.record import Record
 from keras_ccsam.auto.shortened import shortened, whole
 from keras_ccsam.auto.tournament import Round
-from keras_ccsam.comparison.compare import set_aside
 from keras_ccsam.comparison.plan import run_path
 from keras_ccsam.runs import experiment
 from keras_ccsam.runs.progress import Progress
 from keras_ccsam.runs.run_directory import RunDirectory
+from keras_ccsam.runs.set_aside import set_aside
 
 
 def train_winner(
@@ -45,9 +45,10 @@ def train_winner(
         recipe = whole(recipe)
     run = RunDirectory(record.winner)
     if run.status() != "complete" or run.damage():
-        set_aside(run.path)
+        if run.damage():
+            set_aside(run.path, "damaged")
         began = time.perf_counter()
-        experiment.run(
+        experiment.run_or_resume(
             recipe,
             run.path,
             progress=shown,

@@ -27,6 +27,11 @@ stated once:
 `replay_rng() -> rewind`
     Remembers the state of any random generator that Keras variables do not hold; calling
     `rewind()` before a later pass makes that pass draw what the pass after `replay_rng()` drew.
+`rng_state() -> arrays by name`, `set_rng_state(arrays)`
+    The states of those generators as NumPy arrays, and back, in another process too.
+`passed_step(logs, batches) -> train_function`
+    What stands in for Keras' `model.train_function` for steps that are passed over: it takes the
+    data of `batches` steps, trains nothing, and gives `logs`.
 `compiled(fn) -> fn`
     `fn` as a compiled program, made anew for other shapes: a function of structures of tensors
     that writes no variable. On PyTorch it is `fn` itself.
@@ -73,9 +78,12 @@ if keras.backend.backend() == "jax":
     from keras_ccsam.backend.jax import hessian_vector_product as hessian_vector_product
     from keras_ccsam.backend.jax import make_deterministic as make_deterministic
     from keras_ccsam.backend.jax import no_grad as no_grad
+    from keras_ccsam.backend.jax import passed_step as passed_step
     from keras_ccsam.backend.jax import replay_rng as replay_rng
     from keras_ccsam.backend.jax import replica_count as replica_count
+    from keras_ccsam.backend.jax import rng_state as rng_state
     from keras_ccsam.backend.jax import sample_gradients as sample_gradients
+    from keras_ccsam.backend.jax import set_rng_state as set_rng_state
     from keras_ccsam.backend.jax import value_and_grad as value_and_grad
     from keras_ccsam.backend.jax import value_and_grads as value_and_grads
     from keras_ccsam.backend.jax_kernels import convolution as convolution
@@ -97,9 +105,12 @@ elif keras.backend.backend() == "torch":
     from keras_ccsam.backend.torch import hessian_vector_product as hessian_vector_product
     from keras_ccsam.backend.torch import make_deterministic as make_deterministic
     from keras_ccsam.backend.torch import no_grad as no_grad
+    from keras_ccsam.backend.torch import passed_step as passed_step
     from keras_ccsam.backend.torch import replay_rng as replay_rng
     from keras_ccsam.backend.torch import replica_count as replica_count
+    from keras_ccsam.backend.torch import rng_state as rng_state
     from keras_ccsam.backend.torch import sample_gradients as sample_gradients
+    from keras_ccsam.backend.torch import set_rng_state as set_rng_state
     from keras_ccsam.backend.torch import value_and_grad as value_and_grad
     from keras_ccsam.backend.torch import value_and_grads as value_and_grads
     from keras_ccsam.backend.torch_kernels import average_pool as average_pool
@@ -122,9 +133,12 @@ elif keras.backend.backend() == "tensorflow":
     from keras_ccsam.backend.tensorflow import hessian_vector_product as hessian_vector_product
     from keras_ccsam.backend.tensorflow import make_deterministic as make_deterministic
     from keras_ccsam.backend.tensorflow import no_grad as no_grad
+    from keras_ccsam.backend.tensorflow import passed_step as passed_step
     from keras_ccsam.backend.tensorflow import replay_rng as replay_rng
     from keras_ccsam.backend.tensorflow import replica_count as replica_count
+    from keras_ccsam.backend.tensorflow import rng_state as rng_state
     from keras_ccsam.backend.tensorflow import sample_gradients as sample_gradients
+    from keras_ccsam.backend.tensorflow import set_rng_state as set_rng_state
     from keras_ccsam.backend.tensorflow import value_and_grad as value_and_grad
     from keras_ccsam.backend.tensorflow import value_and_grads as value_and_grads
     from keras_ccsam.backend.tensorflow_kernels import (

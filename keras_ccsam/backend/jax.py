@@ -2,11 +2,12 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from keras_ccsam.backend import determinism
 from keras_ccsam.typing import Tensor
@@ -83,6 +84,26 @@ def add_rows(total: Tensor, index: Tensor, rows: Tensor) -> Tensor:
 def replay_rng() -> Callable[[], None]:
     """Nothing to remember: every seed is a Keras variable."""
     return lambda: None
+
+
+def rng_state() -> dict[str, np.ndarray]:
+    """None, for the same reason."""
+    return {}
+
+
+def set_rng_state(states: Mapping[str, np.ndarray]) -> None:
+    """Nothing to set."""
+
+
+def passed_step(logs: dict[str, Any], batches: int = 1) -> Callable[..., Any]:
+    """The step itself reads its data here; the state of all variables passes through."""
+
+    def passed(state: Any, iterator: Any) -> tuple[dict[str, Any], Any]:
+        for _ in range(batches):
+            next(iterator)
+        return dict(logs), state
+
+    return passed
 
 
 def compiled(fn: Callable[..., Any]) -> Callable[..., Any]:

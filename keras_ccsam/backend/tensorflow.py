@@ -2,9 +2,10 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
+import numpy as np
 import tensorflow as tf
 
 from keras_ccsam.backend import determinism
@@ -99,6 +100,27 @@ def add_rows(total: Tensor, index: Tensor, rows: Tensor) -> Tensor:
 def replay_rng() -> Callable[[], None]:
     """Nothing to remember: every seed is a Keras variable."""
     return lambda: None
+
+
+def rng_state() -> dict[str, np.ndarray]:
+    """TensorFlow's global `tf.random.Generator`; its older stateful operations show none."""
+    return {"tensorflow": np.array(tf.random.get_global_generator().state.numpy())}
+
+
+def set_rng_state(states: Mapping[str, np.ndarray]) -> None:
+    """Sets it."""
+    tf.random.get_global_generator().reset(states["tensorflow"])
+
+
+def passed_step(logs: dict[str, Any], batches: int = 1) -> Callable[..., Any]:
+    """The step itself reads its data here."""
+
+    def passed(iterator: Any) -> dict[str, Any]:
+        for _ in range(batches):
+            next(iterator)
+        return dict(logs)
+
+    return passed
 
 
 def compiled(fn: Callable[..., Any]) -> Callable[..., Any]:

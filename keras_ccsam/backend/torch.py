@@ -2,9 +2,10 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
@@ -157,6 +158,28 @@ def replay_rng() -> Callable[[], None]:
             torch.cuda.set_rng_state(cuda)
 
     return rewind
+
+
+def rng_state() -> dict[str, np.ndarray]:
+    """torch's global generators, on the CPU and where CUDA is in use on each GPU."""
+    found = {"torch": np.array(torch.get_rng_state().numpy())}
+    if _on_cuda():
+        states = torch.cuda.get_rng_state_all()
+        found |= {f"cuda{i}": np.array(state.cpu().numpy()) for i, state in enumerate(states)}
+    return found
+
+
+def set_rng_state(states: Mapping[str, np.ndarray]) -> None:
+    """Sets them, as far as there are such devices."""
+    torch.set_rng_state(torch.from_numpy(np.array(states["torch"])))
+    for i in range(torch.cuda.device_count() if _on_cuda() else 0):
+        if f"cuda{i}" in states:
+            torch.cuda.set_rng_state(torch.from_numpy(np.array(states[f"cuda{i}"])), i)
+
+
+def passed_step(logs: dict[str, Any], batches: int = 1) -> Callable[..., Any]:
+    """Keras has read the data already, and hands it over."""
+    return lambda data: dict(logs)
 
 
 def _on_cuda() -> bool:

@@ -15,6 +15,7 @@ from keras_ccsam.callbacks.head_initialization import (
 from keras_ccsam.callbacks.metrics_log import MetricsLog as MetricsLog
 from keras_ccsam.callbacks.on_nonfinite import OnNonfinite as OnNonfinite
 from keras_ccsam.callbacks.radius_log import RadiusLog as RadiusLog
+from keras_ccsam.callbacks.run_state import RunState as RunState
 from keras_ccsam.callbacks.weight_averaging import WeightAveraging as WeightAveraging
 from keras_ccsam.callbacks.weight_trajectory import WeightTrajectory as WeightTrajectory
 from keras_ccsam.m2m.start_translation import StartTranslation as StartTranslation

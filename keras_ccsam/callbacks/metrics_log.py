@@ -6,7 +6,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,29 @@ class MetricsLog(keras.callbacks.Callback):
         self.stage = stage
         self.tell = tell
         self._rate = self._started = self._testing = self._excluded = 0.0
+        self._before, self._told_again = 0, False
+
+    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+        """Note what is there already."""
+        self._before, self._told_again = len(read(self.path)), False
+
+    def get_state(self) -> dict[str, Any]:
+        """Its records, and how far the epoch is."""
+        elapsed = time.perf_counter() - self._started - self._excluded
+        records = read(self.path)[self._before :]
+        return {"records": records, "learning_rate": self._rate, "elapsed": elapsed}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Write the log as it was then; a training that goes on adds its epochs to it."""
+        self._rate, self._excluded = state["learning_rate"], 0.0
+        self._started = time.perf_counter() - state["elapsed"]
+        records = [*read(self.path)[: self._before], *state["records"]]
+        if records != read(self.path):
+            write(self.path, records)
+        if self.tell is not None and not self._told_again:
+            for record in state["records"]:
+                self.tell(record)
+        self._told_again = True
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Note the learning rate and start the clock."""
@@ -100,6 +123,20 @@ def append(path: str | os.PathLike[str], *records: Record) -> None:
             raise atomic.no_room(error, path, len(lines)) from error
         raise
     atomic.write_text(path.with_suffix(".csv"), _csv([*known, *map(finite, records)]))
+
+
+def keep(path: str | os.PathLike[str], wanted: Callable[[Record], bool]) -> None:
+    """Take the records out of a log that are not `wanted`; of a log that is not there, none."""
+    records = read(path)
+    if not all(map(wanted, records)):
+        write(path, list(filter(wanted, records)))
+
+
+def write(path: str | os.PathLike[str], records: Sequence[Record]) -> None:
+    """Write a log anew, whole or not at all, with the CSV beside it."""
+    path = Path(path)
+    atomic.write_text(path, "".join(map(_line, records)))
+    atomic.write_text(path.with_suffix(".csv"), _csv(map(finite, records)))
 
 
 def finite(value: Any) -> Any:

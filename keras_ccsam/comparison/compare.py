@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 from keras_ccsam import atomic
 from keras_ccsam.comparison.comparison import Comparison, Row
@@ -12,7 +11,7 @@ from keras_ccsam.comparison.time_left import TimeLeft
 from keras_ccsam.duration import duration
 from keras_ccsam.recipes import Recipe, override
 from keras_ccsam.recipes.slots import name_of, values
-from keras_ccsam.runs import experiment, lock, parts
+from keras_ccsam.runs import experiment, parts
 from keras_ccsam.runs.claim import claim, release, released_if_it_fails
 from keras_ccsam.runs.compiled_programs import kept_programs
 from keras_ccsam.runs.folders import PathLike, make, require_writable
@@ -20,6 +19,7 @@ from keras_ccsam.runs.progress import Progress
 from keras_ccsam.runs.record_options import Record, check_record
 from keras_ccsam.runs.recorders import check_for
 from keras_ccsam.runs.run_directory import RunDirectory, write_json
+from keras_ccsam.runs.set_aside import set_aside
 from keras_ccsam.trackers import check
 
 
@@ -38,8 +38,8 @@ def compare(
 
     Recipes whose first stages are the same (`Recipe.stage1_digest`) share it: cRT continues the
     cross-entropy run of the same seed. The numbers are those of separate runs. In a folder that a
-    comparison was interrupted in, finished runs are kept and the others trained; any finished run
-    in it lends its first stage.
+    comparison was interrupted in, finished runs are kept, one that was interrupted goes on where
+    it was, and the others are trained; any finished run in it lends its first stage.
 
     Args:
         recipes: on the same data, with different names.
@@ -130,10 +130,11 @@ def train_waiting(
         for run in chosen.waiting:
             if _finished_meanwhile(run):
                 continue
-            _set_aside(run)
+            if run.damage:
+                _set_aside(run)
             shown.say(_announced(run, clock))
             clock.start(run)
-            experiment.run(
+            experiment.run_or_resume(
                 run.recipe,
                 run.path,
                 progress=shown.timed(clock.after_epoch),
@@ -154,16 +155,13 @@ def _finished_meanwhile(run: PlannedRun) -> bool:
 
 
 def _set_aside(run: PlannedRun) -> None:
-    """Make room for a run, and say where one with damaged files has gone."""
-    if run.damage:
-        aside = set_aside(run.path, "damaged")
-        warnings.warn(
-            f"{run.path}: {run.damage}; it was set aside as {aside and aside.name}, and is trained "
-            "again",
-            stacklevel=2,
-        )
-    else:
-        set_aside(run.path)
+    """Make room for a run whose files are damaged, and say where they have gone."""
+    aside = set_aside(run.path, "damaged")
+    warnings.warn(
+        f"{run.path}: {run.damage}; it was set aside as {aside and aside.name}, and is trained "
+        "again",
+        stacklevel=2,
+    )
 
 
 def _announced(run: PlannedRun, clock: TimeLeft) -> str:
@@ -218,25 +216,6 @@ def _draws_weights(recipe: Recipe) -> bool:
     choice = recipe.model.backbone
     name, given = name_of(choice), (recipe.model.weights, values(choice).get("weights"))
     return given == (None, None) and name != "hub" and ":" not in name
-
-
-def set_aside(path: Path, why: Literal["incomplete", "damaged"] = "incomplete") -> Path | None:
-    """Rename what a run left, so that its place is free and nothing is lost; return the new path.
-
-    Raises:
-        ValueError: another process trains in it.
-    """
-    if not path.exists():
-        return None
-    if (other := lock.holder(path)) is not None:
-        raise ValueError(
-            f"another process ({other}) trains this run; let it end. Received: run={str(path)!r}"
-        )
-    count = 1
-    while (aside := path.with_name(f"{path.name}.{why}-{count}")).exists():
-        count += 1
-    path.rename(aside)
-    return aside
 
 
 def _plot(comparison: Comparison) -> None:

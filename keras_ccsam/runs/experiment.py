@@ -1,60 +1,22 @@
-"""From a recipe to a run directory, one function per step."""
+"""From a recipe to a run directory: begun, gone on with, evaluated."""
 
-import dataclasses
-import warnings
 from collections.abc import Sequence
-from functools import partial
-from pathlib import Path
 from typing import Any
 
-import keras
-import numpy as np
-
-from keras_ccsam.callbacks import metrics_log
-from keras_ccsam.callbacks.metrics_log import MetricsLog
-from keras_ccsam.data import BatchSequence, LongTailedData
 from keras_ccsam.data.batches.labelled_parts import Split
-from keras_ccsam.data.batches.reading import predicted
 from keras_ccsam.metrics import Report
-from keras_ccsam.metrics.temperature import fit_temperature
 from keras_ccsam.recipes import Recipe
-from keras_ccsam.recipes.schema_stages import Stage2
-from keras_ccsam.runs import environment, frozen, own_code, parts
-from keras_ccsam.runs.compiled_programs import kept_programs
-from keras_ccsam.runs.folders import PathLike, fresh, kind_of, named
-from keras_ccsam.runs.image_files import look_at_files
-from keras_ccsam.runs.m2m_helper import check_helper, trained_helper
+from keras_ccsam.runs.asked import Asked, can_go_on, check_resumable, warn_of_changes
+from keras_ccsam.runs.first_stage import same_stage1
+from keras_ccsam.runs.folders import PathLike, fresh, named
 from keras_ccsam.runs.progress import Progress
 from keras_ccsam.runs.record_options import Record, check_record
-from keras_ccsam.runs.recorders import check_for, copy_records, recorders
-from keras_ccsam.runs.results import collected
 from keras_ccsam.runs.run_directory import RunDirectory
-from keras_ccsam.runs.stage_callbacks import apply_posthoc, nonfinite_steps, stage_callbacks
-from keras_ccsam.runs.trained_run import judged, open_run
-from keras_ccsam.trackers import Tracking
-from keras_ccsam.training import SharpnessAwareModel, saving
-
-
-@dataclasses.dataclass(frozen=True)
-class RunResult:
-    """What a run leaves behind.
-
-    Attributes:
-        path: the run directory.
-        recipe: what was run.
-        report: on the test set, after the last epoch of the last stage; of a run with
-            `tested=False` on the validation split.
-        stage1_report: on the same images, after stage 1; `report` itself where nothing follows.
-        validation_report: after the last epoch, on the split cut from the training set, if any.
-        results: the content of results.json.
-    """
-
-    path: Path
-    recipe: Recipe
-    report: Report
-    stage1_report: Report
-    validation_report: Report | None
-    results: dict[str, Any]
+from keras_ccsam.runs.set_aside import set_aside
+from keras_ccsam.runs.stage_states import SAVE_EVERY
+from keras_ccsam.runs.trained_run import open_run
+from keras_ccsam.runs.work import RunResult, carried_out
+from keras_ccsam.trackers import check as check_trackers
 
 
 def run(
@@ -68,8 +30,11 @@ def run(
     trackers: Sequence[str] = (),
     tested: bool = True,
     feature_cache: PathLike = "auto",
+    save_every: str | int = SAVE_EVERY,
 ) -> RunResult:
     """Train a recipe, evaluate its last epoch and write a run directory.
+
+    A run that is ended before it is done can be gone on with: `resume`.
 
     Args:
         recipe: from `recipes.load`.
@@ -90,6 +55,8 @@ def run(
         feature_cache: a folder in which features of a frozen backbone are kept for other runs;
             `"off"` keeps none; `"auto"` is `.feature-cache` beside the run directory or beside
             the comparison that it is of. They are computed once where no image is augmented.
+        save_every: how often the state of the training is saved, as in `callbacks.RunState`. It
+            changes no number, and is removed when the run is complete.
 
     Raises:
         ValueError: `out` is not free, the data cannot be had or a file of it is broken,
@@ -99,98 +66,66 @@ def run(
         FloatingPointError: the training left the finite numbers; see `callbacks.OnNonfinite` and
             the recipe's `on_nonfinite`.
     """
-    shown = Progress.of(progress)
-    record = check_record(record)
-    name = f"{recipe.name}-{recipe.setting}"
-    directory = RunDirectory(fresh(name) if out is None else named(out))
+    directory = RunDirectory(
+        fresh(f"{recipe.name}-{recipe.setting}") if out is None else named(out)
+    )
     directory.check_free()
-    cache = frozen.cache_folder(feature_cache, directory.path)
-    tracking = _tracking(trackers, recipe, directory)
-    source = None if stage1_from is None else _same_stage1(RunDirectory(stage1_from), recipe)
-    images = parts.load_data(recipe.data)
-    judge: Split = "test" if tested else "validation"
-    images.split_arrays(judge)  # there is such a part
-    look_at_files(images, shown, tested)
-    check_helper(recipe, images.index_sha256)
-    batches = parts.train_batches(recipe, images)
-    callbacks = stage_callbacks(recipe, images, batches)
-    keras.utils.set_random_seed(recipe.seed)
-    model = parts.build_model(recipe, images, len(batches))
-    check_for(record, images, model)
-    if recipe.stage2 is not None:
-        second = parts.retraining(recipe, recipe.stage2, batches)
-        second.check(model)
-        second.check_data(batches)
-    code = own_code.describe(recipe)
-    directory.create(recipe, environment.describe() | ({"code": code} if code else {}))
-    for note in (images.outline.ratio_note, *images.notes):
-        shown.note(note)
-    caching = kept_programs(compile_cache, directory.path, announce=shown.shown)
-    with shown, directory.recording(), caching, tracking:
-        images.save_indices(directory.indices_file)
-        directory.manifest.note(directory.indices_file)
-        if recipe.stage1.translate is not None and source is None:
-            training = partial(run, progress=shown.labelled("helper"), compile_cache="off")
-            helper = trained_helper(recipe, directory, training)
-            keras.utils.set_random_seed(recipe.seed)
-            model = parts.build_model(recipe, images, len(batches), helper)
-        whole, every_image = model, images
-        if frozen.is_frozen(recipe):
-            # Features of the test images are none of a run's that is not to see them.
-            seen = images if tested else dataclasses.replace(images, x_test=None, y_test=None)
-            found = frozen.on_features(recipe, seen, model, batches, list(record), cache)
-            shown.say(found.said)
-            if found.model is not model:
-                images, model = found.images, found.model
-                batches = parts.train_batches(recipe, images)
-                callbacks = stage_callbacks(recipe, images, batches)
-        seeds = _seed_states(model)
-        told = partial(_told, recipe, directory, shown, tracking)
-        if source is None:
-            # Recorders last: the time that they take is not the epoch's.
-            recording = recorders(record, images, directory)
-            first = [*callbacks[0], *told(1), *recording]
-            _fit_stage1(recipe, images, batches, model, first)
-            frozen.hand_over(model, whole)
-            with directory.writing(directory.stage1_file) as temporary:
-                saving.save_weights(whole, temporary)
-        else:
-            stage = f"stage 1/{_stages(recipe)}"
-            shown.say(f"{stage}  shared with {source.path}: taken over, not trained again")
-            _copy_stage1(source, whole, directory)
-            if missing := copy_records(record, source, directory):
-                shown.say(f"{stage}  {', '.join(missing)}: not recorded there, so not here")
-            for epoch in directory.metrics(stage=1):
-                tracking.epoch(epoch)
-        reports = {"stage1": judged(recipe, images, model, judge)}
-        tau = None
-        if recipe.stage2 is not None:
-            # Stage 2 finds the same random state whether stage 1 was trained here or taken over.
-            keras.utils.set_random_seed(recipe.seed)
-            for variable, state in seeds:
-                variable.assign(state)
-            _fit_stage2(recipe, recipe.stage2, batches, model, [*callbacks[1], *told(2)])
-            reports[judge] = judged(recipe, images, model, judge)
-        elif recipe.posthoc is not None:
-            tau = apply_posthoc(recipe, images, model)
-            reports[judge] = judged(recipe, images, model, judge)
-        else:
-            reports[judge] = reports["stage1"]
-        if tested and images.x_validation is not None:
-            reports["validation"] = judged(recipe, images, model, "validation")
-        if (held := reports.get("validation")) is not None:
-            directory.write_validation(held.predicted)
-        frozen.hand_over(model, whole)
-        with directory.writing(directory.model_file) as temporary:
-            saving.save_model(whole.export_plain(), temporary)
-        results = collected(recipe, every_image, whole, directory, reports, source)
-        results |= {} if tau is None else {"posthoc_tau": tau}
-        results |= _temperature(images, model) | nonfinite_steps(*callbacks)
-        directory.write_results(results)
-        tracking.results(results)
-        _plot(directory, images, reports[judge])
-    validation = reports.get("validation")
-    return RunResult(directory.path, recipe, reports[judge], reports["stage1"], validation, results)
+    source = None if stage1_from is None else same_stage1(RunDirectory(stage1_from), recipe)
+    asked = Asked(check_record(record), check_trackers(trackers), tested, source)
+    shown = Progress.of(progress)
+    choices = (compile_cache, feature_cache, save_every)
+    return carried_out(recipe, directory, asked, shown, *choices, run_or_resume)
+
+
+def resume(
+    run_dir: PathLike,
+    *,
+    progress: str | Progress = "auto",
+    compile_cache: PathLike = "auto",
+    feature_cache: PathLike = "auto",
+    save_every: str | int = SAVE_EVERY,
+    trust_code: bool = False,
+) -> RunResult:
+    """Go on with a run that was ended before it was done; what it was asked for, it remembers.
+
+    On the same machine, with the same versions, its weights and results are to the last bit those
+    that it would have had. Stages that are finished are taken as they are.
+
+    Args:
+        run_dir: a run directory.
+        progress, compile_cache, feature_cache, save_every: as in `run`.
+        trust_code: as in `evaluate_run`.
+
+    Raises:
+        ValueError: it is no run, it is complete, another process trains it, it was begun on another
+            backend, or its data has changed since. Nothing has been written then.
+    """
+    directory = RunDirectory(run_dir)
+    check_resumable(directory)
+    recipe, asked = directory.recipe(trust_code=trust_code), Asked.of(directory)
+    warn_of_changes(directory)
+    shown = Progress.of(progress)
+    choices = (compile_cache, feature_cache, save_every)
+    return carried_out(recipe, directory, asked, shown, *choices, run_or_resume, begun=True)
+
+
+def run_or_resume(recipe: Recipe, out: PathLike, **options: Any) -> RunResult:
+    """Go on with a run of a recipe that was begun in a folder, or begin it there.
+
+    What is there and cannot be gone on with is set aside.
+
+    Args:
+        recipe: from `recipes.load`.
+        out: the folder.
+        **options: of `run`; those that a run remembers are left out where it goes on.
+    """
+    directory = RunDirectory(out)
+    if can_go_on(directory, recipe):
+        remembered = ("stage1_from", "record", "trackers", "tested")
+        again = {key: value for key, value in options.items() if key not in remembered}
+        return resume(directory.path, **again)
+    set_aside(directory.path)
+    return run(recipe, directory.path, **options)
 
 
 def evaluate_run(run_dir: PathLike, split: Split = "test", *, trust_code: bool = False) -> Report:
@@ -208,112 +143,3 @@ def evaluate_run(run_dir: PathLike, split: Split = "test", *, trust_code: bool =
     """
     found = open_run(run_dir, trust_code=trust_code)
     return found.evaluate(found.model(), split)
-
-
-def _fit_stage1(
-    recipe: Recipe,
-    images: LongTailedData,
-    batches: BatchSequence,
-    model: SharpnessAwareModel,
-    callbacks: list[keras.callbacks.Callback],
-) -> None:
-    validation = None
-    if images.x_validation is not None:
-        validation = images.batches("validation", batch_size=recipe.stage1.batch_size)
-    model.fit(
-        batches,
-        epochs=recipe.stage1.epochs,
-        validation_data=validation,
-        callbacks=callbacks,
-        verbose=0,
-    )
-
-
-def _temperature(images: LongTailedData, model: SharpnessAwareModel) -> dict[str, Any]:
-    """The one that calibrates the network, where images were held out to fit it on."""
-    if images.x_validation is None:
-        return {}
-    logits = predicted(model, images.x_validation, 500)
-    fitted = fit_temperature(np.asarray(logits) * model.logit_scale, images.y_validation)
-    return {"temperature": fitted.to_dict()}
-
-
-def _tracking(names: Sequence[str], recipe: Recipe, directory: RunDirectory) -> Tracking:
-    around = directory.path.absolute().parent
-    group = around.name if kind_of(around) == "comparison" else ""
-    return Tracking(names, directory.path, recipe.to_dict(), recipe.digest(), group)
-
-
-def _copy_stage1(source: RunDirectory, model: SharpnessAwareModel, directory: RunDirectory) -> None:
-    """Take over the weights and the records, so that the new folder is complete by itself."""
-    with directory.writing(directory.stage1_file) as temporary:
-        temporary.write_bytes(source.stage1_weights().read_bytes())
-    model.optimizer.build(model.trainable_variables)
-    model.load_weights(directory.stage1_file)
-    metrics_log.append(directory.metrics_file, *source.metrics(stage=1))
-
-
-def _fit_stage2(
-    recipe: Recipe,
-    stage: Stage2,
-    batches: BatchSequence,
-    model: SharpnessAwareModel,
-    callbacks: list[keras.callbacks.Callback],
-) -> None:
-    second = parts.retraining(recipe, stage, batches)
-    second.run(model, batches, callbacks=callbacks, verbose=0)
-
-
-def _told(
-    recipe: Recipe, directory: RunDirectory, shown: Progress, tracking: Tracking, stage: int
-) -> list[keras.callbacks.Callback]:
-    """Return what writes down, tells of and shows the epochs of a stage."""
-    log = MetricsLog(directory.path, stage=stage, tell=tracking.epoch)
-    return [log, *shown.callbacks(stage, _stages(recipe))]
-
-
-def _stages(recipe: Recipe) -> int:
-    return 1 if recipe.stage2 is None else 2
-
-
-def _same_stage1(source: RunDirectory, recipe: Recipe) -> RunDirectory:
-    if source.recipe().stage1_digest() != recipe.stage1_digest():
-        raise ValueError(
-            "the other run's first stage differs in data, model, stage1 or seed; train without "
-            f"it. Received: stage1_from={str(source.path)!r}"
-        )
-    if source.status() != "complete":
-        raise ValueError(
-            f"the other run is {source.status()}, not complete. "
-            f"Received: stage1_from={str(source.path)!r}"
-        )
-    return source
-
-
-def _seed_states(model: keras.Model) -> list[tuple[Any, Any]]:
-    return [
-        (variable, keras.ops.convert_to_numpy(variable))
-        for variable in model.variables
-        if variable.path.endswith("seed_generator_state")
-    ]
-
-
-def _plot(directory: RunDirectory, images: LongTailedData, report: Report) -> None:
-    """Draw what there is; a picture that fails must not cost the run."""
-    from keras_ccsam.analysis import plots  # matplotlib takes a second to import
-
-    records = [record | {"epoch": i} for i, record in enumerate(directory.metrics())]
-    names, folder = images.class_names, directory.plots
-    try:
-        plots.curves(records, folder / "curves.png")
-        plots.per_class(
-            report.per_class,
-            images.class_counts,
-            folder / "per_class.png",
-            names,
-            report.group_classes,
-        )
-        if len(names) <= 1000:  # more cells than a picture has pixels
-            plots.confusion(report.confusion, folder / "confusion.png", names)
-    except (OSError, RuntimeError, ValueError) as error:
-        warnings.warn(f"the plots could not be drawn: {error}", stacklevel=3)

@@ -14,6 +14,7 @@ import json
 import os
 import platform
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,22 @@ def take(folder: Path) -> bool:
         _named(folder)
     _held[key] = None if fcntl is None else _locked(folder)
     return True
+
+
+@contextlib.contextmanager
+def taken(folder: Path) -> Iterator[None]:
+    """Take a folder, and let it go again only where the block fails.
+
+    Raises:
+        ValueError: as `take`.
+    """
+    new = take(folder)
+    try:
+        yield
+    except BaseException:
+        if new:
+            drop(folder)
+        raise
 
 
 def drop(folder: Path) -> None:

@@ -59,12 +59,12 @@ def trained_helper(
     Args:
         recipe: with a `stage1.translate`.
         directory: of the run that needs the helper.
-        run: trains a recipe into a folder.
+        run: trains a recipe into a folder, or goes on with it there.
     """
     translate = recipe.stage1.translate
     source = RunDirectory(directory.path / "helper")
     if translate is not None and translate.helper:
         source = RunDirectory(translate.helper)
-    else:
+    elif source.status() != "complete":
         run(helper_recipe(recipe), source.path)
     return source.model()

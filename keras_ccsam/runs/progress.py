@@ -122,6 +122,13 @@ class EpochLines(keras.callbacks.Callback):
         self._epoch = 0
         self._started = 0.0
 
+    def get_state(self) -> dict[str, Any]:
+        """None: the clock of another process says nothing here."""
+        return {}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Nothing to set."""
+
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Start the clock."""
         self._epoch = epoch

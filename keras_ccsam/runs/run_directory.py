@@ -4,7 +4,8 @@ recipe.toml        every choice, defaults included
 environment.json   versions, backend, device, command, git revision, files of code from outside
 indices.npz        which images of the source were trained on, with their SHA-256
 metrics.jsonl/csv  one record per epoch, both stages
-checkpoints/       stage1.weights.h5, the weights stage 2 started from
+checkpoints/       stage1.weights.h5, the weights stage 2 started from; until the run is complete,
+                   state/, from which it is gone on with
 model.keras        the trained network as a plain Keras model
 results.json       what the last epoch scores
 validation.npz     the class that it predicts of each validation image, where there are any
@@ -12,7 +13,7 @@ manifest.json      sizes and SHA-256 of the files above
 analysis/          landscapes, sharpness, bound and what else was looked at afterwards
 tensorboard/       event files, where that tracker was named; wandb/ likewise
 plots/             PNG
-state.json         "running", "complete" or "failed", and the format of all this
+state.json         "running", "interrupted", "complete" or "failed", and the format of all this
 .lock              while a process trains: which one
 """
 
@@ -25,7 +26,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_ccsam import atomic, writer
+from keras_ccsam import atomic, stopping, writer
 from keras_ccsam.callbacks import metrics_log
 from keras_ccsam.data import load_indices
 from keras_ccsam.data.npz import UNREADABLE, open_npz
@@ -113,7 +114,7 @@ class RunDirectory:
 
     @contextmanager
     def recording(self) -> Iterator[None]:
-        """Mark the run as complete when the block ends, as failed with its reason if it raises.
+        """Mark the run as complete when the block ends, as interrupted or failed if it raises.
 
         Raises:
             Damaged: the folder is gone.
@@ -121,6 +122,10 @@ class RunDirectory:
         try:
             yield
             self.state.mark("complete")
+        except stopping.Stopped as stopped:
+            stopped.run = str(self.path)
+            self.state.mark("interrupted", error=str(stopped))
+            raise
         except BaseException as error:
             if isinstance(error, OSError) and not self.path.is_dir():
                 raise Damaged(
@@ -268,8 +273,8 @@ class RunDirectory:
         """Return what has become of the run.
 
         Returns:
-            "absent", "running", "complete", "failed", "killed" (it says that it is running, and
-            its process is gone) or "damaged" (nobody can read what it says).
+            "absent", "running", "complete", "failed", "interrupted" (by a signal), "killed" (it
+            says that it is running, and its process is gone) or "damaged" (nobody can read it).
         """
         return self.state.status()
 

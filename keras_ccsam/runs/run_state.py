@@ -51,7 +51,8 @@ class RunState:
 
     def without_results(self) -> str:
         """Why there are none, and what to do."""
-        status, again = self.status(), "train it again into another folder"
+        status = self.status()
+        again = f"go on with it: ccsam train --resume {self.path.parent}"
         if status == "killed":
             return f"was ended before it was done, and has no results; {again}"
         if status != "running":

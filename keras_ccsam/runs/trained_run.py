@@ -132,17 +132,26 @@ def _check_there(recipe: Recipe) -> None:
 
 def _check_same(images: LongTailedData, saved: SavedIndices, class_names: list[str]) -> None:
     """Refuses images that are not those of the run: training images could be among the others."""
-    if images.index_sha256 != saved.index_sha256:
-        raise ValueError(
-            "the data gives other training images than the run was trained on: its source has "
-            f"changed. Received: index_sha256={images.index_sha256!r}"
-        )
+    check_same_images(images, saved)
     if list(images.class_names) != list(class_names):
         pairs = zip_longest(images.class_names, class_names)
         other, own = next((a, b) for a, b in pairs if a != b)
         raise ValueError(
             f"the data has other classes than the run was trained on: where that has {own!r}, "
             f"there is {other!r} now. Received: {len(images.class_names)} classes"
+        )
+
+
+def check_same_images(images: LongTailedData, saved: SavedIndices) -> None:
+    """Refuse images that are not those that a run was begun with.
+
+    Raises:
+        ValueError: there are others, or files that were renamed.
+    """
+    if images.index_sha256 != saved.index_sha256:
+        raise ValueError(
+            "the data gives other training images than the run was trained on: its source has "
+            f"changed. Received: index_sha256={images.index_sha256!r}"
         )
     if saved.names_sha256 and images.names_sha256 != saved.names_sha256:
         raise ValueError(

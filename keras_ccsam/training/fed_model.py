@@ -12,6 +12,7 @@ from keras_ccsam.training.first_step import make_variables
 from keras_ccsam.training.fit_class_weight import with_class_weight
 from keras_ccsam.training.fit_data import check_first_labels, check_fit_data
 from keras_ccsam.training.fit_pixels import record_of_fit
+from keras_ccsam.training.joined import joined
 from keras_ccsam.training.saved_model import SavedModel
 
 
@@ -49,7 +50,8 @@ class FedModel(SavedModel):
         make_variables(self, x, y)
         self._found.fed = x
         try:
-            return self._fit(x, arguments)
+            with joined(arguments) as arguments:
+                return self._fit(x, arguments)
         finally:
             self._found.fed = None
 

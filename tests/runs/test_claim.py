@@ -11,10 +11,10 @@ import sys
 import pytest
 
 from keras_ccsam import comparison, recipes, writer
-from keras_ccsam.comparison.compare import set_aside
 from keras_ccsam.runs import lock
 from keras_ccsam.runs.claim import claim, release, released_if_it_fails
 from keras_ccsam.runs.run_directory import RunDirectory
+from keras_ccsam.runs.set_aside import set_aside
 
 pytestmark = pytest.mark.any_backend
 

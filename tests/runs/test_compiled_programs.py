@@ -15,7 +15,7 @@ from keras_ccsam_cli.main import cli
 
 from keras_ccsam import backend, comparison, recipes, reproduction, runs
 from keras_ccsam.comparison import plan
-from keras_ccsam.runs import compiled_programs, experiment
+from keras_ccsam.runs import compiled_programs, experiment, work
 from keras_ccsam.runs.compiled_programs import kept_programs
 from keras_ccsam.runs.folders import PROGRAMS, require_free
 
@@ -202,7 +202,7 @@ def test_a_run_uses_it_from_its_first_step_on(tmp_path, monkeypatch, small):
         seen.append(backend.program_folder())
         raise Reached
 
-    monkeypatch.setattr(experiment, "_fit_stage1", note)
+    monkeypatch.setattr(work, "_fit_stage1", note)
     for name, choice in (("named", tmp_path / "kept"), ("own", "auto"), ("off", "off")):
         with pytest.raises(Reached):
             runs.run(small("ce"), tmp_path / name, progress="none", compile_cache=choice)

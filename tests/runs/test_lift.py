@@ -6,7 +6,7 @@ import pytest
 
 from keras_ccsam import recipes
 from keras_ccsam.layers.lora import lora_candidates
-from keras_ccsam.runs import experiment
+from keras_ccsam.runs import experiment, work
 from keras_ccsam.runs.trained_run import open_run
 from tests.models.test_hub import ENCODERS, preset
 from tests.models.test_hub import pytestmark as pytestmark
@@ -21,13 +21,13 @@ def test_an_encoder_is_adapted_trained_judged_and_kept(name, tmp_path, monkeypat
     recipe = recipes.load("lift", overrides=[*hub, "model.train.rank=2", *SHORT])
     built = []
 
-    def noted(*arguments, _build=experiment.parts.build_model, **options):
+    def noted(*arguments, _build=work.parts.build_model, **options):
         built.append(_build(*arguments, **options))
         start.extend(keras.ops.convert_to_numpy(w) for w in built[0].backbone.weights)
         return built[-1]
 
     start = []
-    monkeypatch.setattr(experiment.parts, "build_model", noted)
+    monkeypatch.setattr(work.parts, "build_model", noted)
     run = experiment.run(recipe, tmp_path / "run", progress="none")
     model = built[0]
     # Two factors in query and value of two blocks, and the head: the rest is as it was.

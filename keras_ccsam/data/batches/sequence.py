@@ -71,6 +71,8 @@ class BatchSequence(keras.utils.PyDataset):
         self._plan: tuple[int, NDArray[np.int64]] | None = None
         self._lock = threading.Lock()
         self._running = self._finished = False
+        self._passed_over = (-1, 0)
+        self._stand_in: Batch | None = None
         if len(self) == 0:
             raise ValueError(
                 f"No batch is left: the {split} part has {len(self._y)} images. Received: "
@@ -135,6 +137,14 @@ class BatchSequence(keras.utils.PyDataset):
             self._epoch = int(epoch)
             self._finished = False
 
+    def pass_over(self, epoch: int, steps: int) -> None:
+        """Let the epoch's first batch stand for its first `steps`: they are not trained on.
+
+        A training that goes on within an epoch reads them, and need not wait for them.
+        """
+        with self._lock:
+            self._passed_over, self._stand_in = (epoch, steps), None
+
     def with_options(self, **changes: Any) -> BatchSequence:
         """The same part of the same data with other options, at epoch 0.
 
@@ -182,6 +192,11 @@ class BatchSequence(keras.utils.PyDataset):
         with self._lock:
             epoch = self._epoch
             self._finished |= step == steps - 1
+            passed_over, until = self._passed_over
+        if epoch == passed_over and step < until:
+            if self._stand_in is None:
+                self._stand_in = self._batch(epoch, 0)
+            return self._stand_in
         if self._prefetcher is None:
             return self._batch(epoch, step)
         return self._prefetcher.get(epoch, step, steps)

@@ -1,0 +1,61 @@
+"""Callbacks that save and restore a training: they come first, and know what they do it for."""
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol, runtime_checkable
+
+import keras
+
+
+@runtime_checkable
+class JoinsFit(Protocol):
+    """A callback that `fit` tells of what it is called with, as `callbacks.RunState` is."""
+
+    def joins_fit(self, callbacks: Sequence[Any], arguments: Mapping[str, Any]) -> int | None:
+        """Takes the other callbacks and the arguments of `fit`.
+
+        Returns:
+            the epoch to begin with; None leaves it as it is.
+        """
+        ...
+
+    def leaves_fit(self) -> None:
+        """Called when `fit` ends, also by an error."""
+        ...
+
+
+@contextmanager
+def joined(arguments: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The arguments of `fit` with the callback that joins it first, if there is one.
+
+    Args:
+        arguments: of `keras.Model.fit`.
+
+    Raises:
+        ValueError: there are several.
+    """
+    given: Any = arguments.get("callbacks")
+    is_list = isinstance(given, keras.callbacks.CallbackList)
+    listed = given.callbacks if is_list else keras.tree.flatten(given or [])
+    joining = [callback for callback in listed if isinstance(callback, JoinsFit)]
+    if not joining:
+        yield arguments
+        return
+    if len(joining) > 1:
+        names = ", ".join(type(callback).__name__ for callback in joining)
+        raise ValueError(
+            f"one callback saves the state of a training, not several. Received: {names}"
+        )
+    others = [callback for callback in listed if callback is not joining[0]]
+    epoch = joining[0].joins_fit(others, arguments)
+    callbacks: Any = [joining[0], *others]
+    if is_list:
+        whole = copy.copy(given)
+        whole.callbacks = callbacks
+        callbacks = whole
+    begin = {} if epoch is None else {"initial_epoch": epoch}
+    try:
+        yield {**arguments, "callbacks": callbacks, **begin}
+    finally:
+        joining[0].leaves_fit()
