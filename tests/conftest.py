@@ -162,6 +162,18 @@ _GROWTH = 600 * 2**20
 _kept = 0
 
 
+def _forget_graphs() -> None:
+    """TensorFlow keeps each graph in which a gradient of one's own was defined, for good.
+
+    Keras' optimizers add up the gradients of replicas by such a one, so each traced step is kept.
+    """
+    from tensorflow.python.framework import ops
+
+    gradients = ops.gradient_registry._registry
+    for name in [name for name in gradients if name.startswith("CustomGradient-")]:
+        del gradients[name]
+
+
 @pytest.fixture(autouse=True)
 def bounded_memory() -> Iterator[None]:
     """Now and then let go of what has been compiled: all of it together is gigabytes."""
@@ -170,6 +182,8 @@ def bounded_memory() -> Iterator[None]:
     if _resident() > _kept + _GROWTH:
         if os.environ["KERAS_BACKEND"] == "jax":
             jax.clear_caches()
+        if os.environ["KERAS_BACKEND"] == "tensorflow":
+            _forget_graphs()
         gc.collect()
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).malloc_trim(0)  # glibc keeps what is freed in pieces
