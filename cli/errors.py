@@ -25,6 +25,8 @@ from . import light
 
 _HERE = os.path.dirname(__file__)
 
+_LONGEST = 2000  # characters of a message
+
 EXIT_RUNTIME = 1
 EXIT_INPUT = 2
 EXIT_STOPPED = 75  # EX_TEMPFAIL of sysexits.h: worth another try
@@ -62,8 +64,13 @@ class Failure(click.ClickException):
 
 
 def one_line(text: str) -> str:
-    """Collapse every run of white space, so that a message is one line."""
-    return " ".join(text.split())
+    """A message as one line: white space collapsed, what is no text escaped, the middle left out
+    of one that is very long, as a message that repeats a file's line may be.
+    """
+    line: str = light.library("text_table").shown(" ".join(text.split()))
+    if len(line) <= _LONGEST:
+        return line
+    return f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 2 + 5 :]}"
 
 
 def describe(error: BaseException) -> str:

@@ -125,7 +125,7 @@ def _from_keras_json(environment: MutableMapping[str, str]) -> Choice | None:
     path = (Path(home) if home else Path.home() / ".keras") / "keras.json"
     try:
         name = json.loads(path.read_text(encoding="utf-8")).get("backend")
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return None  # absent, unreadable or not an object: Keras ignores it too
     if name in BACKENDS and installed(name):
         return Choice(name, f"{path} says so")

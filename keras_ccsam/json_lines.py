@@ -28,7 +28,7 @@ def read(path: str | os.PathLike[str]) -> list[Record]:
         records = [json.loads(line) for line in lines if line]
         if not all(isinstance(record, dict) for record in records):
             raise ValueError("a line holds no object")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"not a file of JSON lines: {error}. Received: path={str(path)!r}") from (
             None
         )

@@ -59,7 +59,17 @@ class PixelRecord:
             for k, v in content.items()
             if k in cls.__dataclass_fields__
         }
-        return cls(**known)
+        whole = (int,)
+        sound = (
+            isinstance(known["dtype"], str)
+            and all(_are((known[name],), (int, float)) for name in ("minimum", "maximum"))
+            and _are((known["channels"],), whole)
+            and _are(known["size"], whole, 2)
+            and _are(known.get("means", ()), (int, float))
+            and _are(known.get("red_minus_blue") or (0, 0), (int, float), 2)
+            and _are((known.get("resize") or 0,), whole)
+        )
+        return cls(**known) if sound else None
 
 
 @dataclass(frozen=True)
@@ -176,6 +186,14 @@ def check(
 def warn(text: str, stacklevel: int = 3) -> None:
     """Say what is strange about images."""
     warnings.warn(text, stacklevel=stacklevel)
+
+
+def _are(values: Any, kinds: tuple[type, ...], count: int | None = None) -> bool:
+    """Whether values are a tuple of finite numbers of these kinds."""
+    if not isinstance(values, tuple) or count not in (None, len(values)):
+        return False
+    real: list[Any] = [v for v in values if isinstance(v, kinds) and not isinstance(v, bool)]
+    return sum(abs(v) < 1e300 for v in real) == len(values)
 
 
 def _looked_at(images: Any) -> np.ndarray | None:

@@ -110,7 +110,8 @@ def append(path: str | os.PathLike[str], *records: Record) -> None:
     path = Path(path)
     known = read(path)
     complete = path.read_bytes() if path.exists() else b""
-    if complete and not complete.endswith(b"\n"):
+    # A link is replaced: what is added belongs to this folder.
+    if (complete and not complete.endswith(b"\n")) or path.is_symlink():
         atomic.write_text(path, "".join(map(_line, known)))
     lines = "".join(map(_line, records)).encode()
     try:

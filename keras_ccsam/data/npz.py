@@ -1,16 +1,20 @@
 """Opens npz files that come from outside."""
 
 import os
+import tokenize
 import zipfile
 import zlib
 
-import numpy as np
 from numpy.lib.npyio import NpzFile
 
 # What opening a damaged file, or reading an array of it, may raise.
 UNREADABLE = (
     OSError,
     EOFError,
+    MemoryError,
+    RecursionError,
+    SyntaxError,
+    tokenize.TokenError,
     ValueError,
     TypeError,
     KeyError,
@@ -27,10 +31,11 @@ def open_npz(path: str | os.PathLike[str]) -> NpzFile:
         ValueError: if the file is no npz at all, which NumPy would take for a pickle.
         OSError: if it cannot be opened.
     """
-    with open(path, "rb") as file:
+    file = open(path, "rb")  # noqa: SIM115 (the archive closes it)
+    try:
         if not zipfile.is_zipfile(file):
             raise ValueError("the file is no npz, or is truncated")
-    archive = np.load(path, allow_pickle=False)
-    if not isinstance(archive, NpzFile):
-        raise ValueError("the file is no npz")
-    return archive
+        return NpzFile(file, own_fid=True, allow_pickle=False)
+    except BaseException:
+        file.close()
+        raise

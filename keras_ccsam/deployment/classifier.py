@@ -109,7 +109,7 @@ class Classifier:
         if facts is None and beside.is_file():
             try:
                 facts = json.loads(beside.read_text(encoding="utf-8"))
-            except ValueError:
+            except (ValueError, RecursionError):
                 facts = None
         if not isinstance(facts, dict) or not {"class_names", "input", "output"} <= facts.keys():
             raise ValueError(

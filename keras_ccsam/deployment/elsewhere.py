@@ -81,7 +81,7 @@ def _in_a_process(
 
 def _work(folder: Path, format_name: str, name: str) -> None:
     """What the process does."""
-    model = keras.models.load_model(folder / "model.keras", compile=False)
+    model = keras.models.load_model(folder / "model.keras", compile=False, safe_mode=True)
     writing.write(model, format_name, folder / name)
     with np.load(folder / "inputs.npz", allow_pickle=False) as file:
         inputs = [file[f"b{i}"] for i in range(len(file.files))]

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from keras_ccsam import atomic
+from keras_ccsam.data.npz import UNREADABLE
 from keras_ccsam.deployment import onnx_graph
 
 MEMBER = "keras_ccsam.json"
@@ -52,7 +53,7 @@ def found_inside(path: Path) -> dict[str, Any] | None:
         with zipfile.ZipFile(path) as archive:
             found: dict[str, Any] = json.loads(archive.read(MEMBER))
             return found
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+    except (*UNREADABLE, RuntimeError):  # the last one of a member that is encrypted
         return None
 
 

@@ -54,7 +54,7 @@ def _write_onnx(model: keras.Model, path: Path) -> None:
 def read(format_name: str, path: Path) -> Runner:
     """What runs a written model: images to outputs, both arrays. Nothing of it comes from here."""
     if format_name == "keras":
-        model = keras.models.load_model(path, compile=False)
+        model = keras.models.load_model(path, compile=False, safe_mode=True)
         return lambda images: np.asarray(keras.ops.convert_to_numpy(model(images)))
     if format_name == "onnx":
         import onnxruntime

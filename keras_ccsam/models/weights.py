@@ -102,7 +102,7 @@ def _from_model(network: keras.Model, file: Path) -> None:
     if not zipfile.is_zipfile(file):
         raise ValueError("the file is damaged, or no Keras archive.")
     try:
-        model = keras.models.load_model(file, compile=False)
+        model = keras.models.load_model(file, compile=False, safe_mode=True)
     except Exception as error:
         raise ValueError(f"the file cannot be read: {_short(str(error))}") from error
     wanted = [tuple(w.shape) for w in network.weights]

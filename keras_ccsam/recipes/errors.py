@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from keras_ccsam.hints import closest
 from keras_ccsam.recipes.slot import Slot
 from keras_ccsam.recipes.words import any_of, requirement
+from keras_ccsam.text_table import shown
 
 
 def explain(error: ValidationError, schema: type[BaseModel], values: dict[str, Any]) -> str:
@@ -38,7 +39,7 @@ def explain(error: ValidationError, schema: type[BaseModel], values: dict[str, A
     if problem["type"] == "extra_forbidden":
         message = f"unknown recipe key {key!r}{suggestion(path, schema, values)}"
     elif problem["type"] == "missing":
-        return f"the recipe lacks {key!r}. Received: keys={sorted(values)}"
+        return shown(f"the recipe lacks {key!r}. Received: keys={sorted(values)}")
     elif problem["type"] in ("union_tag_invalid", "union_tag_not_found"):
         context = problem.get("ctx", {})
         tag = str(context.get("discriminator", "")).strip("'")
@@ -54,7 +55,7 @@ def explain(error: ValidationError, schema: type[BaseModel], values: dict[str, A
     if more:
         message += f" (and {more} more)"
     stop = "" if message.endswith(("?", ".")) else "."
-    return f"{message}{stop} Received: {key}={_show(received)}"
+    return shown(f"{message}{stop} Received: {key}={_show(received)}")
 
 
 def suggestion(

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from keras_ccsam.recipes import toml
 from keras_ccsam.recipes.errors import keys, slots, suggestion
+from keras_ccsam.text_table import shown
 
 # A table whose meaning hangs on one of its keys: when that changes, what it ruled is dropped,
 # because the radius of one method says nothing about another's.
@@ -88,7 +89,8 @@ def read_overrides(overrides: Iterable[str], schema: type[BaseModel]) -> dict[st
         # Of a slot, the part that is chosen in the end knows.
         if key not in there and path[:-1] not in places:
             raise ValueError(
-                f"unknown recipe key {key!r}{suggestion(path, schema)} Received: {text.strip()}"
+                f"unknown recipe key {key!r}{suggestion(path, schema)} "
+                f"Received: {shown(text.strip())}"
             )
         nested: Any = value
         for part in reversed(path):

@@ -121,6 +121,9 @@ class Recipe(Table):
         Raises:
             ValueError: one line with the key, its value, and what would be right.
         """
+        if not isinstance(values, dict):
+            kind = type(values).__name__
+            raise ValueError(f"a recipe is a table of keys and values. Received: a {kind}")
         try:
             recipe = cls.model_validate(values)
         except ValidationError as error:

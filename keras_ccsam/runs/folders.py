@@ -154,14 +154,19 @@ def require_there(path: PathLike) -> None:
         raise ValueError(f"there are no images at this place. Received: data={os.fspath(path)!r}")
 
 
+WRITTEN = ("checkpoints", "plots", "analysis", "tensorboard", "wandb", "exports")
+"""Folders of a run that commands write into afterwards."""
+
+
 def require_run(path: Path) -> None:
     """Refuse a folder that no run was written into.
 
     Raises:
-        ValueError: the folder is no run directory.
+        ValueError: the folder is no run directory, or one of its own leads out of it.
     """
     try:
         if (path / "recipe.toml").is_file():
+            _check_links(path)
             return
         is_file, lies_in_run = path.is_file(), (path.parent / "recipe.toml").is_file()
         exists = path.exists()
@@ -173,3 +178,14 @@ def require_run(path: Path) -> None:
     else:
         lack = "it has no recipe.toml." if exists else "there is no such folder."
     raise ValueError(f"not a run directory: {lack} Received: run={str(path)!r}")
+
+
+def _check_links(path: Path) -> None:
+    """Refuse a run of which a folder that is written into is a link to somewhere else."""
+    for name in WRITTEN:
+        folder = path / name
+        if folder.is_symlink() and path.resolve() not in folder.resolve().parents:
+            raise ValueError(
+                "a folder of the run is a link that leads out of it, and what is written into the "
+                f"run would go there: put a folder in its place. Received: link={str(folder)!r}"
+            )

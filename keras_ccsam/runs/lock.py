@@ -195,7 +195,7 @@ def _own() -> bytes:
 def _told(path: Path) -> Any:
     try:
         return json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
 
 

@@ -256,9 +256,9 @@ class RunDirectory:
         if lack := before_manifests.broken_archive(self.model_file):
             raise self.manifest.damaged(self.model_file, lack)
         try:
-            model: keras.Model = keras.models.load_model(self.model_file, compile=False)
-        except TypeError as error:
-            if "Could not locate" not in str(error):
+            model = keras.models.load_model(self.model_file, compile=False, safe_mode=True)
+        except (TypeError, ValueError) as error:
+            if not any(said in str(error) for said in ("Could not locate", "Lambda", "safe_mode")):
                 raise
             raise ValueError(
                 "the network has a layer from outside the package, and to read a run directory "

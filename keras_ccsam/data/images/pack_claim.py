@@ -56,6 +56,6 @@ def _refuse_others(folder: Path) -> None:
 def _process(claim: Path) -> dict[str, object] | None:
     try:
         found = json.loads(claim.read_text(encoding="utf-8"))["process"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return found if isinstance(found, dict) else None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from keras_ccsam import atomic
+from keras_ccsam.text_table import shown
 
 Form = Literal["pixels", "jpeg"]
 FORMAT = 1
@@ -56,17 +57,36 @@ class PackIndex:
             if known != ("packed images", FORMAT):
                 raise ValueError(f"it is of another kind or version, {known}")
             content["stamps"] = tuple((int(a), int(b)) for a, b in content["stamps"])
-            found = cls(**content | {k: tuple(content[k]) for k in ("ends", "paths")})
+            content |= {key: tuple(content[key]) for key in ("ends", "paths")}
+            if not _can_be(content):
+                raise ValueError("its facts cannot be those of a packed set")
+            found = cls(**content)
             size = (folder / IMAGES).stat().st_size
             if size != found.bytes:
                 raise ValueError(f"{IMAGES} has {size} bytes, not {found.bytes}")
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            words = error.strerror if isinstance(error, OSError) else str(error)
+        except (OSError, RecursionError, ValueError, KeyError, TypeError, AttributeError) as error:
+            words = error.strerror if isinstance(error, OSError) else shown(str(error))
             raise ValueError(
                 f"This is no folder of packed images, or a damaged one: {words}. "
                 f"Received: folder={str(folder)!r}"
             ) from error
         return found
+
+
+def _can_be(content: dict[str, Any]) -> bool:
+    """Whether an index has facts of the right types, and as many as images."""
+    ends, paths, numbers = content["ends"], content["paths"], (content["side"], content["bytes"])
+    ascend = all(type(end) is int and end >= 0 for end in ends) and sorted(ends) == list(ends)
+    return (
+        content["form"] in ("pixels", "jpeg")
+        and content["channels"] in (1, 3)
+        and all(type(number) is int and number >= 0 for number in numbers)
+        and ascend
+        and len(ends) == (len(paths) if content["form"] == "jpeg" else 0)
+        and (not ends or ends[-1] <= content["bytes"])
+        and all(isinstance(path, str) for path in paths)
+        and len(content["stamps"]) == len(paths)
+    )
 
 
 def stamp(path: str) -> tuple[int, int]:

@@ -143,7 +143,11 @@ def _class_names(content: dict[str, Any], name: str, file: Path) -> dict[int, st
     if not used:
         raise ValueError(f"there are no annotations. Received: path={str(file)!r}")
     named: dict[int, str] = {}
-    for i, entry in enumerate(content.get("categories") or ()):
+    categories = content.get("categories") or []
+    if not isinstance(categories, list):
+        kind = type(categories).__name__
+        raise ValueError(f"the categories of {name} must be a list. Received: categories of {kind}")
+    for i, entry in enumerate(categories):
         where = f"categories[{i}] of {name}"
         label = _number(entry, "id", where)
         if label in named:

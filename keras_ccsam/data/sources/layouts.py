@@ -46,7 +46,7 @@ def place(
     for folder in _candidates(root):
         for rewritten in LAYOUTS:
             others = [rewritten(path, name) for path, name in asked]
-            there = sum(other is not None and (folder / other).is_file() for other in others)
+            there = sum(other is not None and os.path.isfile(folder / other) for other in others)
             if there and (best is None or there > best[0]):
                 best = (there, folder, rewritten)
             if there == len(asked):

@@ -12,6 +12,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_ccsam.text_table import shown
+
 _SIZES = {"u1": 1, "i1": 1, "i4": 4, "u4": 4, "i8": 8, "u8": 8}
 
 
@@ -114,7 +116,8 @@ def read_batch(file: IO[bytes]) -> dict[str, Any]:
             for key, value in content.items()
         }
     except Exception as error:  # a damaged pickle may raise anything
-        raise ValueError(f"not a readable batch: {error or type(error).__name__}") from error
+        words = shown(" ".join(str(error).split()))[:200] or type(error).__name__
+        raise ValueError(f"not a readable batch: {words}") from error
 
 
 def _resolved(value: Any) -> Any:

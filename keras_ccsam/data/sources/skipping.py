@@ -95,7 +95,7 @@ def _unreadable(rows: Rows, root: Path, cache: Path) -> dict[int, tuple[str, str
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         return {int(row): (str(kind), str(reason)) for row, (kind, reason) in content.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         pass  # not looked at yet
     found = verify(rows.paths, root)
     lost = {fault.row: (fault.kind, fault.reason) for fault in found.unusable}

@@ -6,6 +6,8 @@ import io
 from pathlib import Path
 from typing import Any
 
+from keras_ccsam.text_table import shown
+
 Columns = dict[str, list[Any]]
 
 # How tables spell what they have, in lower case; the first that is there is taken.
@@ -49,7 +51,7 @@ def column(columns: Columns, role: str, named: str, file: Path) -> str | None:
         if named in columns:
             return named
         raise ValueError(
-            f"the table has no column {named!r}; it has {', '.join(columns)}. "
+            f"the table has no column {named!r}; it has {shown(', '.join(columns))}. "
             f"Received: data.{role}_column={named!r} of {str(file)!r}"
         )
     low = {name.strip().lower(): name for name in reversed(columns)}
@@ -60,7 +62,7 @@ def column(columns: Columns, role: str, named: str, file: Path) -> str | None:
         raise ValueError(
             f"the table has no column that is called like a {role} ({', '.join(SPELLINGS[role])}): "
             f"name it with data.{role}_column. Received: {str(file)!r} with the columns "
-            f"{', '.join(columns)}"
+            f"{shown(', '.join(columns))}"
         )
     return found
 
@@ -133,7 +135,7 @@ def _of_parquet(file: Path) -> Columns:
         plain = [field.name for field in schema if _is_plain(field.type)]
         table = pyarrow.parquet.read_table(file, columns=plain)
     except (pyarrow.ArrowException, OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:120].rstrip(".")
+        reason = shown(" ".join(str(error).split())[:120].rstrip("."))
         raise _unreadable(file, reason or "it is no Parquet") from None
     return {name: table.column(name).to_pylist() for name in table.column_names}
 
