@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from keras_ccsam.data import from_arrays
 from keras_ccsam.data.batches.augment import Crop, Cutout, Flip, resolve
 
 pytestmark = pytest.mark.any_backend
@@ -62,6 +63,17 @@ def test_flip_mirrors_columns_of_about_half(images):
     same = [np.array_equal(f, x) for f, x in zip(flipped, images, strict=True)]
     assert all(m != s for m, s in zip(mirrored, same, strict=True))
     assert 110 < sum(mirrored) < 190
+
+
+def test_a_subclass_of_flip_does_what_it_says_itself():
+    class Shift(Flip):
+        def __call__(self, x, rng):
+            return x + 1
+
+    x = np.zeros((4, 2, 2, 1), "uint8")
+    source = from_arrays(x, np.arange(4) % 2)
+    shifted, _ = source.batches(batch_size=4, augment=(Shift(),))[0]
+    np.testing.assert_array_equal(shifted, 1)
 
 
 def test_cutout_blanks_one_square(images):

@@ -105,6 +105,21 @@ def _span(centre: NDArray[np.int64], size: int, extent: int) -> NDArray[np.bool_
     return (position >= first) & (position < first + size)
 
 
+def for_a_fresh_batch(augment: Augmentation) -> Augmentation:
+    """What changes a batch that nobody else holds: `in_place`, where the augmentation has one.
+
+    A subclass with a `__call__` of its own does what that says, and not what its parent does in
+    place.
+    """
+    for kind in type(augment).__mro__:
+        if "in_place" in vars(kind):
+            found: Augmentation = augment.in_place  # type: ignore[attr-defined]
+            return found
+        if "__call__" in vars(kind):
+            break
+    return augment
+
+
 def resolve(
     augment: str | Sequence[str | Augmentation], default: Sequence[str]
 ) -> tuple[Augmentation, ...]:

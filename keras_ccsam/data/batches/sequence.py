@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_ccsam.data.batches.augment import check_augmentations, resolve
+from keras_ccsam.data.batches.augment import check_augmentations, for_a_fresh_batch, resolve
 from keras_ccsam.data.batches.batch_options import BatchOptions
 from keras_ccsam.data.batches.framing import default_augment, first_seen
 from keras_ccsam.data.batches.labelled_parts import LabelledParts, Split
@@ -230,8 +230,7 @@ class BatchSequence(keras.utils.PyDataset):
         rng = np.random.default_rng(np.random.SeedSequence((options.seed, epoch, position)))
         x, rest = first_seen(self._x, rows, self._augment, rng)
         for augment in rest:
-            # The batch is nobody else's: what can changes it where it lies.
-            x = getattr(augment, "in_place", augment)(x, rng)
+            x = for_a_fresh_batch(augment)(x, rng)
         if options.mixes:
             x, targets, weights = mixed(x, y, weights, options, rng)
             return (x, targets) if weights is None else (x, targets, weights)
