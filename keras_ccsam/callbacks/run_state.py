@@ -293,7 +293,7 @@ class RunState(keras.callbacks.Callback):
             if batch == 0 and not state.metrics_are_built:
                 return False  # TensorFlow makes them in the first step; the state comes after it
             # Once more: what the other callbacks did as the epoch began is undone.
-            state.all_from(self._pending)
+            state.model_and_callbacks_from(self._pending)
             state.pass_over_steps()
             self._passing, self._pending = self._pending, None
         if self._passing is None or batch < int(self._passing.facts["place"]["steps"]):

@@ -87,9 +87,17 @@ class TrainingState:
         Raises:
             ValueError: it is another model, or there are other callbacks.
         """
+        self.model_and_callbacks_from(found)
+        generators.put_back(_named(_NOW, found.arrays))
+
+    def model_and_callbacks_from(self, found: Snapshot) -> None:
+        """Put back everything but the random generators, from which the data draws meanwhile.
+
+        Raises:
+            ValueError: it is another model, or there are other callbacks.
+        """
         variables.put_back(self.model, found.arrays, found.facts["variables"])
         self._callbacks.put_back(found.facts["callbacks"], found.arrays)
-        generators.put_back(_named(_NOW, found.arrays))
 
     def generators_as_at_epoch(self, found: Snapshot) -> None:
         """Put the random generators back to where they were as the epoch of a state began."""
