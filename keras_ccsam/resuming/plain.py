@@ -37,7 +37,8 @@ def encoded(value: Any, name: str, arrays: MutableMapping[str, np.ndarray]) -> A
     if isinstance(value, np.ndarray | np.generic) and not value.dtype.hasobject:
         arrays[name] = np.array(value)
         return {"$array" if isinstance(value, np.ndarray) else "$number": name}
-    if keras.ops.is_tensor(value):
+    # A variable is one of the model's, which are kept apart: what refers to it goes on doing so.
+    if keras.ops.is_tensor(value) and not isinstance(value, keras.Variable):
         arrays[name] = np.array(keras.ops.convert_to_numpy(value))
         return {"$tensor": name}
     if type(value) is list:
