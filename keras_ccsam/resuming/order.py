@@ -30,7 +30,5 @@ def why_not_restored(arguments: Mapping[str, Any]) -> str | None:
     if not all(hasattr(array, "shape") and hasattr(array, "__getitem__") for array in arrays):
         return f"the place in a {kind} cannot be had again"
     if keras.backend.backend() == "tensorflow" and arguments.get("shuffle", True):
-        return (
-            "the order of arrays that TensorFlow shuffles cannot be had again (shuffle=False can)"
-        )
+        return "unless shuffle=False, TensorFlow shuffles arrays in an order that is not had again"
     return None
