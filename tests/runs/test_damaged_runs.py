@@ -100,7 +100,7 @@ def test_a_damaged_file_is_named_and_so_is_its_run(run: Path, name, harm) -> Non
         ("model.keras", ("evaluate",)),
         ("recipe.toml", ("evaluate",)),
         ("indices.npz", ("evaluate",)),
-        ("model.keras", ("export",)),
+        ("model.keras", ("export", "--format", "keras")),
         ("model.keras", ("predict",)),
         ("checkpoints/stage1.weights.h5", ("landscape", "--of", "stage1")),
         ("metrics.jsonl", ("report",)),
