@@ -115,7 +115,9 @@ def _text(done: Any, quiet: bool) -> str:
         )
     kept = facts["temperature"]
     baked = [facts["output"]["name"]]
-    baked += [f"temperature {kept['value']:.4g}"] if kept["value"] != 1 else []
+    fitted = kept["fitted"]
+    useless = bool(fitted) and not fitted["used"]
+    baked += [f"temperature {kept['value']:.4g}"] if kept["value"] != 1 or useless else []
     tau = facts["logit_adjustment"]
     baked += [f"logits adjusted with tau {tau:g}"] if tau else []
     baked += ["images of any size"] if facts["input"]["resized_inside"] else []

@@ -29,7 +29,7 @@ class Classifier:
         run: the folder of a finished run, a Keras model whose outputs are logits, or a `.keras` or
             `.onnx` file that `export` wrote, with its JSON file beside it.
         temperature: what the logits are divided by. "auto" is the one of the run's validation
-            split, and 1 where there is none. An exported file has its own.
+            split, and 1 where there is none or it is of no use. An exported file has its own.
         logit_adjustment: tau of post-hoc logit adjustment; 0 is none.
         class_names, class_counts: of a model; a run knows its own.
         trust_code: of a run with a dataset or layer from outside, see `runs.open_run`.
@@ -71,9 +71,11 @@ class Classifier:
         if temperature == "auto":
             has = about.directory is not None and "validation" in about.results
             fitted = about.temperature(logit_adjustment) if has else None
-            temperature = 1.0 if fitted is None else fitted.value
+            temperature = 1.0 if fitted is None else fitted.applied
         choices = Choices("logits", logit_adjustment, temperature)
-        if fitted is not None:
+        if fitted is not None and fitted.unused_because:
+            self.calibration = f"uncalibrated: {fitted.unused_because}, so that 1 is used"
+        elif fitted is not None:
             self.calibration = (
                 f"calibrated with temperature {fitted.value:.3g}, fitted on {fitted.images} "
                 f"validation images (calibration error {100 * fitted.ece_before:.1f} % before, "
@@ -144,6 +146,8 @@ class Classifier:
         self.resize = None if self.record is None else self.record.resize
         kept = facts.get("temperature", {})
         fitted = "fitted on the validation split" if kept.get("fitted") else "as exported"
+        if isinstance(kept.get("fitted"), dict) and not kept["fitted"].get("used", True):
+            fitted = "as the one fitted on the validation split was of no use"
         self.calibration = f"temperature {kept.get('value', 1.0):.3g}, {fitted}"
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:

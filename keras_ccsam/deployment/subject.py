@@ -140,7 +140,7 @@ class Subject:
             )
 
     def temperature(self, logit_adjustment: float = 0.0) -> Temperature:
-        """The one fitted on the run's validation split.
+        """The one fitted on the run's validation split; `applied` is what logits are divided by.
 
         Raises:
             ValueError: there is none, or the data cannot be had.
@@ -152,7 +152,7 @@ class Subject:
             )
         known = self.results.get("temperature")
         if known and not logit_adjustment:
-            return Temperature(**known)
+            return Temperature.from_dict(known)
         if "validation" not in self.results:
             raise ValueError(
                 "the run held out no validation images that a temperature could be fitted on: give "

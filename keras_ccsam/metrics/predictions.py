@@ -68,10 +68,14 @@ def log_probabilities(outputs: np.ndarray, from_logits: bool) -> np.ndarray:
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
 
 
-def calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int) -> float:
+def calibration_error(
+    confidence: np.ndarray, right: np.ndarray, bins: int, weights: np.ndarray | None = None
+) -> float:
     """ECE over equally wide bins, closed on the right: see `ExpectedCalibrationError`."""
     if bins < 1:
         raise ValueError(f"`bins` must be at least 1. Received: bins={bins}")
     inner_edges = np.linspace(0.0, 1.0, bins + 1)[1:-1]
-    gap = np.bincount(np.searchsorted(inner_edges, confidence), weights=right - confidence)
-    return float(np.abs(gap).sum() / len(confidence))
+    share = np.full(len(confidence), 1 / len(confidence)) if weights is None else weights
+    found = np.searchsorted(inner_edges, confidence)
+    gap = np.bincount(found, weights=share * (right - confidence))
+    return float(np.abs(gap).sum() / share.sum())

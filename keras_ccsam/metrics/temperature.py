@@ -16,6 +16,8 @@ from keras_ccsam.metrics.predictions import BINS, calibration_error, checked, lo
 
 # Beyond these the logits are all alike, or one class has everything.
 LOWEST, HIGHEST = 0.05, 20.0
+# A minimum this near to one of them, as a share of it, is theirs and not the images'.
+_NEAR = 0.01
 
 
 @dataclass(frozen=True)
@@ -38,9 +40,35 @@ class Temperature:
     ece_before: float
     balanced: bool = False
 
+    @property
+    def unused_because(self) -> str:
+        """Why the network is better off without it, in words; empty where it is of use."""
+        fitted = f"the temperature fitted on {self.images} validation images, {self.value:.3g},"
+        if not LOWEST * (1 + _NEAR) < self.value < HIGHEST * (1 - _NEAR):
+            return f"{fitted} is where the search ends ({LOWEST:g} to {HIGHEST:g})"
+        if not self.nll < self.nll_before:
+            return f"{fitted} does not lower their log loss ({self.nll_before:.3g} nats)"
+        if not self.ece <= self.ece_before:
+            return (
+                f"{fitted} makes their calibration error larger "
+                f"({100 * self.ece_before:.1f} % before, {100 * self.ece:.1f} % after)"
+            )
+        return ""
+
+    @property
+    def applied(self) -> float:
+        """What the logits are divided by: T, or 1 where T is of no use."""
+        return 1.0 if self.unused_because else self.value
+
     def to_dict(self) -> dict[str, Any]:
-        """The attributes by name."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+        """The attributes by name, and `used`: whether T is what the logits are divided by."""
+        known = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return known | {"used": not self.unused_because}
+
+    @classmethod
+    def from_dict(cls, known: dict[str, Any]) -> "Temperature":
+        """What `to_dict` gave; of an older run, without `used`."""
+        return cls(**{name: value for name, value in known.items() if name != "used"})
 
 
 def fit_temperature(logits: Any, labels: Any, *, balanced: bool = False) -> Temperature:
@@ -71,7 +99,7 @@ def fit_temperature(logits: Any, labels: Any, *, balanced: bool = False) -> Temp
 
     def error(t: float) -> float:
         p = np.exp(log_probabilities(scores / t, True))
-        return calibration_error(p.max(axis=1), p.argmax(axis=1) == classes, BINS)
+        return calibration_error(p.max(axis=1), p.argmax(axis=1) == classes, BINS, weights)
 
     return Temperature(
         value=value,
