@@ -81,8 +81,8 @@ def export(
         outputs: "probabilities" or "logits".
         logit_adjustment: tau of post-hoc logit adjustment, part of the file; meant for a network
             that was trained with plain cross-entropy.
-        temperature: what the logits are divided by; "auto" fits it on the run's validation split, and is 1
-            where what was fitted is of no use.
+        temperature: what the logits are divided by; "auto" fits it on the run's validation split,
+            and is 1 where what was fitted is of no use.
         pixels: let the file take uint8 images of any height and width, and resize them itself.
         resize: with `pixels`, the pixels of the resized shorter side, of which the centre is cut
             out; by default what the run was evaluated with.
