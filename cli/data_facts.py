@@ -47,7 +47,9 @@ def _warnings(classes: list[dict[str, Any]], by_group: dict[str, Any]) -> list[s
     if alone:
         found.append(f"{_counted(alone)} a single image to train on: {_named(alone)}")
     untested = [row["name"] for row in classes if not row["test"]]
-    if untested:
+    if len(untested) == len(classes):
+        found.append("no class has a test image: a training on it cannot be judged")
+    elif untested:
         found.append(f"{_counted(untested)} no test image: {_named(untested)}")
     return found
 
@@ -66,9 +68,9 @@ def text(found: dict[str, Any]) -> str:
 
     counts = [row["train"] for row in found["classes"]]
     most, least = max(counts), min(counts)
-    # Where a hundredth of the largest class would be no cell, bars show powers of two.
+    # Of images of one's own bars show powers of two: a hundredth of the largest is a cell, too.
     log = found.get("log", False)
-    header = ("class", "name", "images", "group", "log scale" if log else "")
+    header = ("class", "name", "images", "group", "log scale" if log else "linear scale")
     rows = [
         (str(row["label"]), row["name"], str(row["train"]), row["group"], _bar(row, most, log))
         for row in _chosen(found["classes"])

@@ -136,23 +136,8 @@ def describe(
         early.check_recipes(["ce"], name, settings)
     prepare(dry=True)
     with output.working():
-        found = _own(name, chosen) if own else _known(name, settings, duplicates)
+        found = _known(name, settings, duplicates)
     output.result(lambda: data_facts.text(found), lambda: found)
-
-
-def _own(name: str, chosen: dict[str, Any]) -> dict[str, Any]:
-    """The facts of an npz file of one's own."""
-    from keras_ccsam import recipes
-    from keras_ccsam.data import from_arrays
-    from keras_ccsam.runs import parts
-
-    if chosen.get("imbalance_ratio") == "none":
-        chosen = chosen | {"imbalance_ratio": None}
-    images = from_arrays(**arrays.read(name), **chosen, name=name)
-    notes = [note for note in (images.outline.ratio_note,) if note]
-    # As a training on the file has them.
-    groups = parts.group_options(recipes.load("ce", data=name).groups)
-    return data_facts.facts(images.describe(), notes, groups)
 
 
 def _settings(chosen: dict[str, Any], data_path: str | None) -> tuple[str, ...]:

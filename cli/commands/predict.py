@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from ..output import Output
 from ..runtime import prepare
 
 _PIECE = 65536  # bytes
+# What image files begin with: JPEG, PNG, GIF, BMP, TIFF, WebP.
+_IMAGES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"RIFF")
 
 
 @click.command()
@@ -86,6 +89,9 @@ def command(
     """
     early.check_predict(run, file, force)
     prepare(backend, device)
+    named: list[str] = []
+    end = b"\0" if null else b"\n"
+    typed = _on_standard_input(end) if "-" in images else iter(())
     with Output(True).working():
         from keras_ccsam import deployment
         from keras_ccsam.text_table import shown
@@ -96,20 +102,23 @@ def command(
             logit_adjustment=logit_adjustment,
             trust_code=trust_code,
         )
-    if not quiet:
-        click.echo(f"note: {asked.calibration}", err=True)
-    named: list[str] = []
+    top = min(top, len(asked.class_names))
     said = deployment.predict(
         asked,
-        _named(images, b"\0" if null else b"\n", named),
+        _named(images, typed, named),
         top=top,
         batch_size=batch_size,
         threads=threads,
     )
+    first = next(said, None)
+    if first is None:
+        raise ValueError(_without(named))
+    if not quiet:
+        click.echo(f"note: {asked.calibration}", err=True)
     read = unreadable = 0
     with ExitStack() as stack:
         write = _writer(stack, file, as_json, top)
-        for prediction in said:
+        for prediction in chain([first], said):
             if prediction.problem is not None:
                 unreadable += 1
                 click.echo(f"unreadable: {shown(prediction.path)}: {prediction.problem}", err=True)
@@ -120,39 +129,63 @@ def command(
             write(prediction)
     if not quiet:
         where = f", in {file}" if file else ""
-        click.echo(f"{read} images classified, {unreadable} unreadable{where}", err=True)
+        images_read = "1 image" if read == 1 else f"{read} images"
+        click.echo(f"{images_read} classified, {unreadable} unreadable{where}", err=True)
     if not read:
-        if not unreadable:
-            click.echo(f"ccsam: error: {_without(named)}", err=True)
-        elif quiet:
+        if quiet:
             click.echo("ccsam: error: no image could be read", err=True)
         sys.exit(EXIT_INPUT)
     if unreadable:
         sys.exit(EXIT_RUNTIME)
 
 
-def _named(images: Iterable[str], end: bytes, first: list[str]) -> Iterator[str]:
+def _named(images: Iterable[str], typed: Iterator[str], first: list[str]) -> Iterator[str]:
     """The names, with those on standard input in the place of `-`, as they come.
 
     Args:
         images: as they were typed.
-        end: of each name on standard input.
+        typed: those on standard input.
         first: takes the first name.
     """
     for name in images:
-        for one in (name,) if name != "-" else _on_standard_input(end):
+        for one in (name,) if name != "-" else typed:
             if not first:
                 first.append(one)
             yield one
 
 
 def _on_standard_input(end: bytes) -> Iterator[str]:
-    """Names of any bytes but the one that ends them, and but for empty ones."""
+    """Names of any bytes but the one that ends them, and but for empty ones.
+
+    Raises:
+        ValueError: what is there are no names; before the first is asked for.
+    """
     stream: Any = sys.stdin.buffer
-    if end == b"\n":
-        yield from (os.fsdecode(line.rstrip(b"\r\n")) for line in stream if line.strip())
-        return
-    rest = b""
+    lines = end == b"\n"
+    begin = stream.readline(_PIECE) if lines else stream.read1(_PIECE)
+    if (looks := begin.startswith(_IMAGES) and _is_binary(begin)) or (lines and b"\0" in begin):
+        what = "looks like an image: name the file instead" if looks else "has zero bytes: add -0"
+        raise ValueError(f"standard input holds no list of paths (it {what}). Received: -")
+    return _lines_of(begin, stream) if lines else _pieces_of(begin, stream, end)
+
+
+def _is_binary(begin: bytes) -> bool:
+    """Whether there is what no name has: control characters, or bytes that are no text."""
+    first = begin[:16]
+    return any(byte < 32 and byte not in b"\t\r\n" for byte in first) or not first.isascii()
+
+
+def _lines_of(begin: bytes, stream: Any) -> Iterator[str]:
+    if begin and not begin.endswith(b"\n"):
+        begin += stream.readline()
+    for line in chain([begin], stream):
+        if line.strip():
+            yield os.fsdecode(line.rstrip(b"\r\n"))
+
+
+def _pieces_of(begin: bytes, stream: Any, end: bytes) -> Iterator[str]:
+    *whole, rest = begin.split(end)
+    yield from (os.fsdecode(name) for name in whole if name)
     while piece := stream.read1(_PIECE):
         *whole, rest = (rest + piece).split(end)
         yield from (os.fsdecode(name) for name in whole if name)

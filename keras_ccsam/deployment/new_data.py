@@ -106,7 +106,8 @@ def _all_of(source: Source) -> tuple[Images, Labels, str | None]:
     """The images that are judged, and a note where not all are."""
     if source.x_test is not None and source.y_test is not None:
         left = len(source.y_train)
-        note = f"its test part is judged, and {left} images to train on are left out"
+        these = "1 image to train on is" if left == 1 else f"{left} images to train on are"
+        note = f"its test part is judged, and {these} left out"
         return source.x_test, source.y_test, note if left else None
     return source.x_train, source.y_train, None
 
@@ -130,9 +131,10 @@ def _matched(
     notes = []
     if unknown:
         left = len(labels) - len(rows)
+        these, are = ("1 image", "is") if left == 1 else (f"{left} images", "are")
+        classes_of = "1 class" if len(unknown) == 1 else f"{len(unknown)} classes"
         notes.append(
-            f"{left} images of {len(unknown)} classes that the run does not know are left out: "
-            f"{_listed(unknown)}"
+            f"{these} of {classes_of} that the run does not know {are} left out: {_listed(unknown)}"
         )
     has = np.unique(classes[rows])
     missing = [name for label, name in enumerate(about.class_names) if label not in has]

@@ -61,14 +61,15 @@ class Temperature:
         return 1.0 if self.unused_because else self.value
 
     def to_dict(self) -> dict[str, Any]:
-        """The attributes by name, and `used`: whether T is what the logits are divided by."""
+        """The attributes by name, `used`, and where that is false, `unused_because`."""
         known = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return known | {"used": not self.unused_because}
+        why = {"unused_because": self.unused_because} if self.unused_because else {}
+        return known | {"used": not why} | why
 
     @classmethod
     def from_dict(cls, known: dict[str, Any]) -> "Temperature":
         """What `to_dict` gave; of an older run, without `used`."""
-        return cls(**{name: value for name, value in known.items() if name != "used"})
+        return cls(**{name: known[name] for name in cls.__dataclass_fields__ if name in known})
 
 
 def fit_temperature(logits: Any, labels: Any, *, balanced: bool = False) -> Temperature:

@@ -271,7 +271,7 @@ def test_no_imbalance_ratio_keeps_every_image(tmp_path: Path) -> None:
     y = np.repeat([0, 1], [6, 2])
     np.savez(tmp_path / "own.npz", x=noise(8, 4, 4, 1), y=y)
     own = ccsam("data", "describe", str(tmp_path / "own.npz"), "--imbalance-ratio", "none").stdout
-    assert "imbalance ratio: 6 / 2 = 3" in own
+    assert "imbalance ratio: 5 / 1 = 5" in own
 
 
 @pytest.mark.any_backend
@@ -302,7 +302,13 @@ def test_data_describe_of_arrays_of_ones_own(tmp_path: Path) -> None:
     y = np.repeat([0, 1, 2], [6, 3, 1])
     np.savez(tmp_path / "own.npz", x=noise(10, 4, 4), y=y, class_counts=[6, 3, 1])
     text = ccsam("data", "describe", tmp_path / "own.npz").stdout
-    assert "imbalance ratio: 6 / 1 = 6" in text
+    assert "imbalance ratio: 5 / 1 = 5" in text and "log scale" in text
+    # A training on the file holds out the same.
+    assert "8 training, 0 validation, 2 test images" in text
+    assert "note: there is no test part: 2 of 10 images are held out" in text
+    assert "warning: 1 class has no test image: 2" in text
+    none = ccsam("data", "describe", tmp_path / "own.npz", "--set", "data.test_fraction=0").stdout
+    assert "warning: no class has a test image" in none
     # In thirds, as a training on the file has them.
     assert "classes: 1 many, 1 medium, 1 few" in text
 

@@ -15,6 +15,7 @@ import keras_ccsam as cc
 from keras_ccsam import deployment
 from keras_ccsam.data.images.view import Centre
 from keras_ccsam.deployment.found_images import image_files, read_ahead
+from keras_ccsam.deployment.subject import Subject
 from keras_ccsam.manifest import Damaged
 from keras_ccsam.runs import RunDirectory, RunResult, open_run
 
@@ -193,15 +194,53 @@ def test_the_command_ends_with_2_where_nothing_could_be_read(
     bad = folder.parent / f"{folder.name}-bad"
     assert ccsam("predict", finished.path, bad)[0] == 2
     code, _, err = ccsam("predict", finished.path, tmp_path)
-    assert code == 2 and "0 images classified" in err
-    last = err.splitlines()[-1]
-    assert last.startswith("ccsam: error: there is no image in the folder")
-    assert last.endswith(f"Received: {str(tmp_path)!r}")
-    code, _, err = ccsam("predict", finished.path, "-", "--quiet")
+    assert code == 2 and err.startswith("ccsam: error: there is no image in the folder")
+    assert err.endswith(f"Received: {str(tmp_path)!r}\n") and len(err.splitlines()) == 1
+    code, _, err = ccsam("predict", finished.path, "-")
     assert (code, err) == (
         2,
         "ccsam: error: no image was named: standard input held no path. Received: -\n",
     )
+
+
+@pytest.mark.any_backend
+@pytest.mark.parametrize("null", [[], ["-0"]])
+@pytest.mark.parametrize("kind", ["jpeg", "png", "gif", "bmp", "tiff", "webp"])
+def test_an_image_on_standard_input_is_no_list_of_paths(
+    tmp_path: Path, kind: str, null: list[str]
+) -> None:
+    stream = io.BytesIO()
+    Image.new("RGB", (20, 20), (10, 20, 30)).save(stream, kind)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "results.json").write_text("{}", encoding="utf-8")
+    code, out, err = ccsam("predict", tmp_path / "run", "-", *null, input=stream.getvalue())
+    assert code == 2 and out == "" and len(err.splitlines()) == 1
+    assert "standard input holds no list of paths (it looks like an image" in err
+
+
+@pytest.mark.any_backend
+def test_a_temperature_of_no_use_is_not_used(
+    finished: RunResult, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    useless = deployment.Temperature(19.99, 8, 1.0, 1.1, 0.048, 0.018)
+    monkeypatch.setattr(Subject, "temperature", lambda self, tau: useless)
+    asked = deployment.Classifier(finished.path)
+    assert asked.calibration.startswith("uncalibrated: the temperature fitted on 8 validation")
+    plain = deployment.Classifier(finished.path, temperature=1.0)
+    images = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1))
+    np.testing.assert_array_equal(asked.probabilities(images), plain.probabilities(images))
+    file = tmp_path / "m.keras"
+    code, out, err = ccsam(
+        "export", finished.path, "--format", "keras", "--out", file, "--temperature", "auto"
+    )
+    assert code == 0, err
+    assert "temperature 1" in out and "is where the search ends" in out
+    kept = json.loads((tmp_path / "m.keras.json").read_text(encoding="utf-8"))["temperature"]
+    assert (kept["value"], kept["fitted"]["value"], kept["fitted"]["used"]) == (1.0, 19.99, False)
+    assert "of no use" in deployment.Classifier(file).calibration
+    table = tmp_path / "p.csv"
+    assert ccsam("predict", file, folder, "--top", "99", "--output", table)[0] == 0
+    assert table.read_text(encoding="utf-8").splitlines()[0].endswith("probability_10,problem")
 
 
 @pytest.mark.parametrize(
@@ -241,7 +280,7 @@ def test_a_labelled_folder_is_judged_by_name(
     (tmp_path / "zebra" / "z.png").write_bytes(next(folder.rglob("*.png")).read_bytes())
     part = deployment.evaluate_on(finished.path, tmp_path)
     assert part.report.confusion.sum() == 4
-    assert part.notes[0].startswith("1 images of 1 classes that the run does not know")
+    assert part.notes[0].startswith("1 image of 1 class that the run does not know is left out")
     assert "8 of the run's classes" in part.notes[1]
     code, out, _ = ccsam("evaluate", finished.path, "--data", tmp_path)
     assert code == 0 and "zebra" in out

@@ -179,7 +179,12 @@ def check_repeated(parts: dict[str, Rows]) -> tuple[str, ...]:
             )
         if len(rows) > (distinct := len(set(rows.paths))):
             repeated[split] = len(rows) - distinct
-    return tuple(f"{n} rows of the {split} part repeat others" for split, n in repeated.items())
+    return tuple(
+        f"1 row of the {split} part repeats another"
+        if n == 1
+        else f"{n} rows of the {split} part repeat others"
+        for split, n in repeated.items()
+    )
 
 
 def check_files(listing: Listing, option: str = "data.root") -> None:
@@ -207,9 +212,9 @@ def check_files(listing: Listing, option: str = "data.root") -> None:
         near = _same_but_case(listing.root, missing[0])
         hint = f" (there is {near!r})" if near else ""
         raise ValueError(
-            f"{len(missing)} of {total} images are not below {str(listing.root)!r}, the first is "
-            f"{missing[0]!r}{hint}. {option} names the folder they lie in. Received: "
-            f"{listing.origin}"
+            f"there is no such file: {missing[0]!r} in {str(listing.root)!r}{hint}; "
+            f"{len(missing)} of {total} are missing. If they lie elsewhere, {option} names the "
+            f"folder. Received: {listing.origin}"
         )
 
 

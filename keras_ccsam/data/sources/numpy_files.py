@@ -24,6 +24,7 @@ from keras_ccsam.labels import check_labels
 _TRAIN = (("x_train", "y_train"), ("x", "y"), ("images", "labels"), ("data", "labels"))
 _NAMES = frozenset(
     {"x_test", "y_test", "x_validation", "y_validation", "x_val", "y_val", "class_names"}
+    | {"class_counts"}
     | {name for pair in _TRAIN for name in pair}
 )
 # Bytes of a ZIP member's local header, before its name.
@@ -47,7 +48,8 @@ def load_files(
     batches are read from the mapped file.
 
     Args:
-        path: an npz, a folder of `.npy` files, or one of these files.
+        path: an npz, a folder of `.npy` files, or one of these files. `class_counts`, if there,
+            must be the counts of the labels.
         test_fraction: share of each class held out where there is no x_test.
         seed: of that.
 
@@ -64,9 +66,6 @@ def load_files(
         )
     test = _pair(arrays, where, "test")
     validation = _pair(arrays, where, "validation", "val")
-    notes = []
-    if test is None and test_fraction:
-        notes.append(f"there is no test part: it is held out (test_fraction {test_fraction:g})")
     try:
         made = source(
             arrays[x],
@@ -74,6 +73,7 @@ def load_files(
             x_test=None if test is None else test[0],
             y_test=None if test is None else test[1],
             class_names=_names(arrays),
+            class_counts=arrays.get("class_counts"),
             seed=seed,
             test_fraction=0.0 if test else test_fraction,
             name=where.stem,
@@ -81,6 +81,13 @@ def load_files(
         held = _validated(made, validation)
     except ValueError as error:
         raise ValueError(f"{error} of {str(where)!r}") from None
+    notes = []
+    if test is None and made.y_test is not None:
+        held_out, of = len(made.y_test), len(made.y_test) + len(made.y_train)
+        notes.append(
+            f"there is no test part: {held_out} of {of} images are held out for it "
+            f"(test_fraction {test_fraction:g})"
+        )
     return replace(made, origin=f"the arrays {where}", notes=tuple(notes), **held)
 
 

@@ -79,10 +79,11 @@ def _note(skipped: list[Skipped]) -> str:
     classes = ", ".join(f"{n} of class {name} ({split})" for (split, name), n in counts.items())
     shown = "; ".join(f"{each.path}: {each.reason}" for each in skipped[:_SHOWN])
     more = f"; and {len(skipped) - _SHOWN} more" if len(skipped) > _SHOWN else ""
-    return (
-        f"{len(skipped)} images cannot be read and are left out, so that class counts are smaller: "
-        f"{classes} ({shown}{more})"
+    one = len(skipped) == 1
+    which = (
+        "1 image cannot be read and is" if one else f"{len(skipped)} images cannot be read and are"
     )
+    return f"{which} left out, so that class counts are smaller: {classes} ({shown}{more})"
 
 
 def _unreadable(rows: Rows, root: Path, cache: Path) -> dict[int, tuple[str, str]]:

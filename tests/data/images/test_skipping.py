@@ -79,7 +79,7 @@ def test_a_folder_with_broken_images_is_trained_on_without_them(folder, tmp_path
     images = cut(found, Tail(imbalance_ratio=None))
     assert sum(images.class_counts) + len(images.y_test) == 39
     assert [each.path for each in images.skipped] == [names[0]]
-    assert any("1 images cannot be read" in note for note in images.notes)
+    assert any("1 image cannot be read and is left out" in note for note in images.notes)
 
 
 def test_a_class_that_loses_all_of_its_images_is_named(listing, tmp_path):

@@ -214,7 +214,7 @@ CASES: dict[str, tuple[Made, dict[str, Any], str]] = {
         "line 2 of mine.txt names a file outside",
     ),
     "absolute path": (lines("/etc/passwd 0"), {}, "outside the images' folder"),
-    "missing image": (lines("a/0.png 0\nb/7.png 1"), {}, "1 of 2 images are not below"),
+    "missing image": (lines("a/0.png 0\nb/7.png 1"), {}, "no such file"),
     "other case": (lines("a/0.PNG 0\nb/0.png 1"), {}, "there is '0.png'"),
     "missing root": (lines("a/0.png 0\nb/0.png 1"), {"root": "nowhere"}, "root='nowhere'"),
     "wrong layout": (lines("x/0.png 0\ny/0.png 1"), {}, "no image of the list is found"),
