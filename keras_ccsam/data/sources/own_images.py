@@ -155,7 +155,8 @@ def _hold_out(
         )
     without = len(listing.class_names) - len(np.unique(rows.labels[held]))
     having = "1 class has" if without == 1 else f"{without} classes have"
-    lack = f"; {having} none, for want of images" if without else ""
+    want = "images" if rows.groups is None else "groups"
+    lack = f"; {having} none, for want of {want}" if without else ""
     whole = ", whole groups" if rows.groups is not None else ""
     notes.append(
         f"there is no test part: {len(held)} of {len(rows)} images are held out for it "

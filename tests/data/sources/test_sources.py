@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import keras_ccsam as cc
 from keras_ccsam.data.images import decode
@@ -200,6 +201,21 @@ def test_groups_are_on_one_side(tmp_path: Path) -> None:
     assert not sides[0] & sides[1] and len(found.y_test)
     assert set(found.y_test.tolist()) == {0, 1, 2}
     assert "whole groups" in found.notes[-1]
+
+
+@pytest.mark.any_backend
+@pytest.mark.parametrize("grouped", [True, False])
+def test_a_class_without_a_test_image_lacks_groups_or_images(tmp_path: Path, grouped: bool) -> None:
+    rows = ["image,label,group", *(f"{i}.png,a,{i}" for i in range(5))]
+    rows += [f"{i}.png,b,9" for i in range(5, 10 if grouped else 6)]
+    for i in range(len(rows) - 1):
+        Image.new("L", (8, 8), i).save(tmp_path / f"{i}.png")
+    if not grouped:
+        rows = [row.rpartition(",")[0] for row in rows]
+    (tmp_path / "t.csv").write_text("\n".join(rows), encoding="utf-8")
+    found = cc.data.open_path(tmp_path / "t.csv")
+    want = "groups" if grouped else "images"
+    assert found.notes[-1].endswith(f"1 class has none, for want of {want}")
 
 
 def test_group_splits_meet_the_shares_and_empty_no_class() -> None:
