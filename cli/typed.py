@@ -16,7 +16,7 @@ def typed(**others: str) -> str:
         **others: values of options in place of those that were given, by the option's long name.
     """
     context = click.get_current_context()
-    words = ["ccsam", context.command.name or ""]
+    words = ["ccsam", context.info_name or ""]
     left: Mapping[str, str] = dict(others)
     for parameter in context.command.params:
         value = context.params.get(parameter.name or "")

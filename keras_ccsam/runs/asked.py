@@ -100,6 +100,7 @@ def reopen(directory: RunDirectory) -> None:
     with lock.taken(directory.path):
         make(directory.checkpoints)
         make(directory.plots)
+        directory.manifest.reopen(*directory.logs)
         directory.state.mark("running", process=writer.this_process())
 
 

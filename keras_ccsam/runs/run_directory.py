@@ -60,6 +60,7 @@ class RunDirectory:
         self.environment_file = self.path / "environment.json"
         self.indices_file = self.path / "indices.npz"
         self.metrics_file = self.path / "metrics.jsonl"
+        self.logs = (self.metrics_file, self.metrics_file.with_suffix(".csv"))
         self.checkpoints = self.path / "checkpoints"
         self.stage1_file = self.checkpoints / "stage1.weights.h5"
         self.model_file = self.path / "model.keras"
@@ -144,8 +145,7 @@ class RunDirectory:
     def write_results(self, results: dict[str, Any]) -> None:
         """Write results.json, the last file of a run: what comes after it may fail."""
         self._write(self.results_file, json_text(results))
-        logs = (self.metrics_file, self.metrics_file.with_suffix(".csv"))
-        self.manifest.note(*(log for log in logs if log.is_file()), complete=True)
+        self.manifest.note(*(log for log in self.logs if log.is_file()), complete=True)
 
     def write_validation(self, predicted: np.ndarray) -> None:
         """Write validation.npz: the predicted classes (N,) of the validation images, in order."""

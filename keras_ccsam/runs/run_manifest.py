@@ -57,6 +57,13 @@ class RunManifest:
             content["files"][self._name(path)] = manifest.facts_of(path)
         self._write(content | {"complete": complete})
 
+    def reopen(self, *growing: Path) -> None:
+        """Note that the run goes on: there are others to come, and these files grow."""
+        content = self._content()
+        for path in growing:
+            content["files"].pop(self._name(path), None)
+        self._write(content | {"complete": False})
+
     @property
     def complete(self) -> bool:
         """Whether the run is: everything was written, and noted."""

@@ -45,9 +45,12 @@ class RunState:
             except Damaged:
                 return "complete" if self.manifest.complete else "damaged"
             status = str(state.get("status", "failed"))
-            if status != "running" or writer.standing(state.get("process")) != writer.GONE:
+            standing = writer.standing(state.get("process"))
+            if status != "running" or standing in (writer.OWN, writer.HERE):
                 return status
-        return "complete" if self.manifest.complete else "killed"
+        if self.manifest.complete:
+            return "complete"
+        return "killed" if standing == writer.GONE else "running"
 
     def without_results(self) -> str:
         """Why there are none, and what to do."""

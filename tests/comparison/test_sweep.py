@@ -137,6 +137,8 @@ def test_a_sweep_that_was_killed_goes_on(swept, tmp_path):
     kept = (copy / "ccsam-seed4" / "results.json").stat().st_mtime_ns
     broken = RunDirectory(copy / "ccsam-radius_scale-0.5-seed4")
     write_json(broken.state_file, {"kind": "run", "status": "running"})
+    broken.manifest.reopen(*broken.logs, broken.results_file)
+    broken.results_file.unlink()
     (copy / "sweep.json").unlink()
     again = sweep("radius_scale", ("0.5", "1e-2"), **{**options, "out": copy})
     assert (copy / "ccsam-seed4" / "results.json").stat().st_mtime_ns == kept
