@@ -31,6 +31,7 @@ from keras_ccsam.data.sources.from_dataset import from_dataset as from_dataset
 from keras_ccsam.data.sources.path import open_path as open_path
 from keras_ccsam.data.sources.recognise import recognise as recognise
 from keras_ccsam.data.sources.source import Source as Source
+from keras_ccsam.data.tails.cut import from_source as from_source
 from keras_ccsam.data.tails.indices import SavedIndices as SavedIndices
 from keras_ccsam.data.tails.indices import load_indices as load_indices
 from keras_ccsam.data.tails.profiles import profile_counts as profile_counts

@@ -12,7 +12,7 @@ from keras_ccsam.data.sources.source import Labels, Source
 from keras_ccsam.data.tails.grouped import grouped_split
 from keras_ccsam.data.tails.profiles import fitting_maximum, profile_counts
 from keras_ccsam.data.tails.subset import Rows, draw_subset, stratified_split
-from keras_ccsam.data.tails.tail import Protocol, Tail
+from keras_ccsam.data.tails.tail import Profile, Protocol, Tail
 
 _VALIDATION_STREAM = 2
 
@@ -66,6 +66,31 @@ def cut(source: Source, tail: Tail, *, fit_head: bool = False) -> LongTailedData
         notes=(*source.notes, *_notes(source, tail)),
         skipped=source.skipped,
     )
+
+
+def from_source(
+    source: Source,
+    *,
+    imbalance_ratio: float | None = None,
+    profile: Profile = Tail.profile,
+    protocol: Protocol = Tail.protocol,
+    seed: int = Tail.seed,
+    validation_fraction: float = Tail.validation_fraction,
+) -> LongTailedData:
+    """What is trained on, of the source of a path or of one made by `data.source`.
+
+    Args:
+        source: as `data.open_path` gives it; weights and groups of a table stay with its images.
+        imbalance_ratio: `None` keeps all images; a number cuts the classes to `profile`, with the
+            largest head that every class can fill.
+        profile, protocol, validation_fraction: as in `load`.
+        seed: of the validation split and of the protocol `"seeded"`.
+
+    Raises:
+        ValueError: if an argument is not valid, or a class has too few images.
+    """
+    tail = Tail(imbalance_ratio, profile, protocol, seed, validation_fraction)
+    return cut(source, tail, fit_head=True)
 
 
 def _split(source: Source, rows: Rows, tail: Tail) -> tuple[Rows, Rows]:
