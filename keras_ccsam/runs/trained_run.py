@@ -132,7 +132,6 @@ def _check_there(recipe: Recipe) -> None:
 
 def _check_same(images: LongTailedData, saved: SavedIndices, class_names: list[str]) -> None:
     """Refuses images that are not those of the run: training images could be among the others."""
-    check_same_images(images, saved)
     if list(images.class_names) != list(class_names):
         pairs = zip_longest(images.class_names, class_names)
         other, own = next((a, b) for a, b in pairs if a != b)
@@ -140,6 +139,7 @@ def _check_same(images: LongTailedData, saved: SavedIndices, class_names: list[s
             f"the data has other classes than the run was trained on: where that has {own!r}, "
             f"there is {other!r} now. Received: {len(images.class_names)} classes"
         )
+    check_same_images(images, saved)
 
 
 def check_same_images(images: LongTailedData, saved: SavedIndices) -> None:
