@@ -43,7 +43,8 @@ class Temperature:
     @property
     def unused_because(self) -> str:
         """Why the network is better off without it, in words; empty where it is of use."""
-        fitted = f"the temperature fitted on {self.images} validation images, {self.value:.3g},"
+        images = "1 validation image" if self.images == 1 else f"{self.images} validation images"
+        fitted = f"the temperature fitted on {images}, {self.value:.3g},"
         if not LOWEST * (1 + _NEAR) < self.value < HIGHEST * (1 - _NEAR):
             return f"{fitted} is where the search ends ({LOWEST:g} to {HIGHEST:g})"
         if not self.nll < self.nll_before:

@@ -34,6 +34,8 @@ def test_one_at_an_end_of_the_search_is_not():
     worst = fit_temperature(logits, [1, 2, 3, 0] * 2)
     best = fit_temperature(logits, [0, 1, 2, 3] * 2)
     assert worst.value == pytest.approx(HIGHEST, rel=0.01)
+    one = fit_temperature(logits[:1], [1])
+    assert "fitted on 1 validation image, " in one.unused_because
     for fitted in (worst, best):
         assert fitted.nll < fitted.nll_before and "where the search ends" in fitted.unused_because
         assert fitted.applied == 1.0 and fitted.to_dict()["used"] is False
