@@ -155,6 +155,28 @@ def check_out(out: str | None, kind: str | None = None) -> None:
         folders.require_free(path)
 
 
+def interval(save_every: str) -> str | int:
+    """The value of `--save-every`: a number where it is one.
+
+    Raises:
+        ValueError: it is no number of steps, no time and not "epoch".
+    """
+    is_number = save_every.isascii() and save_every.isdigit()
+    every = int(save_every) if is_number else save_every
+    if not light.imported():
+        light.library("resuming.interval").Interval(every, "--save-every")
+    return every
+
+
+def is_complete(run: str) -> bool:
+    """Whether a run has come to its end."""
+    try:
+        told = json.loads((Path(run) / "state.json").read_text(encoding="utf-8"))
+        return isinstance(told, dict) and told.get("status") == "complete"
+    except (OSError, ValueError):
+        return False
+
+
 def begun_with(run: str, requested: str | None) -> tuple[str | None, bool]:
     """The backend that an interrupted run goes on with, and whether it is deterministic.
 

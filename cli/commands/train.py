@@ -81,10 +81,14 @@ def command(
     goes on, and ends with the same numbers as without the interruption.
     """
     output, chosen = Output(as_json, quiet), Choices(**choices)
-    interval: str | int = int(save_every) if save_every.isdigit() else save_every
+    interval = early.interval(save_every)
     if resume is not None:
         _refuse_others()
         backend, deterministic = early.begun_with(resume, backend)
+        if early.is_complete(resume):  # whoever starts it again and again is done
+            told = f"The run is complete: {resume}"
+            output.result(lambda: told, lambda: {"path": resume, "status": "complete"})
+            return
         click.get_current_context().meta[DETERMINISTIC] = deterministic
         prepare(backend, device)
         with output.working(), stoppable(resume_command):

@@ -10,22 +10,23 @@ class Interval:
 
     Args:
         every: `"5 min"`, a number of steps, or `"epoch"`.
+        name: of the argument, for the error.
 
     Raises:
         ValueError: `every` is none of the three.
     """
 
-    def __init__(self, every: str | int) -> None:
+    def __init__(self, every: str | int, name: str = "every") -> None:
         self.per_epoch = every == "epoch"
         self._steps = self._seconds = 0.0
         if isinstance(every, int) and not isinstance(every, bool) and every >= 1:
             self._steps = float(every)
         elif isinstance(every, str) and not self.per_epoch:
-            self._seconds = seconds_of(every, "every")
+            self._seconds = seconds_of(every, name)
         elif not self.per_epoch:
             raise ValueError(
                 "a state is saved at each 'epoch', after a time as '5 min', or after a number of "
-                f"steps. Received: every={every!r}"
+                f"steps. Received: {name}={every!r}"
             )
         self.restart()
 

@@ -72,7 +72,8 @@ def check_resumable(directory: RunDirectory) -> None:
             that kept nothing to go on from, or on another backend.
     """
     directory.check_run()
-    if directory.status() == "complete":
+    # One that was killed after its results still lacks its pictures, and has states to remove.
+    if directory.status() == "complete" and directory.state.was_ended:
         raise ValueError(
             "the run is complete; there is nothing to go on with. "
             f"Received: run={str(directory.path)!r}"

@@ -6,6 +6,7 @@ from typing import Any
 from keras_ccsam.data.batches.labelled_parts import Split
 from keras_ccsam.metrics import Report
 from keras_ccsam.recipes import Recipe
+from keras_ccsam.resuming.interval import Interval
 from keras_ccsam.runs.asked import Asked, can_go_on, check_resumable, warn_of_changes
 from keras_ccsam.runs.first_stage import same_stage1
 from keras_ccsam.runs.folders import PathLike, fresh, named
@@ -66,6 +67,7 @@ def run(
         FloatingPointError: the training left the finite numbers; see `callbacks.OnNonfinite` and
             the recipe's `on_nonfinite`.
     """
+    Interval(save_every, "save_every")
     directory = RunDirectory(
         fresh(f"{recipe.name}-{recipe.setting}") if out is None else named(out)
     )
@@ -100,6 +102,7 @@ def resume(
         ValueError: it is no run, it is complete, another process trains it, it was begun on another
             backend, or its data has changed since. Nothing has been written then.
     """
+    Interval(save_every, "save_every")
     directory = RunDirectory(run_dir)
     check_resumable(directory)
     recipe, asked = directory.recipe(trust_code=trust_code), Asked.of(directory)

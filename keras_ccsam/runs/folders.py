@@ -15,6 +15,9 @@ from keras_ccsam.runs import lock
 
 PathLike = str | os.PathLike[str]
 
+# What `atomic.replacing` leaves where it is killed.
+_HALF = re.compile(r"\.[0-9a-f]{8}\.")
+
 PROGRAMS = ".jax-cache"
 """The folder that `compiled_programs` keeps."""
 
@@ -52,7 +55,7 @@ def require_free(path: Path) -> None:
         is_folder = existing.is_dir()
         # Runs leave their compiled programs in their parent; those are nobody's results.
         own = existing == path.absolute() and is_folder
-        taken = own and any(p.name not in (PROGRAMS, lock.NAME) for p in path.iterdir())
+        taken = own and _holds_something(path)
     if not is_folder:
         raise _not_made(path, f"{str(existing)!r} is a file")
     if taken and (other := lock.holder(path)):
@@ -67,6 +70,22 @@ def require_free(path: Path) -> None:
         )
     if not os.access(existing, os.W_OK | os.X_OK):
         raise _not_made(path, f"nothing may be written into {str(existing)!r}")
+
+
+def _holds_something(path: Path) -> bool:
+    """Whether anything is in a folder that must not be written over.
+
+    What a run leaves that was killed while its folder was made is nothing: environment.json is the
+    last file of that, and nothing was trained.
+    """
+    names = {p.name for p in path.iterdir() if not _HALF.match(p.name)} - {PROGRAMS, lock.NAME}
+    folders = {"checkpoints", "plots"}
+    if names - folders - {"state.json", "manifest.json", "recipe.toml"}:
+        return True
+    # A recipe.toml alone is somebody's own.
+    ours = names <= folders or kind_of(path) == "run"
+    inside = [path / name for name in names & folders]
+    return not ours or any(p.is_symlink() or not p.is_dir() or any(p.iterdir()) for p in inside)
 
 
 def require_writable(path: Path, instead: str) -> None:
@@ -175,6 +194,8 @@ def require_run(path: Path) -> None:
     if is_file:
         near = f"; did you mean its folder, {str(path.parent)!r}?" if lies_in_run else "."
         lack = f"it is a file{near}"
+    elif exists and kind_of(path) == "run":
+        lack = "it was ended while its folder was made; give the command that began it again."
     else:
         lack = "it has no recipe.toml." if exists else "there is no such folder."
     raise ValueError(f"not a run directory: {lack} Received: run={str(path)!r}")

@@ -101,7 +101,7 @@ class RunDirectory:
         taken = lock.take(self.path)
         try:
             self.check_free()  # another process may have come and gone in between
-            self.checkpoints.mkdir()
+            make(self.checkpoints)
             make(self.plots)
             self.state.mark("running", process=writer.this_process())
             self._write(self.recipe_file, text)

@@ -52,6 +52,13 @@ class RunState:
             return "complete"
         return "killed" if standing == writer.GONE else "running"
 
+    @property
+    def was_ended(self) -> bool:
+        """Whether the run came to its end: one that was killed after its results did not."""
+        with suppress(Damaged):
+            return read_json(self.path).get("status") == "complete"
+        return False
+
     def without_results(self) -> str:
         """Why there are none, and what to do."""
         status = self.status()

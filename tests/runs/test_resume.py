@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from keras_ccsam import runs, stopping
 from keras_ccsam.callbacks import RunState
 from keras_ccsam.comparison import compare
 from keras_ccsam.runs import experiment, work
-from keras_ccsam.runs.run_directory import RunDirectory
+from keras_ccsam.runs.run_directory import RunDirectory, write_json
 
 TIMES = ("seconds", "ms_per_step")
 SPLIT = "data.validation_fraction=0.1"
@@ -216,6 +217,46 @@ def test_a_signal_ends_a_run_of_the_command_line(whole, cut, tmp_path, monkeypat
     done = CliRunner().invoke(cli, [*again.split()[1:], "-q"])
     assert done.exit_code == 0, done.stderr
     assert_same(whole.path, run)
+    done = CliRunner().invoke(cli, again.split()[1:])
+    assert (done.exit_code, done.stdout) == (0, f"The run is complete: {run}\n")
+
+
+@pytest.mark.any_backend
+def test_one_that_was_killed_after_its_results_gets_its_pictures(whole, tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    shutil.copytree(whole.path, run.path)
+    write_json(run.state_file, {"kind": "run", "status": "running"})
+    for picture in run.plots.iterdir():
+        picture.unlink()
+    assert run.status() == "complete"
+    runs.resume(run.path, **OPTIONS)
+    assert_same(whole.path, run.path)
+    assert {p.name for p in run.plots.iterdir()} == {p.name for p in whole.path.glob("plots/*")}
+
+
+@pytest.mark.any_backend
+@pytest.mark.parametrize("written", [(), ("state.json",), ("state.json", "recipe.toml")])
+def test_one_that_was_killed_while_its_folder_was_made_is_begun_again(whole, tmp_path, written):
+    run = RunDirectory(tmp_path / "run")
+    for folder in (run.checkpoints, run.plots):
+        folder.mkdir(parents=True)
+    for name in written:
+        shutil.copy(whole.path / name, run.path / name)
+    run.check_free()
+    (run.path / "notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match="never overwritten"):
+        run.check_free()
+
+
+def test_how_often_is_checked_before_anything_is_written(whole, tmp_path):
+    from keras_ccsam_cli.main import cli
+
+    with pytest.raises(ValueError, match="Received: save_every=0"):
+        runs.run(whole.recipe, tmp_path / "run", save_every=0)
+    line = ["train", "ce", "--out", str(tmp_path / "run"), "--save-every", "\u00b2"]
+    refused = CliRunner().invoke(cli, line)
+    assert refused.exit_code == 2 and "save_every" in refused.stderr.replace("-", "_")
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow
