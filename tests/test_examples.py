@@ -8,6 +8,8 @@ from types import SimpleNamespace
 import keras
 import pytest
 
+from keras_ccsam import declare
+
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 # What the last table's rows begin with.
 ROWS = {
@@ -22,6 +24,9 @@ ROWS = {
 def run(name, monkeypatch, capsys):
     """The example's variables and what it printed."""
     monkeypatch.setattr(sys, "argv", [f"{name}.py", "--epochs", "1"])
+    # What an example declares is gone when its test is over.
+    kept = {kind: dict(found) for kind, found in declare._PARTS.items()}
+    monkeypatch.setattr(declare, "_PARTS", kept)
     variables = runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
     return variables, capsys.readouterr().out
 

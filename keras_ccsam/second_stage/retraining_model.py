@@ -67,6 +67,12 @@ class RetrainingModel(SharpnessAwareModel):
                 f"learn={learn!r} trains the scales of a heads.Scaled. Received: head={head!r}"
             )
         super().__init__(backbone, head, sharpness, **kwargs)
+        if not self.built and not isinstance(backbone, keras.Model) and backbone.built:
+            # The features' layer: TensorFlow would build the model in the first step alone, and a
+            # state of the training can be kept before it.
+            shape = (backbone.get_build_config() or {}).get("input_shape")
+            if shape is not None:
+                self.build(tuple(shape))
         if self.lr_factor != 1.0:
             self.step_parts.add(
                 self,
