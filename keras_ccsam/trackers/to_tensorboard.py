@@ -29,6 +29,9 @@ class Run:
     def __init__(self, run: TrackedRun) -> None:
         folder = run.path / FOLDER
         folder.mkdir(exist_ok=True)
+        # Of a run that goes on after an interruption: all its epochs are told again.
+        for old in folder.glob("events.out.tfevents.*"):
+            old.unlink()
         name = f"events.out.tfevents.{time.time():.0f}.{socket.gethostname()}.{os.getpid()}"
         self._file = (folder / name).open("xb")
         self._records = RecordWriter(self._file)
