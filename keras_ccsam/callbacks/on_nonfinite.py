@@ -187,7 +187,8 @@ class OnNonfinite(keras.callbacks.Callback):
         cause = likely_cause(self._moment(step), final=False)
         model: SharpnessAwareModel = self.model  # JAX gives the variables their values here
         for variable, value in zip(self._kept(), self._good, strict=True):
-            variable.assign(value)
+            # A copy: JAX may take NumPy's memory as it is, and the next step writes into it.
+            variable.assign(ops.copy(ops.convert_to_tensor(value)))
         model.reset_metrics()
         self.rollbacks += 1
         self._shorten()
