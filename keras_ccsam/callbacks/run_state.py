@@ -14,6 +14,7 @@ import keras
 
 from keras_ccsam import snapshots, stopping
 from keras_ccsam.resuming import place
+from keras_ccsam.resuming.beginning import beginning
 from keras_ccsam.resuming.interval import Interval
 from keras_ccsam.resuming.order import why_not_restored
 from keras_ccsam.resuming.place import AFTER, BEFORE, WITHIN
@@ -75,13 +76,9 @@ class RunState(keras.callbacks.Callback):
         super().__init__()
         self._interval = Interval(every)
         self._saver = Saver(folder, keep)
-        if not self._saver.folder.absolute().parent.is_dir():
-            raise ValueError(
-                "the states are written into a folder within an existing one; create that first. "
-                f"Received: folder={os.fspath(folder)!r}"
-            )
         self._others, self._data, self._about = list(callbacks), data, dict(about or {})
         self._arguments: Mapping[str, Any] = {"x": data}
+        self._beginning = beginning(self._arguments)
         self._keeps_end = end
         self._found: snapshots.Snapshot | None = None
         self._looked = False
@@ -110,7 +107,7 @@ class RunState(keras.callbacks.Callback):
     ) -> int | None:
         """Called by the `fit` of a model of this package; see `training.joined`."""
         self._others, self._arguments, self._data = [*callbacks], arguments, arguments.get("x")
-        self._looked = False
+        self._looked, self._beginning = False, beginning(arguments)
         return None if self._look() is None else self.initial_epoch
 
     def leaves_fit(self) -> None:
@@ -235,7 +232,7 @@ class RunState(keras.callbacks.Callback):
         facts |= {
             "place": where | {"of": self.params.get("steps")},
             "epochs": self.params.get("epochs"),
-            "about": self._about | {"backend": keras.backend.backend()},
+            "about": self._of_now(),
         }
         self._saver.save(arrays, facts)
         self._interval.restart()
@@ -244,6 +241,10 @@ class RunState(keras.callbacks.Callback):
             stage = f"stage {self._about['stage']}, " if "stage" in self._about else ""
             said = f"saved at {stage}{place.words(where)}" if saved else "its state was not saved"
             raise stopping.Stopped(asked, said)
+
+    def _of_now(self) -> dict[str, Any]:
+        """What a state is of."""
+        return self._about | {"backend": keras.backend.backend(), "begins": self._beginning}
 
     # Going on.
 
@@ -258,8 +259,7 @@ class RunState(keras.callbacks.Callback):
         return self._found
 
     def _check(self, facts: Mapping[str, Any]) -> None:
-        now = self._about | {"backend": keras.backend.backend()}
-        reason = place.why_not(facts, now, self.params.get("epochs"), self.params.get("steps"))
+        reason = place.why_not(facts, self._of_now(), self.params)
         if reason is not None:
             raise ValueError(
                 "the training cannot be gone on with: its state "

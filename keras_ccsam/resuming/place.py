@@ -19,15 +19,14 @@ def words(place: Mapping[str, Any]) -> str:
 
 
 def why_not(
-    facts: Mapping[str, Any], about: Mapping[str, Any], epochs: int, steps: int | None
+    facts: Mapping[str, Any], about: Mapping[str, Any], params: Mapping[str, Any]
 ) -> str | None:
     """Why a state is none to go on from; None if it is one.
 
     Args:
         facts: of the state.
         about: what it must be of.
-        epochs: with which `fit` ends.
-        steps: of an epoch, where that is known.
+        params: of the callback: the epochs with which `fit` ends, and the steps of one.
     """
     if facts.get("kind") != KIND:
         return "is none of a training"
@@ -35,9 +34,11 @@ def why_not(
         return f"is of version {facts.get('format')} of the format, and {FORMAT} is known here"
     for key in dict.fromkeys([*about, *facts["about"]]):
         saved, now = facts["about"].get(key), about.get(key)
+        if saved != now and key == "begins":
+            return "is of other data, by their sizes, their first images, labels or seed"
         if saved != now:
             return f"is of {key}={saved!r}, and this one of {key}={now!r}"
-    place = facts["place"]
+    place, epochs, steps = facts["place"], params["epochs"], params.get("steps")
     last = epochs if place["where"] == AFTER else epochs - 1
     if place["epoch"] > last:
         return f"is at {words(place)}, and fit ends before, with epochs={epochs}"

@@ -23,10 +23,24 @@ class Saver:
     Args:
         folder: of the snapshots.
         keep: how many stay.
+
+    Raises:
+        ValueError: `keep` is less than 1, or `folder` is a file or lies in none.
     """
 
     def __init__(self, folder: str | os.PathLike[str], keep: int = 2) -> None:
+        if keep < 1:
+            raise ValueError(f"the newest state is always kept. Received: keep={keep!r}")
         self.folder = Path(folder)
+        if not self.folder.is_dir() and self.folder.exists():
+            raise ValueError(
+                f"the states are written into a folder. Received: folder={str(folder)!r}, a file"
+            )
+        if not self.folder.absolute().parent.is_dir():
+            raise ValueError(
+                "the states are written into a folder within an existing one; create that first. "
+                f"Received: folder={str(folder)!r}"
+            )
         self.keep = keep
         self._pool: ThreadPoolExecutor | None = None
         self._pending: Future[Path] | None = None

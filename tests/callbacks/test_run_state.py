@@ -228,6 +228,21 @@ class TestRefused:
         with pytest.raises(ValueError, match="data with 5 steps in an epoch, and this has 10"):
             trained(batches.with_options(batch_size=4), folder=folder)
 
+    @pytest.mark.parametrize("change", ["images", "seed"])
+    def test_other_data_of_the_same_length(self, batches, folder, change):
+        x, y = batches.arrays()
+        other = batches.with_options(seed=7)
+        if change == "images":
+            other = cc.data.from_arrays(-x, y).batches(**vars(batches.options))
+        with pytest.raises(ValueError, match="is of other data"):
+            trained(other, folder=folder)
+
+    @pytest.mark.parametrize("options", [{"keep": 0}, {"folder": "file"}])
+    def test_what_nothing_can_be_written_into(self, tmp_path, options):
+        (tmp_path / "file").write_text("mine")
+        with pytest.raises(ValueError, match=r"Received: (keep=0|folder=.*, a file)"):
+            RunState(tmp_path / options.pop("folder", "s"), **options)
+
     def test_another_model(self, batches, folder):
         backbone = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten()])
         model = cc.CCSAM(backbone, 3, COUNTS)
