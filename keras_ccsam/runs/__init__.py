@@ -8,6 +8,6 @@ from keras_ccsam.runs.landscapes import RunLandscapes as RunLandscapes
 from keras_ccsam.runs.plan import RunPlan as RunPlan
 from keras_ccsam.runs.plan import plan as plan
 from keras_ccsam.runs.run_directory import RunDirectory as RunDirectory
+from keras_ccsam.runs.run_result import RunResult as RunResult
 from keras_ccsam.runs.trained_run import TrainedRun as TrainedRun
 from keras_ccsam.runs.trained_run import open_run as open_run
-from keras_ccsam.runs.work import RunResult as RunResult

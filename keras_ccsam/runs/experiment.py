@@ -13,10 +13,11 @@ from keras_ccsam.runs.folders import PathLike, fresh, named
 from keras_ccsam.runs.progress import Progress
 from keras_ccsam.runs.record_options import Record, check_record
 from keras_ccsam.runs.run_directory import RunDirectory
+from keras_ccsam.runs.run_result import RunResult
 from keras_ccsam.runs.set_aside import set_aside
 from keras_ccsam.runs.stage_states import SAVE_EVERY
 from keras_ccsam.runs.trained_run import open_run
-from keras_ccsam.runs.work import RunResult, carried_out
+from keras_ccsam.runs.work import carried_out
 from keras_ccsam.trackers import check as check_trackers
 
 

@@ -31,33 +31,12 @@ from keras_ccsam.runs.progress import Progress
 from keras_ccsam.runs.recorders import check_for, copy_records, recorders
 from keras_ccsam.runs.results import collected
 from keras_ccsam.runs.run_directory import RunDirectory
+from keras_ccsam.runs.run_result import RunResult
 from keras_ccsam.runs.stage_callbacks import apply_posthoc, nonfinite_steps, stage_callbacks
 from keras_ccsam.runs.stage_states import StageStates
 from keras_ccsam.runs.trained_run import check_same_images, judged
 from keras_ccsam.trackers import Tracking
 from keras_ccsam.training import SharpnessAwareModel, saving
-
-
-@dataclasses.dataclass(frozen=True)
-class RunResult:
-    """What a run leaves behind.
-
-    Attributes:
-        path: the run directory.
-        recipe: what was run.
-        report: on the test set, after the last epoch of the last stage; of a run with
-            `tested=False` on the validation split.
-        stage1_report: on the same images, after stage 1; `report` itself where nothing follows.
-        validation_report: after the last epoch, on the split cut from the training set, if any.
-        results: the content of results.json.
-    """
-
-    path: Path
-    recipe: Recipe
-    report: Report
-    stage1_report: Report
-    validation_report: Report | None
-    results: dict[str, Any]
 
 
 def carried_out(
@@ -87,115 +66,180 @@ def carried_out(
         ValueError: the data cannot be had or is another, a model cannot be built, or what is asked
             for does not fit. Nothing has been written then.
     """
-    record, source, tested = asked.record, asked.source, asked.tested
+    work = _Work(recipe, directory, asked, shown)
     cache = frozen.cache_folder(feature_cache, directory.path)
     tracking = _tracking(asked.trackers, recipe, directory)
-    images = parts.load_data(recipe.data)
-    judge: Split = "test" if tested else "validation"
-    images.split_arrays(judge)  # there is such a part
-    look_at_files(images, shown, tested)
-    if begun and directory.indices_file.is_file():
-        check_same_images(images, directory.indices())
-    check_helper(recipe, images.index_sha256)
-    batches = parts.train_batches(recipe, images)
-    callbacks = stage_callbacks(recipe, images, batches)
-    keras.utils.set_random_seed(recipe.seed)
-    model = parts.build_model(recipe, images, len(batches))
-    check_for(record, images, model)
-    if recipe.stage2 is not None:
-        second = parts.retraining(recipe, recipe.stage2, batches)
-        second.check(model)
-        second.check_data(batches)
+    work.prepare(begun)
     code = own_code.describe(recipe)
     facts = {"asked": asked.to_dict(directory.path)} | ({"code": code} if code else {})
     if begun:
         reopen(directory)
     else:
         directory.create(recipe, environment.describe() | facts)
-    for note in (images.outline.ratio_note, *images.notes):
+    for note in (work.images.outline.ratio_note, *work.images.notes):
         shown.note(note)
-    states = StageStates(directory, recipe, images.index_sha256, save_every)
+    states = StageStates(directory, recipe, work.images.index_sha256, save_every)
     caching = kept_programs(compile_cache, directory.path, announce=shown.shown)
     with shown, directory.recording(), caching, tracking:
-        images.save_indices(directory.indices_file)
+        work.images.save_indices(directory.indices_file)
         directory.manifest.note(directory.indices_file)
         first_is_there = has_stage1(directory)
-        if recipe.stage1.translate is not None and not (source or first_is_there):
+        if recipe.stage1.translate is not None and not (asked.source or first_is_there):
             options: Any = {"progress": shown.labelled("helper"), "save_every": save_every}
             options |= {"compile_cache": "off"}
-            helper = trained_helper(recipe, directory, partial(begin_helper, **options))
-            keras.utils.set_random_seed(recipe.seed)
-            model = parts.build_model(recipe, images, len(batches), helper)
+            work.take_helper(partial(begin_helper, **options))
         stopping.check()
-        whole, every_image = model, images
         if frozen.is_frozen(recipe):
-            # Features of the test images are none of a run's that is not to see them.
-            seen = images if tested else dataclasses.replace(images, x_test=None, y_test=None)
-            found = frozen.on_features(recipe, seen, model, batches, list(record), cache)
-            shown.say(found.said)
-            if found.model is not model:
-                images, model = found.images, found.model
-                batches = parts.train_batches(recipe, images)
-                callbacks = stage_callbacks(recipe, images, batches)
+            work.take_features(cache)
             stopping.check()
-        seeds = seed_states(model)
-        told = partial(_told, recipe, directory, shown, tracking)
-        stage = f"stage 1/{_stages(recipe)}"
-        if first_is_there:
-            shown.say(f"{stage}  was finished: taken over, not trained again")
-            load_stage1(whole, directory)
+        seeds = seed_states(work.model)
+        work.first_stage(first_is_there, states, tracking)
+        stopping.check()
+        work.report("stage1")
+        stopping.check()
+        found = work.second_stage(seeds, states, tracking)
+        stopping.check()
+        results = work.hand_over(found)
+        tracking.results(results)
+        _plot(directory, work.images, work.reports[work.judge])
+    states.clear()
+    reports = work.reports
+    validation = reports.get("validation")
+    last, first = reports[work.judge], reports["stage1"]
+    return RunResult(directory.path, recipe, last, first, validation, results)
+
+
+class _Work:
+    """A run while it is done: what one step of it hands on to the next.
+
+    Attributes:
+        judge: the part that it is judged by.
+        images, model, batches, callbacks: what the stages train with. On a frozen backbone these
+            are its features and the head alone, and `every_image` and `whole` are the whole.
+        reports: by stage and part.
+    """
+
+    def __init__(
+        self, recipe: Recipe, directory: RunDirectory, asked: Asked, shown: Progress
+    ) -> None:
+        self.recipe, self.directory, self.asked, self.shown = recipe, directory, asked, shown
+        self.judge: Split = "test" if asked.tested else "validation"
+        self.reports: dict[str, Report] = {}
+
+    def prepare(self, begun: bool) -> None:
+        """Load the data and build the model; nothing is written."""
+        recipe = self.recipe
+        self.images = self.every_image = images = parts.load_data(recipe.data)
+        images.split_arrays(self.judge)  # there is such a part
+        look_at_files(images, self.shown, self.asked.tested)
+        if begun and self.directory.indices_file.is_file():
+            check_same_images(images, self.directory.indices())
+        check_helper(recipe, images.index_sha256)
+        self._batch()
+        self._build()
+        check_for(self.asked.record, images, self.model)
+        if recipe.stage2 is not None:
+            second = parts.retraining(recipe, recipe.stage2, self.batches)
+            second.check(self.model)
+            second.check_data(self.batches)
+
+    def _batch(self) -> None:
+        self.batches = parts.train_batches(self.recipe, self.images)
+        self.callbacks = stage_callbacks(self.recipe, self.images, self.batches)
+
+    def _build(self, helper: keras.Model | None = None) -> None:
+        keras.utils.set_random_seed(self.recipe.seed)
+        built = parts.build_model(self.recipe, self.images, len(self.batches), helper)
+        self.model = self.whole = built
+
+    def take_helper(self, training: Callable[..., Any]) -> None:
+        """Train M2m's helper, or take the one that is there, and build the model with it."""
+        self._build(trained_helper(self.recipe, self.directory, training))
+
+    def take_features(self, cache: Path | None) -> None:
+        """Train on a frozen backbone's features from now on, where that gives the same."""
+        seen = self.images
+        if not self.asked.tested:  # features of the test images are none of this run's
+            seen = dataclasses.replace(seen, x_test=None, y_test=None)
+        record = list(self.asked.record)
+        found = frozen.on_features(self.recipe, seen, self.model, self.batches, record, cache)
+        self.shown.say(found.said)
+        if found.model is not self.model:
+            self.images, self.model = found.images, found.model
+            self._batch()
+
+    def first_stage(self, is_there: bool, states: StageStates, tracking: Tracking) -> None:
+        """Train it, or take it over: from before this run was interrupted, or from another run."""
+        record, source, directory = self.asked.record, self.asked.source, self.directory
+        stage = f"stage 1/{_stages(self.recipe)}"
+        if is_there:
+            self.shown.say(f"{stage}  was finished: taken over, not trained again")
+            load_stage1(self.whole, directory)
             metrics_log.keep(directory.metrics_file, lambda record: record["stage"] == 1)
             _tell_again(tracking, directory)
         elif source is None:
-            state = states.of(1, shown)
+            state = states.of(1, self.shown)
             # Recorders last: the time that they take is not the epoch's.
-            recording = recorders(record, images, directory)
-            first = [*callbacks[0], *told(1), *recording, state]
-            _fit_stage1(recipe, images, batches, model, first)
-            frozen.hand_over(model, whole)
+            last = [*recorders(record, self.images, directory), state]
+            first = [*self.callbacks[0], *self._told(1, tracking), *last]
+            _fit_stage1(self.recipe, self.images, self.batches, self.model, first)
+            frozen.hand_over(self.model, self.whole)
             with directory.writing(directory.stage1_file) as temporary:
-                saving.save_weights(whole, temporary)
+                saving.save_weights(self.whole, temporary)
             state.clear()
         else:
-            shown.say(f"{stage}  shared with {source.path}: taken over, not trained again")
-            copy_stage1(source, whole, directory)
+            self.shown.say(f"{stage}  shared with {source.path}: taken over, not trained again")
+            copy_stage1(source, self.whole, directory)
             if missing := copy_records(record, source, directory):
-                shown.say(f"{stage}  {', '.join(missing)}: not recorded there, so not here")
+                self.shown.say(f"{stage}  {', '.join(missing)}: not recorded there, so not here")
             _tell_again(tracking, directory)
-        stopping.check()
-        reports = {"stage1": judged(recipe, images, model, judge)}
-        stopping.check()
+
+    def second_stage(
+        self, seeds: list[tuple[Any, Any]], states: StageStates, tracking: Tracking
+    ) -> dict[str, Any]:
+        """Train the classifier again, or change it, as the recipe says; return what was found."""
         tau = None
-        if recipe.stage2 is not None:
-            # Stage 2 finds the same random state whether stage 1 was trained here or taken over.
-            keras.utils.set_random_seed(recipe.seed)
+        if (stage := self.recipe.stage2) is not None:
+            # It finds the same random state whether stage 1 was trained here or taken over.
+            keras.utils.set_random_seed(self.recipe.seed)
             for variable, value in seeds:
                 variable.assign(value)
-            second_stage = [*callbacks[1], *told(2), states.of(2, shown)]
-            _fit_stage2(recipe, recipe.stage2, batches, model, second_stage)
-            reports[judge] = judged(recipe, images, model, judge)
-        elif recipe.posthoc is not None:
-            tau = apply_posthoc(recipe, images, model)
-            reports[judge] = judged(recipe, images, model, judge)
+            callbacks = [*self.callbacks[1], *self._told(2, tracking), states.of(2, self.shown)]
+            _fit_stage2(self.recipe, stage, self.batches, self.model, callbacks)
+            self.report(self.judge)
+        elif self.recipe.posthoc is not None:
+            tau = apply_posthoc(self.recipe, self.images, self.model)
+            self.report(self.judge)
         else:
-            reports[judge] = reports["stage1"]
-        stopping.check()
-        if tested and images.x_validation is not None:
-            reports["validation"] = judged(recipe, images, model, "validation")
-        if (held := reports.get("validation")) is not None:
+            self.reports[self.judge] = self.reports["stage1"]
+        return {} if tau is None else {"posthoc_tau": tau}
+
+    def report(self, name: str) -> None:
+        """Judge the model as it is now."""
+        split: Split = "validation" if name == "validation" else self.judge
+        self.reports[name] = judged(self.recipe, self.images, self.model, split)
+
+    def hand_over(self, found: dict[str, Any]) -> dict[str, Any]:
+        """Write the network and the results; return these."""
+        directory = self.directory
+        if self.asked.tested and self.images.x_validation is not None:
+            self.report("validation")
+        if (held := self.reports.get("validation")) is not None:
             directory.write_validation(held.predicted)
-        frozen.hand_over(model, whole)
+        frozen.hand_over(self.model, self.whole)
         with directory.writing(directory.model_file) as temporary:
-            saving.save_model(whole.export_plain(), temporary)
-        results = collected(recipe, every_image, whole, directory, reports, source)
-        results |= {} if tau is None else {"posthoc_tau": tau}
-        results |= _temperature(images, model) | nonfinite_steps(*callbacks)
+            saving.save_model(self.whole.export_plain(), temporary)
+        source, reports = self.asked.source, self.reports
+        results = collected(self.recipe, self.every_image, self.whole, directory, reports, source)
+        results |= found | _temperature(self.images, self.model)
+        results |= nonfinite_steps(*self.callbacks)
         directory.write_results(results)
-        tracking.results(results)
-        _plot(directory, images, reports[judge])
-    states.clear()
-    validation = reports.get("validation")
-    return RunResult(directory.path, recipe, reports[judge], reports["stage1"], validation, results)
+        return results
+
+    def _told(self, stage: int, tracking: Tracking) -> list[keras.callbacks.Callback]:
+        """What writes down, tells of and shows the epochs of a stage."""
+        log = MetricsLog(self.directory.path, stage=stage, tell=tracking.epoch)
+        return [log, *self.shown.callbacks(stage, _stages(self.recipe))]
 
 
 def _tell_again(tracking: Tracking, directory: RunDirectory) -> None:
@@ -246,14 +290,6 @@ def _fit_stage2(
 ) -> None:
     second = parts.retraining(recipe, stage, batches)
     second.run(model, batches, callbacks=callbacks, verbose=0)
-
-
-def _told(
-    recipe: Recipe, directory: RunDirectory, shown: Progress, tracking: Tracking, stage: int
-) -> list[keras.callbacks.Callback]:
-    """Return what writes down, tells of and shows the epochs of a stage."""
-    log = MetricsLog(directory.path, stage=stage, tell=tracking.epoch)
-    return [log, *shown.callbacks(stage, _stages(recipe))]
 
 
 def _stages(recipe: Recipe) -> int:
