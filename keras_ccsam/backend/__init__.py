@@ -37,10 +37,44 @@ stated once:
     that writes no variable. On PyTorch it is `fn` itself.
 `no_grad()`
     A context in which assignments to variables are not recorded.
+`process_count() -> int`, `process_index() -> int`
+    The processes that train together, and which of them this one is: those of torch.distributed or
+    of the JAX cluster, once `join_processes` or the user has initialised it. 1 and 0 before, and
+    always on TensorFlow.
+`join_processes() -> bool`
+    Initialises the process group from the launcher's environment variables (`launched.py`), and on
+    JAX lays data out over all devices. To be called before a model is made. Does nothing where it
+    has been done, or one process was started. Whether there are several.
+`share_devices(count)`
+    A context; models made inside it train on the first `count` devices of one process (JAX,
+    TensorFlow). PyTorch takes a process for each, so only 1.
+`batch_rows(size) -> (n,) integers`
+    The rows of a global batch of `size` that this process hands to its model; on JAX it is asked
+    once the distribution is set. PyTorch: the process's part, which may be a row longer than
+    another's. JAX: an equal part; TensorFlow: all, as the strategy divides. Where the batch has too
+    few rows (PyTorch: fewer than processes; JAX: no multiple of the devices) it is repeated whole,
+    which changes no mean, no class mean and no batch statistic.
+`host_sum(array) -> array`, `broadcast_host(array) -> array`, `barrier()`
+    NumPy arrays outside a step, exact in their own type: the sum over the processes, and what
+    process 0 has. Every process must call them, in the same order.
+`replica_count() -> int`, `replica_index()`
+    A replica is what runs a step on rows of its own: a process on PyTorch, a device of a
+    `tf.distribute` strategy. 1 and 0 on JAX, whose steps see the global batch. The index is a
+    tensor on TensorFlow.
 `all_reduce(tensors) -> tensors`
-    The sum of each gradient over the replicas of a data-parallel run; the identity without one.
-`replica_count() -> int`
-    The replicas whose gradients are summed; Keras divides the loss of each one by it.
+    The sums over the replicas; the identity with one. Differentiable: the gradient is that of the
+    sum of all replicas' losses.
+`all_gather(tensor, rows=None) -> tensor`
+    The rows of all replicas, in the order of the global batch; likewise. Replicas may have
+    different numbers of rows: `rows` is `replica_rows` of them, where that is known.
+`replica_rows(rows) -> (R,)`
+    How many rows each replica has; integers on PyTorch, a tensor on TensorFlow.
+`sharded_devices() -> int`
+    The devices over which one step's batch is laid out: JAX's, 1 elsewhere.
+`METRICS_ARE_LOCAL`, `OPTIMIZER_SUMS`, `COLLECTIVES_IN_LOOPS`
+    Whether Keras' metrics see the rows of a replica only (PyTorch); whether Keras' optimizer sums
+    the replicas' gradients (TensorFlow); whether the sums above may stand in a loop (not on
+    TensorFlow).
 `batch_normalization(x, scale, offset, statistics, axis, epsilon) -> (outputs, mean, variance)`
     x normalised along all axes but `axis` by the pair `statistics`, or where that is None by its
     own mean and biased variance, in one kernel; the result has the type of x. None where there is
@@ -73,20 +107,35 @@ from keras_ccsam.backend.determinism import is_deterministic as is_deterministic
 if keras.backend.backend() == "jax":
     from keras_ccsam.backend.jax import STATELESS as STATELESS
     from keras_ccsam.backend.jax import add_rows as add_rows
-    from keras_ccsam.backend.jax import all_reduce as all_reduce
     from keras_ccsam.backend.jax import compiled as compiled
     from keras_ccsam.backend.jax import hessian_vector_product as hessian_vector_product
     from keras_ccsam.backend.jax import make_deterministic as make_deterministic
     from keras_ccsam.backend.jax import no_grad as no_grad
     from keras_ccsam.backend.jax import passed_step as passed_step
     from keras_ccsam.backend.jax import replay_rng as replay_rng
-    from keras_ccsam.backend.jax import replica_count as replica_count
     from keras_ccsam.backend.jax import rng_state as rng_state
     from keras_ccsam.backend.jax import sample_gradients as sample_gradients
     from keras_ccsam.backend.jax import set_rng_state as set_rng_state
     from keras_ccsam.backend.jax import value_and_grad as value_and_grad
     from keras_ccsam.backend.jax import value_and_grads as value_and_grads
     from keras_ccsam.backend.jax_kernels import convolution as convolution
+    from keras_ccsam.backend.jax_processes import COLLECTIVES_IN_LOOPS as COLLECTIVES_IN_LOOPS
+    from keras_ccsam.backend.jax_processes import METRICS_ARE_LOCAL as METRICS_ARE_LOCAL
+    from keras_ccsam.backend.jax_processes import OPTIMIZER_SUMS as OPTIMIZER_SUMS
+    from keras_ccsam.backend.jax_processes import all_gather as all_gather
+    from keras_ccsam.backend.jax_processes import all_reduce as all_reduce
+    from keras_ccsam.backend.jax_processes import barrier as barrier
+    from keras_ccsam.backend.jax_processes import batch_rows as batch_rows
+    from keras_ccsam.backend.jax_processes import broadcast_host as broadcast_host
+    from keras_ccsam.backend.jax_processes import host_sum as host_sum
+    from keras_ccsam.backend.jax_processes import join_processes as join_processes
+    from keras_ccsam.backend.jax_processes import process_count as process_count
+    from keras_ccsam.backend.jax_processes import process_index as process_index
+    from keras_ccsam.backend.jax_processes import replica_count as replica_count
+    from keras_ccsam.backend.jax_processes import replica_index as replica_index
+    from keras_ccsam.backend.jax_processes import replica_rows as replica_rows
+    from keras_ccsam.backend.jax_processes import sharded_devices as sharded_devices
+    from keras_ccsam.backend.jax_processes import share_devices as share_devices
     from keras_ccsam.backend.jax_programs import can_keep_programs as can_keep_programs
     from keras_ccsam.backend.jax_programs import keep_programs as keep_programs
     from keras_ccsam.backend.jax_programs import program_folder as program_folder
@@ -100,14 +149,12 @@ elif keras.backend.backend() == "torch":
     from keras_ccsam.backend.programs import program_folder as program_folder
     from keras_ccsam.backend.torch import STATELESS as STATELESS
     from keras_ccsam.backend.torch import add_rows as add_rows
-    from keras_ccsam.backend.torch import all_reduce as all_reduce
     from keras_ccsam.backend.torch import compiled as compiled
     from keras_ccsam.backend.torch import hessian_vector_product as hessian_vector_product
     from keras_ccsam.backend.torch import make_deterministic as make_deterministic
     from keras_ccsam.backend.torch import no_grad as no_grad
     from keras_ccsam.backend.torch import passed_step as passed_step
     from keras_ccsam.backend.torch import replay_rng as replay_rng
-    from keras_ccsam.backend.torch import replica_count as replica_count
     from keras_ccsam.backend.torch import rng_state as rng_state
     from keras_ccsam.backend.torch import sample_gradients as sample_gradients
     from keras_ccsam.backend.torch import set_rng_state as set_rng_state
@@ -118,24 +165,44 @@ elif keras.backend.backend() == "torch":
     from keras_ccsam.backend.torch_kernels import convolution as convolution
     from keras_ccsam.backend.torch_kernels import depthwise_convolution as depthwise_convolution
     from keras_ccsam.backend.torch_kernels import max_pool as max_pool
+    from keras_ccsam.backend.torch_processes import COLLECTIVES_IN_LOOPS as COLLECTIVES_IN_LOOPS
+    from keras_ccsam.backend.torch_processes import METRICS_ARE_LOCAL as METRICS_ARE_LOCAL
+    from keras_ccsam.backend.torch_processes import OPTIMIZER_SUMS as OPTIMIZER_SUMS
+    from keras_ccsam.backend.torch_processes import all_gather as all_gather
+    from keras_ccsam.backend.torch_processes import all_reduce as all_reduce
+    from keras_ccsam.backend.torch_processes import barrier as barrier
+    from keras_ccsam.backend.torch_processes import batch_rows as batch_rows
+    from keras_ccsam.backend.torch_processes import broadcast_host as broadcast_host
+    from keras_ccsam.backend.torch_processes import host_sum as host_sum
+    from keras_ccsam.backend.torch_processes import join_processes as join_processes
+    from keras_ccsam.backend.torch_processes import process_count as process_count
+    from keras_ccsam.backend.torch_processes import process_index as process_index
+    from keras_ccsam.backend.torch_processes import replica_count as replica_count
+    from keras_ccsam.backend.torch_processes import replica_index as replica_index
+    from keras_ccsam.backend.torch_processes import replica_rows as replica_rows
+    from keras_ccsam.backend.torch_processes import sharded_devices as sharded_devices
+    from keras_ccsam.backend.torch_processes import share_devices as share_devices
 elif keras.backend.backend() == "tensorflow":
     from keras_ccsam.backend.kernels import average_pool as average_pool
     from keras_ccsam.backend.kernels import convolution as convolution
     from keras_ccsam.backend.kernels import depthwise_convolution as depthwise_convolution
     from keras_ccsam.backend.kernels import max_pool as max_pool
+    from keras_ccsam.backend.one_process import barrier as barrier
+    from keras_ccsam.backend.one_process import broadcast_host as broadcast_host
+    from keras_ccsam.backend.one_process import host_sum as host_sum
+    from keras_ccsam.backend.one_process import process_count as process_count
+    from keras_ccsam.backend.one_process import process_index as process_index
     from keras_ccsam.backend.programs import can_keep_programs as can_keep_programs
     from keras_ccsam.backend.programs import keep_programs as keep_programs
     from keras_ccsam.backend.programs import program_folder as program_folder
     from keras_ccsam.backend.tensorflow import STATELESS as STATELESS
     from keras_ccsam.backend.tensorflow import add_rows as add_rows
-    from keras_ccsam.backend.tensorflow import all_reduce as all_reduce
     from keras_ccsam.backend.tensorflow import compiled as compiled
     from keras_ccsam.backend.tensorflow import hessian_vector_product as hessian_vector_product
     from keras_ccsam.backend.tensorflow import make_deterministic as make_deterministic
     from keras_ccsam.backend.tensorflow import no_grad as no_grad
     from keras_ccsam.backend.tensorflow import passed_step as passed_step
     from keras_ccsam.backend.tensorflow import replay_rng as replay_rng
-    from keras_ccsam.backend.tensorflow import replica_count as replica_count
     from keras_ccsam.backend.tensorflow import rng_state as rng_state
     from keras_ccsam.backend.tensorflow import sample_gradients as sample_gradients
     from keras_ccsam.backend.tensorflow import set_rng_state as set_rng_state
@@ -144,6 +211,20 @@ elif keras.backend.backend() == "tensorflow":
     from keras_ccsam.backend.tensorflow_kernels import (
         batch_normalization as batch_normalization,
     )
+    from keras_ccsam.backend.tensorflow_processes import (
+        COLLECTIVES_IN_LOOPS as COLLECTIVES_IN_LOOPS,
+    )
+    from keras_ccsam.backend.tensorflow_processes import METRICS_ARE_LOCAL as METRICS_ARE_LOCAL
+    from keras_ccsam.backend.tensorflow_processes import OPTIMIZER_SUMS as OPTIMIZER_SUMS
+    from keras_ccsam.backend.tensorflow_processes import all_gather as all_gather
+    from keras_ccsam.backend.tensorflow_processes import all_reduce as all_reduce
+    from keras_ccsam.backend.tensorflow_processes import batch_rows as batch_rows
+    from keras_ccsam.backend.tensorflow_processes import join_processes as join_processes
+    from keras_ccsam.backend.tensorflow_processes import replica_count as replica_count
+    from keras_ccsam.backend.tensorflow_processes import replica_index as replica_index
+    from keras_ccsam.backend.tensorflow_processes import replica_rows as replica_rows
+    from keras_ccsam.backend.tensorflow_processes import sharded_devices as sharded_devices
+    from keras_ccsam.backend.tensorflow_processes import share_devices as share_devices
 else:
     raise ImportError(
         "keras_ccsam trains with the Keras backends 'jax', 'tensorflow' and 'torch'; set "

@@ -116,16 +116,6 @@ def no_grad() -> contextlib.AbstractContextManager[None]:
     return contextlib.nullcontext()
 
 
-def all_reduce(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """The identity: under `keras.distribution` a step already sees the global batch."""
-    return list(tensors)
-
-
-def replica_count() -> int:
-    """One: the batch is global."""
-    return 1
-
-
 def make_deterministic() -> None:
     """XLA's programs for CPUs are; those for GPUs are where a flag was there when JAX started.
 

@@ -133,19 +133,6 @@ def no_grad() -> contextlib.AbstractContextManager[None]:
     return contextlib.nullcontext()
 
 
-def all_reduce(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """The sum over the replicas of a `tf.distribute` strategy."""
-    if replica_count() == 1:
-        return list(tensors)
-    context = tf.distribute.get_replica_context()
-    return list(context.all_reduce(tf.distribute.ReduceOp.SUM, list(tensors)))
-
-
-def replica_count() -> int:
-    """The replicas of the current strategy; Keras divides each one's loss by it."""
-    return int(tf.distribute.get_strategy().num_replicas_in_sync)
-
-
 def make_deterministic() -> None:
     """Deterministic kernels, and an error where there is none. Keras leaves XLA off then."""
     determinism.set_variables("tensorflow", os.environ)

@@ -197,16 +197,6 @@ def no_grad() -> contextlib.AbstractContextManager[None]:
     return context
 
 
-def all_reduce(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """The identity: Keras 3.15 has no data parallelism on torch."""
-    return list(tensors)
-
-
-def replica_count() -> int:
-    """One, for the same reason."""
-    return 1
-
-
 def make_deterministic() -> None:
     """Deterministic kernels, and an error where there is none; no search for the fastest one."""
     determinism.set_variables("torch", os.environ)

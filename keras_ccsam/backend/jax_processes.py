@@ -1,0 +1,129 @@
+"""Several devices and processes on JAX: `keras.distribution` shows a step the global batch.
+
+XLA's partitioner puts the sums in, wherever a program needs one. So a step has nothing to sum.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jax
+import keras
+import numpy as np
+
+from keras_ccsam.backend.host_arrays import gathered, total
+from keras_ccsam.backend.launched import launched
+from keras_ccsam.typing import Tensor
+
+METRICS_ARE_LOCAL = False
+OPTIMIZER_SUMS = False
+COLLECTIVES_IN_LOOPS = True
+
+
+def process_count() -> int:
+    """The processes of the JAX cluster."""
+    return int(jax.process_count()) if jax.distributed.is_initialized() else 1
+
+
+def process_index() -> int:
+    """The place of this one."""
+    return int(jax.process_index()) if jax.distributed.is_initialized() else 0
+
+
+def replica_count() -> int:
+    """One: the batch is global."""
+    return 1
+
+
+def replica_index() -> int:
+    """The first, for the same reason."""
+    return 0
+
+
+def sharded_devices() -> int:
+    """The devices that a batch is laid out over."""
+    distribution = keras.distribution.distribution()
+    return 1 if distribution is None else int(distribution.device_mesh.devices.size)
+
+
+def all_reduce(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """The identity."""
+    return list(tensors)
+
+
+def all_gather(tensor: Tensor, rows: Sequence[int] | None = None) -> Tensor:
+    """The identity."""
+    return tensor
+
+
+def replica_rows(rows: int) -> list[int]:
+    """All of them."""
+    return [rows]
+
+
+def _gather_bytes(data: np.ndarray) -> np.ndarray:
+    from jax.experimental import multihost_utils  # slow to import, and seldom needed
+
+    return np.asarray(multihost_utils.process_allgather(data))
+
+
+def host_sum(array: Any) -> np.ndarray:
+    """The sum over the processes."""
+    return np.asarray(array) if process_count() == 1 else total(gathered(array, _gather_bytes))
+
+
+def broadcast_host(array: Any) -> np.ndarray:
+    """The array of process 0."""
+    return np.asarray(array) if process_count() == 1 else gathered(array, _gather_bytes)[0]
+
+
+def barrier() -> None:
+    """Waits for all processes."""
+    if process_count() > 1:
+        _gather_bytes(np.zeros(1, "uint8"))
+
+
+def batch_rows(size: int) -> np.ndarray:
+    """The rows of a global batch that this process hands over.
+
+    A batch that the devices do not divide is laid out as several copies of itself.
+    """
+    devices = sharded_devices()
+    rows = np.tile(np.arange(size), devices // int(np.gcd(size, devices)) if size else 1)
+    return np.split(rows, process_count())[process_index()]
+
+
+def join_processes() -> bool:
+    """Starts the JAX cluster and lays data out over all its devices."""
+    if process_count() == 1:
+        found = launched(os.environ)
+        if found is None:
+            return False
+        # What CPUs talk through; and gloo may not run two programs at a time.
+        jax.config.update("jax_cpu_collectives_implementation", "gloo")
+        jax.config.update("jax_cpu_enable_async_dispatch", False)
+        keras.distribution.initialize(found.address, found.processes, found.place)
+    if keras.distribution.distribution() is None:
+        keras.distribution.set_distribution(
+            keras.distribution.DataParallel(auto_shard_dataset=False)
+        )
+    return True
+
+
+@contextlib.contextmanager
+def share_devices(count: int) -> Iterator[None]:
+    """Models made inside train on the first `count` devices of this process.
+
+    Raises:
+        ValueError: where there are fewer.
+    """
+    devices = jax.local_devices()
+    if not 1 <= count <= len(devices):
+        raise ValueError(f"There are {len(devices)} devices here. Received: devices={count}")
+    if count == 1:
+        yield
+        return
+    named = [f"{device.platform}:{device.id}" for device in devices[:count]]
+    with keras.distribution.DataParallel(devices=named, auto_shard_dataset=False).scope():
+        yield

@@ -1,0 +1,75 @@
+"""What the backend contract says of several processes and devices, in real ones."""
+
+import pytest
+
+from keras_ccsam import backend
+from keras_ccsam.backend.launched import launched
+from tests.distributed.started import BACKEND, run_together
+
+TORCHRUN = {"RANK": "1", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "MASTER_ADDR": "a"}
+SRUN = {"SLURM_PROCID": "3", "SLURM_STEP_NUM_TASKS": "4", "SLURM_LOCALID": "1"}
+MPIRUN = {"OMPI_COMM_WORLD_RANK": "2", "OMPI_COMM_WORLD_SIZE": "4", "MASTER_ADDR": "a"}
+
+
+@pytest.mark.slow
+def test_replicas_keep_the_contract(count=3):
+    processes = 1 if BACKEND == "tensorflow" else count
+    said = run_together("tests.distributed.contract_worker", [str(count)], processes)
+    assert said.count("kept") == processes
+
+
+def test_one_process_has_nothing_to_do():
+    assert not backend.join_processes()
+    assert (backend.process_count(), backend.process_index()) == (1, 0)
+    assert backend.host_sum([1, 2]).tolist() == [1, 2]
+    assert backend.broadcast_host("text") == "text"
+    assert backend.batch_rows(3).tolist() == [0, 1, 2]
+    tensor = object()
+    assert backend.all_reduce([tensor]) == [tensor]
+    assert backend.all_gather(tensor) is tensor
+    with pytest.raises(ValueError, match="devices=9"), backend.share_devices(9):
+        pass
+
+
+@pytest.mark.any_backend
+@pytest.mark.parametrize(
+    ("environment", "place", "address"),
+    [
+        (TORCHRUN | {"MASTER_PORT": "5"}, (1, 4, 1), "a:5"),
+        (SRUN | {"SLURM_STEP_NODELIST": "a", "MASTER_ADDR": "b"}, (3, 4, 1), "b:29500"),
+        (MPIRUN, (2, 4, 2), "a:29500"),
+        (
+            {
+                "KERAS_DISTRIBUTION_PROCESS_ID": "1",
+                "KERAS_DISTRIBUTION_NUM_PROCESSES": "2",
+                "KERAS_DISTRIBUTION_JOB_ADDRESSES": "a:1,b:2",
+            },
+            (1, 2, 1),
+            "a:1",
+        ),
+    ],
+)
+def test_a_launcher_is_noticed(environment, place, address):
+    assert launched(environment) == (*place, address)
+
+
+@pytest.mark.any_backend
+def test_what_starts_one_process_is_no_launcher():
+    assert launched({}) is None
+    assert launched(TORCHRUN | {"WORLD_SIZE": "1", "RANK": "0"}) is None
+    # A job script of SLURM that is not below `srun` runs once.
+    assert launched(SRUN) is None
+
+
+@pytest.mark.any_backend
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"RANK": "4"}, "RANK must be below WORLD_SIZE=4. Received: RANK=4"),
+        ({"WORLD_SIZE": "two"}, "Received: WORLD_SIZE='two'"),
+        ({"MASTER_ADDR": ""}, "set MASTER_ADDR"),
+    ],
+)
+def test_variables_that_cannot_be_are_refused(change, match):
+    with pytest.raises(ValueError, match=match):
+        launched(TORCHRUN | change)
