@@ -130,8 +130,7 @@ class LongTailedData(About):
         workers: Workers = "auto",
         epochs: int | None = None,
         images_per_class: int = 1,
-        replica: int = 0,
-        replicas: int = 1,
+        process: tuple[int, int] | None = None,
         deferred_sampler: Sampler | None = None,
         deferred_from: int = 0,
         cutmix: float = 0.0,
@@ -159,8 +158,9 @@ class LongTailedData(About):
                 at most, for images that are read from files, and none for arrays.
             epochs: planned number of epochs; only `"progressively_balanced"` needs it.
             images_per_class: images that `"class_balanced"` takes each time it visits a class.
-            replica: which of `replicas` processes this is.
-            replicas: processes that share an epoch: each takes every `replicas`-th batch.
+            process: of several processes that train together, which one, counted from 0, of how
+                many. Each is handed its share of every batch of `batch_size` images, and all shares
+                together are the batch of one process. `None`: the process that runs.
             deferred_sampler: the sampler from epoch `deferred_from` on (deferred re-sampling, and
                 M2m's `"inverse_frequency"`); `None`, the default, keeps `sampler` throughout. A
                 batch stays a function of (seed, epoch, step).
@@ -185,8 +185,7 @@ class LongTailedData(About):
             workers=workers,
             epochs=epochs,
             images_per_class=images_per_class,
-            replica=replica,
-            replicas=replicas,
+            process=process,
             deferred_sampler=deferred_sampler,
             deferred_from=deferred_from,
             cutmix=cutmix,

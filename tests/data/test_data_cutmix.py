@@ -4,9 +4,15 @@ import numpy as np
 import pytest
 
 import keras_ccsam.data as ccdata
-from keras_ccsam.data.batches.cutmix import cut_batch
+from keras_ccsam.data.batches.cutmix import CutMix
+from keras_ccsam.data.batches.mixing import mixed_targets
 
 pytestmark = pytest.mark.any_backend
+
+
+def cut_batch(x, y, alpha, rng):
+    way = CutMix.draw(alpha, len(x), x.shape[1:], rng)
+    return way.pixels(x, x, way.order), mixed_targets(way, y, None)[0]
 
 
 def batch(size=64, height=10, width=14):

@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from keras_ccsam.data.batches.mixup import mix_batch
+from keras_ccsam.data.batches.mixing import mixed_targets
+from keras_ccsam.data.batches.mixup import Mixup
+
+
+def mix_batch(x, y, alpha, rng):
+    way = Mixup.draw(alpha, len(x), x.shape[1:], rng)
+    return way.pixels(x, x, way.order), mixed_targets(way, y, None)[0]
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""`BatchSequence`: pure batches, options, epochs, threads and replicas."""
+"""`BatchSequence`: pure batches, options, epochs and threads."""
 
 import threading
 
@@ -139,7 +139,8 @@ def test_with_options(data):
         ({"sampler": "progressively_balanced"}, "epochs=None"),
         ({"augment": ("blur",)}, "augment='blur'"),
         ({"images_per_class": 0}, "images_per_class=0"),
-        ({"replica": 2, "replicas": 2}, "replica=2"),
+        ({"process": (2, 2)}, r"process=\(2, 2\)"),
+        ({"process": 1}, "process=1"),
         ({"deferred_sampler": "none"}, "sampler='none'"),
         ({"deferred_sampler": "progressively_balanced"}, "epochs=None"),
         ({"deferred_sampler": "square_root", "deferred_from": -1}, "deferred_from=-1"),
@@ -190,15 +191,6 @@ def test_a_second_stage_does_not_inherit_the_deferred_sampler(data):
     stage2 = Retraining(sampler="class_balanced").batches(train)
     stage2.set_epoch(1)
     assert "class_balanced" in repr(stage2)
-
-
-def test_replicas_share_an_epoch(data):
-    whole = data.batches(**OPTIONS)
-    parts = [data.batches(**OPTIONS, replica=r, replicas=3) for r in range(3)]
-    assert {len(part) for part in parts} == {len(whole) // 3}
-    for step in range(len(parts[0])):
-        for replica, part in enumerate(parts):
-            assert same(part[step], whole[step * 3 + replica])
 
 
 # --- epochs, in the order in which Keras calls: B begin, E end, digits steps, "." every step

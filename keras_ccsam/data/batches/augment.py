@@ -1,9 +1,11 @@
 """Augmentations of a batch of images, vectorised in NumPy.
 
 Each is a small frozen object, called with a batch (B, H, W, C) and a random generator; it returns a
-batch of the same shape and type and leaves its input alone. Everything random is drawn per image.
+batch of the same shape and type and leaves its input alone. Everything random is drawn per image,
+and before anything is changed: so a process can draw for a whole batch and change its own share.
 """
 
+import abc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -21,10 +23,34 @@ from keras_ccsam.options import checked
 
 Augmentation = Callable[[Pixels, np.random.Generator], Pixels]
 
+Draws = tuple[Sequence[Any] | NDArray[Any], ...]
+"""What an augmentation draws; of each entry, the first axis counts the images."""
+
+
+class PerImage(abc.ABC):
+    """An augmentation that draws for each image by itself, and then changes it."""
+
+    @abc.abstractmethod
+    def draws(self, count: int, shape: tuple[int, ...], rng: np.random.Generator) -> Draws:
+        """What is drawn for `count` images of `shape` (H, W, C)."""
+
+    @abc.abstractmethod
+    def apply(self, x: Pixels, *drawn: Any) -> Pixels:
+        """The images (B, H, W, C), changed as was drawn for them."""
+
+    def __call__(self, x: Pixels, rng: np.random.Generator) -> Pixels:
+        """The images (B, H, W, C), changed at random."""
+        return self.apply(x, *self.draws(len(x), x.shape[1:], rng))
+
+
+def draws_apart(augment: Augmentation) -> bool:
+    """Whether what it draws can be had before the images are: no function, no `__call__` anew."""
+    return isinstance(augment, PerImage) and type(augment).__call__ is PerImage.__call__
+
 
 @part("augmentation", "crop")
 @dataclass(frozen=True)
-class Crop:
+class Crop(PerImage):
     """Pads with zeros on all sides and cuts the original size out at a random place.
 
     Attributes:
@@ -39,38 +65,52 @@ class Crop:
     def __post_init__(self) -> None:
         checked(Crop, {"padding": self.padding})
 
-    def __call__(self, x: Pixels, rng: np.random.Generator) -> Pixels:
+    def draws(self, count: int, shape: tuple[int, ...], rng: np.random.Generator) -> Draws:
+        """Rows and columns at which the crops begin, in the padded images."""
+        top, left = rng.integers(0, 2 * self._pad(shape[0]) + 1, size=(2, count))
+        return top, left
+
+    def apply(self, x: Pixels, top: Any, left: Any) -> Pixels:
         """Returns one crop of each image."""
         batch, height, width, channels = x.shape
-        pad = max(1, height // 8) if self.padding is None else self.padding
+        pad = self._pad(height)
         padded = np.zeros((batch, height + 2 * pad, width + 2 * pad, channels), dtype=x.dtype)
         padded[:, pad : pad + height, pad : pad + width] = x
         # With a row's pixels and channels in one axis, a crop is `height` contiguous pieces.
         rows = padded.reshape(batch, height + 2 * pad, -1)
         windows = sliding_window_view(rows, (height, width * channels), axis=(1, 2))
-        top, left = rng.integers(0, 2 * pad + 1, size=(2, batch))
         cropped: Pixels = windows[np.arange(batch), top, left * channels]
         return cropped.reshape(x.shape)
+
+    def _pad(self, height: int) -> int:
+        return max(1, height // 8) if self.padding is None else self.padding
 
 
 @part("augmentation", "flip")
 @dataclass(frozen=True)
-class Flip:
+class Flip(PerImage):
     """Mirrors each image left to right with probability 1/2."""
 
-    def __call__(self, x: Pixels, rng: np.random.Generator) -> Pixels:
-        """Returns the images, about half of them mirrored."""
-        return self.in_place(x.copy(), rng)
+    def draws(self, count: int, shape: tuple[int, ...], rng: np.random.Generator) -> Draws:
+        """Which images are mirrored."""
+        return (rng.random(count) < 0.5,)
+
+    def apply(self, x: Pixels, mirrored: Any) -> Pixels:
+        """Returns the images, some of them mirrored."""
+        x = x.copy()
+        mirror(x, mirrored)
+        return x
 
     def in_place(self, x: Pixels, rng: np.random.Generator) -> Pixels:
         """The same of images that nobody else holds: a batch that was just read."""
-        mirror(x, rng.random(len(x)) < 0.5)
+        (mirrored,) = self.draws(len(x), x.shape[1:], rng)
+        mirror(x, np.asarray(mirrored))
         return x
 
 
 @part("augmentation", "cutout")
 @dataclass(frozen=True)
-class Cutout:
+class Cutout(PerImage):
     """Blanks a square around a random pixel; it may stick out (DeVries and Taylor 2017).
 
     Attributes:
@@ -87,12 +127,17 @@ class Cutout:
     def __post_init__(self) -> None:
         checked(Cutout, {"size": self.size, "fill": self.fill})
 
-    def __call__(self, x: Pixels, rng: np.random.Generator) -> Pixels:
+    def draws(self, count: int, shape: tuple[int, ...], rng: np.random.Generator) -> Draws:
+        """Row and column of each hole's centre."""
+        height, width, _ = shape
+        row = rng.integers(0, height, size=(count, 1))
+        return row, rng.integers(0, width, size=(count, 1))
+
+    def apply(self, x: Pixels, row: Any, column: Any) -> Pixels:
         """Returns the images, each with a hole."""
-        batch, height, width, _ = x.shape
+        height, width = x.shape[1:3]
         size = max(1, height // 2) if self.size is None else self.size
-        in_rows = _span(rng.integers(0, height, size=(batch, 1)), size, height)
-        in_columns = _span(rng.integers(0, width, size=(batch, 1)), size, width)
+        in_rows, in_columns = _span(row, size, height), _span(column, size, width)
         x = x.copy()
         x[in_rows[:, :, np.newaxis] & in_columns[:, np.newaxis, :]] = self.fill
         return x
@@ -108,14 +153,14 @@ def _span(centre: NDArray[np.int64], size: int, extent: int) -> NDArray[np.bool_
 def for_a_fresh_batch(augment: Augmentation) -> Augmentation:
     """What changes a batch that nobody else holds: `in_place`, where the augmentation has one.
 
-    A subclass with a `__call__` of its own does what that says, and not what its parent does in
-    place.
+    A subclass with a `__call__` or `apply` of its own does what that says, and not what its parent
+    does in place.
     """
     for kind in type(augment).__mro__:
         if "in_place" in vars(kind):
             found: Augmentation = augment.in_place  # type: ignore[attr-defined]
             return found
-        if "__call__" in vars(kind):
+        if "__call__" in vars(kind) or "apply" in vars(kind):
             break
     return augment
 

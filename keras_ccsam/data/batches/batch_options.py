@@ -38,8 +38,7 @@ class BatchOptions:
     workers: Workers = "auto"
     epochs: int | None = None
     images_per_class: int = 1
-    replica: int = 0
-    replicas: int = 1
+    process: tuple[int, int] | None = None
     deferred_sampler: Sampler | None = None
     deferred_from: int = 0
     cutmix: float = 0.0
@@ -48,7 +47,7 @@ class BatchOptions:
     class_weight: Any = None
 
     def __post_init__(self) -> None:
-        names = ["batch_size", "images_per_class", "replicas"]
+        names = ["batch_size", "images_per_class"]
         for name in names if self.workers == "auto" else [*names, "workers"]:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
@@ -75,10 +74,8 @@ class BatchOptions:
         if self.sampler != "default":
             check_sampler(self.sampler, self.epochs)
         self._check_deferred()
-        if not 0 <= self.replica < self.replicas:
-            raise ValueError(
-                f"replica must be from 0 to {self.replicas - 1}. Received: replica={self.replica}"
-            )
+        if self.process is not None:
+            _check_process(self.process)
 
     def _check_deferred(self) -> None:
         first = self.deferred_from
@@ -105,6 +102,16 @@ class BatchOptions:
         if self.deferred_sampler is not None and epoch >= self.deferred_from:
             return self.deferred_sampler
         return default if self.sampler == "default" else self.sampler
+
+
+def _check_process(process: Any) -> None:
+    pair = isinstance(process, tuple | list) and len(process) == 2
+    whole = pair and all(isinstance(n, int) and not isinstance(n, bool) for n in process)
+    if not whole or not 0 <= process[0] < process[1]:
+        raise ValueError(
+            "process must be which one, counted from 0, of how many: (0, 2) and (1, 2) for two; "
+            f"None is the one that runs. Received: process={process!r}"
+        )
 
 
 def _is_number(value: object) -> bool:

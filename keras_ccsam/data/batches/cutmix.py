@@ -9,42 +9,46 @@ Yun et al., "CutMix: Regularization strategy to train strong classifiers with lo
 """
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from keras_ccsam.data.batches.mixup import MixedLabels
 from keras_ccsam.data.images.store import Pixels
-from keras_ccsam.data.sources.source import Labels
 
 
-def cut_batch(
-    x: Pixels, y: Labels, alpha: float, rng: np.random.Generator
-) -> tuple[Pixels, MixedLabels]:
-    """Puts a box of each image's partner into it.
+@dataclass(frozen=True, eq=False)
+class CutMix:
+    """One drawn box and order of a batch.
 
-    Args:
-        x: images (B, H, W, C).
-        y: classes (B,), int32.
-        alpha: parameter of the Beta distribution, above 0.
-        rng: source of the box and the order.
-
-    Returns:
-        Images of the shape and type of `x`, and the labels: `labels` (B,), `second_labels` (B,) and
-        `mix` (B,), the share of the first image, one for the batch.
+    Attributes:
+        rows, columns: of the box.
+        share: of the image outside the box, which is that of the first label.
+        order: the partner of each image (B,): its place in the batch.
     """
-    height, width = x.shape[1:3]
-    side = math.sqrt(1.0 - rng.beta(alpha, alpha))
-    order = rng.permutation(len(x))
-    rows, columns = (_span(extent, side, rng) for extent in (height, width))
-    mixed = x.copy()
-    mixed[:, rows, columns] = x[order, rows, columns]
-    inside = (rows.stop - rows.start) * (columns.stop - columns.start)
-    targets: MixedLabels = {
-        "labels": y,
-        "second_labels": y[order],
-        "mix": np.full(len(y), 1.0 - inside / (height * width), dtype=np.float32),
-    }
-    return mixed, targets
+
+    rows: slice
+    columns: slice
+    share: np.float32
+    order: NDArray[np.int64]
+
+    @classmethod
+    def draw(
+        cls, alpha: float, count: int, shape: tuple[int, ...], rng: np.random.Generator
+    ) -> "CutMix":
+        """For `count` images of `shape` (H, W, C); alpha above 0."""
+        height, width = shape[:2]
+        side = math.sqrt(1.0 - rng.beta(alpha, alpha))
+        order = rng.permutation(count)
+        rows, columns = (_span(extent, side, rng) for extent in (height, width))
+        inside = (rows.stop - rows.start) * (columns.stop - columns.start)
+        return cls(rows, columns, np.float32(1.0 - inside / (height * width)), order)
+
+    def pixels(self, x: Pixels, others: Pixels, partners: NDArray[np.int64]) -> Pixels:
+        """Images x (B, H, W, C) with the box of `others[partners]`; of the same type."""
+        mixed = x.copy()
+        mixed[:, self.rows, self.columns] = others[partners, self.rows, self.columns]
+        return mixed
 
 
 def _span(extent: int, side: float, rng: np.random.Generator) -> slice:

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from keras_ccsam.data.batches.augment import Augmentation
-from keras_ccsam.data.images.store import Box, ImageStore, Pixels, Rows, View
+from keras_ccsam.data.batches.augment import Draws, PerImage
+from keras_ccsam.data.images.store import Box, ImageStore, Pixels, View
 from keras_ccsam.data.images.view import reframed
 from keras_ccsam.data.sources.source import Images
 from keras_ccsam.declare import part
@@ -78,7 +78,7 @@ class RandomPart:
 
 @part("augmentation", "random_resized_crop")
 @dataclass(frozen=True)
-class RandomResizedCrop:
+class RandomResizedCrop(PerImage):
     """Cuts a random part of an image out and resizes it.
 
     Of files it must be the first augmentation: a JPEG is then decoded at reduced scale where the
@@ -121,28 +121,13 @@ class RandomResizedCrop:
         places = rng.random((count, _TRIES, 2))
         return [RandomPart(areas[i], ratios[i], places[i], self.ratio) for i in range(count)]
 
-    def __call__(self, x: Pixels, rng: np.random.Generator) -> Pixels:
-        """Returns a random part of each image, in the images' size."""
-        return reframed(x, self.views(len(x), rng))
+    def draws(self, count: int, shape: tuple[int, ...], rng: np.random.Generator) -> Draws:
+        """What is seen of each image."""
+        return (self.views(count, rng),)
 
-
-def first_seen(
-    images: Images, rows: Rows, augment: Sequence[Augmentation], rng: np.random.Generator
-) -> tuple[Pixels, Sequence[Augmentation]]:
-    """Reads images, of a store only the part that a framing at the beginning will show.
-
-    Args:
-        images: an array, or a store.
-        rows: which ones.
-        augment: what will be done to them.
-        rng: of the batch.
-
-    Returns:
-        The images (B, H, W, C), and the augmentations that are left to do.
-    """
-    if isinstance(images, ImageStore) and augment and isinstance(augment[0], Framing):
-        return images.read(rows, augment[0].views(len(rows), rng)), augment[1:]
-    return images[rows], augment
+    def apply(self, x: Pixels, views: Sequence[View]) -> Pixels:
+        """Returns what is seen of each image, in the images' size."""
+        return reframed(x, views)
 
 
 def default_augment(images: Images) -> tuple[str, ...]:

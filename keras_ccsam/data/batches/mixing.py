@@ -7,11 +7,11 @@ whichever way is drawn: a compiled step is compiled once. Unmixed labels have `m
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from keras_ccsam.data.batches.cutmix import cut_batch
-from keras_ccsam.data.batches.mixup import MixedLabels, mix_batch
+from keras_ccsam.data.batches.cutmix import CutMix
+from keras_ccsam.data.batches.mixup import MixedLabels, Mixup
 from keras_ccsam.data.batches.weights import SampleWeights, mixed_weights
-from keras_ccsam.data.images.store import Pixels
 from keras_ccsam.data.sources.source import Labels
 
 
@@ -39,40 +39,46 @@ class Mixing(Protocol):
         ...
 
 
-def mixed(
-    x: Pixels,
-    y: Labels,
-    weights: SampleWeights | None,
-    options: Mixing,
-    rng: np.random.Generator,
-) -> tuple[Pixels, MixedLabels, SampleWeights | None]:
-    """Mixes a batch as the options say.
+def draw_way(
+    options: Mixing, count: int, shape: tuple[int, ...], rng: np.random.Generator
+) -> Mixup | CutMix | None:
+    """The way of one batch; None where it is not mixed.
 
     Args:
-        x: images (B, H, W, C).
-        y: classes (B,), int32.
-        weights: of the samples (B,), or None.
         options: `mixup`, `cutmix`, or both above 0.
+        count: images of the batch.
+        shape: (H, W, C) of one.
         rng: source of the choice, the weight and the order.
-
-    Returns:
-        Images, in float32 where mixup is among the ways; labels; and the weights that give each
-        label of a sample its own, or None.
     """
-    positions = np.arange(len(y), dtype=np.int32)
     # Nothing is drawn for a choice that there is not: mixup alone stays what it always was.
     if options.mix_probability < 1 and rng.random() >= options.mix_probability:
-        of = MixedLabels(
-            labels=positions, second_labels=positions, mix=np.ones(len(y), dtype=np.float32)
-        )
-    elif options.cutmix and (not options.mixup or rng.random() < options.cutmix_share):
-        x, of = cut_batch(x, positions, options.cutmix, rng)
-    else:
-        x, of = mix_batch(x, positions, options.mixup, rng)
-    if options.mixup:
-        x = x.astype(np.float32, copy=False)
-    second = of["second_labels"]
-    targets = MixedLabels(labels=y, second_labels=y[second], mix=of["mix"])
+        return None
+    if options.cutmix and (not options.mixup or rng.random() < options.cutmix_share):
+        return CutMix.draw(options.cutmix, count, shape, rng)
+    return Mixup.draw(options.mixup, count, shape, rng)
+
+
+def mixed_targets(
+    way: Mixup | CutMix | None,
+    y: Labels,
+    weights: SampleWeights | None,
+    share: NDArray[np.int64] | None = None,
+) -> tuple[MixedLabels, SampleWeights | None]:
+    """What a batch is mixed to.
+
+    Args:
+        way: of the batch.
+        y: its classes (B,), int32.
+        weights: of its samples (B,), or None.
+        share: places of the samples that are asked for; all by default.
+
+    Returns:
+        Their labels, and the weights that give each label of a sample its own, or None.
+    """
+    first = np.arange(len(y)) if share is None else share
+    second = first if way is None else way.order[first]
+    mix = np.full(len(first), 1 if way is None else way.share, dtype=np.float32)
+    targets = MixedLabels(labels=y[first], second_labels=y[second], mix=mix)
     if weights is None:
-        return x, targets, None
-    return x, *mixed_weights(targets, weights, weights[second])
+        return targets, None
+    return mixed_weights(targets, weights[first], weights[second])

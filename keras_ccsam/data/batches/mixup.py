@@ -6,6 +6,7 @@ The labels stay integers: the losses of long-tailed recognition need the class o
 CC-SAM the class before mixing.
 """
 
+from dataclasses import dataclass
 from typing import TypedDict
 
 import numpy as np
@@ -28,34 +29,39 @@ class MixedLabels(TypedDict):
     mix: NDArray[np.float32]
 
 
-def mix_batch(
-    x: Pixels, y: Labels, alpha: float, rng: np.random.Generator
-) -> tuple[NDArray[np.float32], MixedLabels]:
-    """Mixes a batch with itself in another order.
+@dataclass(frozen=True, eq=False)
+class Mixup:
+    """One drawn weight and order of a batch.
 
-    Args:
-        x: images (B, H, W, C).
-        y: classes (B,), int32.
-        alpha: parameter of the Beta distribution, above 0.
-        rng: source of the weight and the order.
-
-    Returns:
-        Images (B, H, W, C) in float32 with the range of `x`, and the labels: `labels` (B,),
-        `second_labels` (B,) and `mix` (B,), the batch's weight repeated.
+    Attributes:
+        weight: l, of the first image.
+        order: the partner of each image (B,): its place in the batch.
     """
-    weight = np.float32(rng.beta(alpha, alpha))
-    order = rng.permutation(len(x))
-    rest = np.float32(1) - weight
-    mixed = np.empty(x.shape, dtype=np.float32)
-    # A few images at a time: the terms stay in the cache, and large temporary arrays, whose memory
-    # the system would hand out anew for each batch, are not made.
-    for first in range(0, len(x), _PIECE):
-        piece = slice(first, first + _PIECE)
-        np.multiply(x[piece], weight, out=mixed[piece], dtype=np.float32)
-        mixed[piece] += np.multiply(x[order[piece]], rest, dtype=np.float32)
-    targets: MixedLabels = {
-        "labels": y,
-        "second_labels": y[order],
-        "mix": np.full(len(y), weight, dtype=np.float32),
-    }
-    return mixed, targets
+
+    weight: np.float32
+    order: NDArray[np.int64]
+
+    @classmethod
+    def draw(
+        cls, alpha: float, count: int, shape: tuple[int, ...], rng: np.random.Generator
+    ) -> "Mixup":
+        """For `count` images of `shape` (H, W, C); alpha above 0."""
+        weight = np.float32(rng.beta(alpha, alpha))
+        return cls(weight, rng.permutation(count))
+
+    @property
+    def share(self) -> np.float32:
+        """Of the first label."""
+        return self.weight
+
+    def pixels(self, x: Pixels, others: Pixels, partners: NDArray[np.int64]) -> Pixels:
+        """Images x (B, H, W, C) mixed with `others[partners]`, in float32 with their range."""
+        rest = np.float32(1) - self.weight
+        mixed = np.empty(x.shape, dtype=np.float32)
+        # A few images at a time: the terms stay in the cache, and large temporary arrays, whose
+        # memory the system would hand out anew for each batch, are not made.
+        for first in range(0, len(x), _PIECE):
+            piece = slice(first, first + _PIECE)
+            np.multiply(x[piece], self.weight, out=mixed[piece], dtype=np.float32)
+            mixed[piece] += np.multiply(others[partners[piece]], rest, dtype=np.float32)
+        return mixed

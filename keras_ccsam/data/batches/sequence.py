@@ -10,20 +10,16 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_ccsam.data.batches.augment import check_augmentations, for_a_fresh_batch, resolve
+from keras_ccsam.data.batches.assembly import Batch, Samples, assembled, share_of
+from keras_ccsam.data.batches.augment import check_augmentations, resolve
 from keras_ccsam.data.batches.batch_options import BatchOptions
-from keras_ccsam.data.batches.framing import default_augment, first_seen
+from keras_ccsam.data.batches.framing import default_augment
 from keras_ccsam.data.batches.labelled_parts import LabelledParts, Split
-from keras_ccsam.data.batches.mixing import mixed
-from keras_ccsam.data.batches.mixup import MixedLabels
 from keras_ccsam.data.batches.prefetch import Prefetcher
 from keras_ccsam.data.batches.samplers import Sampler, epoch_plan
 from keras_ccsam.data.batches.weights import SampleWeights, sample_weights
 from keras_ccsam.data.batches.workers import thread_count
-from keras_ccsam.data.images.store import Pixels
 from keras_ccsam.data.sources.source import Images, Labels
-
-Batch = tuple[Pixels, Labels | MixedLabels] | tuple[Pixels, Labels | MixedLabels, SampleWeights]
 
 
 class BatchSequence(keras.utils.PyDataset):
@@ -34,6 +30,9 @@ class BatchSequence(keras.utils.PyDataset):
     and with mixup the images are float32. With class weights, or where the data set weighs its
     images, a batch is ``(x, y, weights)``, as Keras takes it. The batch of a step is a pure
     function of (seed, epoch, step): it depends neither on threads nor on what was read before.
+
+    Of a training in several processes, each is handed its share of the same batch: as many steps,
+    no sample twice, and the same batch however many there are (`assembly.share_of`).
 
     The epoch is set by `set_epoch`; the trainer of this package does so. Under a plain Keras `fit`
     it advances by itself each time all batches were read.
@@ -76,8 +75,7 @@ class BatchSequence(keras.utils.PyDataset):
         if len(self) == 0:
             raise ValueError(
                 f"No batch is left: the {split} part has {len(self._y)} images. Received: "
-                f"batch_size={options.batch_size}, drop_remainder={options.drop_remainder}, "
-                f"replicas={options.replicas}"
+                f"batch_size={options.batch_size}, drop_remainder={options.drop_remainder}"
             )
         self._prefetcher: Prefetcher[Batch] | None = None
         threads = thread_count(options.workers, self._x)
@@ -86,7 +84,7 @@ class BatchSequence(keras.utils.PyDataset):
 
     @property
     def batch_size(self) -> int:
-        """Images of a full batch."""
+        """Images of a full batch, of all processes together."""
         return self.options.batch_size
 
     @property
@@ -164,10 +162,9 @@ class BatchSequence(keras.utils.PyDataset):
         return BatchSequence(self.data, self.split, dataclasses.replace(self.options, **changes))
 
     def rows(self, step: int) -> NDArray[np.int64]:
-        """The rows of `arrays()` that step `step` of the current epoch draws."""
-        position = step * self.options.replicas + self.options.replica
-        first = position * self.options.batch_size
-        return self._rows(self._epoch)[first : first + self.options.batch_size]
+        """The rows of `arrays()` that step `step` of the current epoch draws, this process's."""
+        rows = self._batch_rows(self._epoch, step)
+        return rows[share_of(len(rows), self.options.process)]
 
     def weights(self, rows: NDArray[np.int64]) -> SampleWeights | None:
         """What the images of some rows of `arrays()` weigh; None where all count the same."""
@@ -178,10 +175,9 @@ class BatchSequence(keras.utils.PyDataset):
         return self._x, self._y
 
     def __len__(self) -> int:
-        """Batches of an epoch; each of several replicas has the same number."""
+        """Batches of an epoch; the same number in each of several processes."""
         size = self.options.batch_size
-        count = len(self._y) // size if self.options.drop_remainder else -(-len(self._y) // size)
-        return count // self.options.replicas
+        return len(self._y) // size if self.options.drop_remainder else -(-len(self._y) // size)
 
     def __getitem__(self, index: int) -> Batch:
         """The batch of step `index` of the current epoch."""
@@ -218,23 +214,16 @@ class BatchSequence(keras.utils.PyDataset):
             self._running = self._finished = False
 
     def _batch(self, epoch: int, step: int) -> Batch:
-        options = self.options
-        position = step * options.replicas + options.replica
-        first = position * options.batch_size
-        rows = self._rows(epoch)[first : first + options.batch_size]
-        y = self._y[rows]
-        weights = self.weights(rows)
-        if not self._augment and not options.mixes:
-            x = self._x[rows]
-            return (x, y) if weights is None else (x, y, weights)
-        rng = np.random.default_rng(np.random.SeedSequence((options.seed, epoch, position)))
-        x, rest = first_seen(self._x, rows, self._augment, rng)
-        for augment in rest:
-            x = for_a_fresh_batch(augment)(x, rng)
-        if options.mixes:
-            x, targets, weights = mixed(x, y, weights, options, rng)
-            return (x, targets) if weights is None else (x, targets, weights)
-        return (x, y) if weights is None else (x, y, weights)
+        rows = self._batch_rows(epoch, step)
+        samples = Samples(self._x, self._y, self._weights)
+        rng = np.random.default_rng(np.random.SeedSequence((self.options.seed, epoch, step)))
+        share = share_of(len(rows), self.options.process)
+        return assembled(samples, rows, share, self._augment, self.options, rng)
+
+    def _batch_rows(self, epoch: int, step: int) -> NDArray[np.int64]:
+        """The rows of a whole batch."""
+        first = step * self.options.batch_size
+        return self._rows(epoch)[first : first + self.options.batch_size]
 
     def _rows(self, epoch: int) -> NDArray[np.int64]:
         plan = self._plan  # read once: another thread may replace it

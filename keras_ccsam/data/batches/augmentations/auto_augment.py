@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
+from keras_ccsam.data.batches.augment import Draws, PerImage
 from keras_ccsam.data.batches.augmentations.auto_augment_policies import POLICIES, PolicyName
 from keras_ccsam.data.batches.augmentations.magnitudes import STANDARD, value_of
 from keras_ccsam.data.batches.augmentations.operations import Canvas, Fill, Interpolation, apply
@@ -21,7 +22,7 @@ from keras_ccsam.options import checked
 
 @part("augmentation", "auto_augment")
 @dataclass(frozen=True)
-class AutoAugment:
+class AutoAugment(PerImage):
     """Applies a learnt pair of operations, drawn for each image.
 
     Its place, as in the paper and in the long-tail codes that use it: after crop and flip, before
@@ -45,13 +46,16 @@ class AutoAugment:
         """Refuses images (H, W, C) that are not uint8, grey or RGB, with a `ValueError`."""
         check_pixels("auto_augment", shape, dtype)
 
-    def __call__(self, x: Pixels, rng: np.random.Generator) -> Pixels:
+    def draws(self, count: int, shape: tuple[int, ...], rng: np.random.Generator) -> Draws:
+        """The pair of each image; of both operations the chance and the sign."""
+        chosen = rng.integers(len(POLICIES[self.policy]), size=count)
+        chance = rng.random((count, 2))
+        return chosen, chance, rng.random((count, 2)) < 0.5
+
+    def apply(self, x: Pixels, chosen: Any, chance: Any, negative: Any) -> Pixels:
         """Returns the images, each after its pair of operations."""
         self.check(x.shape[1:], x.dtype)
         pairs = POLICIES[self.policy]
-        chosen = rng.integers(len(pairs), size=len(x))
-        chance = rng.random((len(x), 2))
-        negative = rng.random((len(x), 2)) < 0.5
         canvas = Canvas(self.interpolation, self.fill)
 
         def change(row: int, image: Image.Image) -> Image.Image:

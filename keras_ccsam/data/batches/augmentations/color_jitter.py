@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 from pydantic import Field
 
+from keras_ccsam.data.batches.augment import Draws, PerImage
 from keras_ccsam.data.batches.augmentations.operations import color
 from keras_ccsam.data.batches.augmentations.pillow_images import check_pixels, each
 from keras_ccsam.data.images.store import Pixels
@@ -20,7 +22,7 @@ from keras_ccsam.options import checked
 
 @part("augmentation", "color_jitter")
 @dataclass(frozen=True)
-class ColorJitter:
+class ColorJitter(PerImage):
     """Changes brightness, contrast, saturation and hue of each image by random factors.
 
     Its place: after crop and flip, before erasing. Images are uint8, grey or RGB; saturation and
@@ -51,15 +53,19 @@ class ColorJitter:
         """Refuses images (H, W, C) that are not uint8, grey or RGB, with a `ValueError`."""
         check_pixels("color_jitter", shape, dtype)
 
-    def __call__(self, x: Pixels, rng: np.random.Generator) -> Pixels:
+    def draws(self, count: int, shape: tuple[int, ...], rng: np.random.Generator) -> Draws:
+        """Whether an image is changed, the order of the changes, the factors and the hue's turn."""
+        applied = rng.random(count) < self.probability
+        order = rng.permuted(np.tile(np.arange(4), (count, 1)), axis=1)
+        strengths = self._strengths()
+        low, high = np.maximum(0, 1 - strengths), 1 + strengths
+        factors = rng.uniform(low, high, size=(count, 3))
+        return applied, order, factors, rng.uniform(-self.hue, self.hue, size=count)
+
+    def apply(self, x: Pixels, applied: Any, order: Any, factors: Any, turns: Any) -> Pixels:
         """Returns the images, each with its own factors."""
         self.check(x.shape[1:], x.dtype)
-        applied = rng.random(len(x)) < self.probability
-        order = rng.permuted(np.tile(np.arange(4), (len(x), 1)), axis=1)
-        strengths = np.array([self.brightness, self.contrast, self.saturation])
-        low, high = np.maximum(0, 1 - strengths), 1 + strengths
-        factors = rng.uniform(low, high, size=(len(x), 3))
-        turns = rng.uniform(-self.hue, self.hue, size=len(x))
+        strengths = self._strengths()
 
         def change(row: int, image: Image.Image) -> Image.Image:
             if not applied[row]:
@@ -72,6 +78,9 @@ class ColorJitter:
             return image
 
         return each(x, change)
+
+    def _strengths(self) -> NDArray[np.float64]:
+        return np.array([self.brightness, self.contrast, self.saturation])
 
 
 def turned_hue(image: Image.Image, turn: float) -> Image.Image:

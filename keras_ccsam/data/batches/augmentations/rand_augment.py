@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
+from keras_ccsam.data.batches.augment import Draws, PerImage
 from keras_ccsam.data.batches.augmentations.magnitudes import FOURTEEN, STANDARD, value_of
 from keras_ccsam.data.batches.augmentations.operations import Canvas, Fill, Interpolation, apply
 from keras_ccsam.data.batches.augmentations.pillow_images import check_pixels, each
@@ -23,7 +24,7 @@ _STRONGEST = 30.0  # the magnitudes of the paper's search: 0 to 30
 
 @part("augmentation", "rand_augment")
 @dataclass(frozen=True)
-class RandAugment:
+class RandAugment(PerImage):
     """Applies a few operations, drawn for each image, all of one strength.
 
     Its place: after crop and flip, before Cutout or erasing. Images are uint8, grey or RGB; on grey
@@ -57,16 +58,20 @@ class RandAugment:
         """Refuses images (H, W, C) that are not uint8, grey or RGB, with a `ValueError`."""
         check_pixels("rand_augment", shape, dtype)
 
-    def __call__(self, x: Pixels, rng: np.random.Generator) -> Pixels:
-        """Returns the images, each with its own operations."""
-        self.check(x.shape[1:], x.dtype)
-        size = (len(x), self.operations)
+    def draws(self, count: int, shape: tuple[int, ...], rng: np.random.Generator) -> Draws:
+        """Of each image's operations the name, the sign, whether it is done, the magnitude."""
+        size = (count, self.operations)
         names = rng.integers(len(FOURTEEN), size=size)
         negative = rng.random(size) < 0.5
         applied = rng.random(size) < self.probability
         magnitude = np.full(size, self.magnitude)
         if self.magnitude_std:
             magnitude = np.clip(rng.normal(magnitude, self.magnitude_std), 0, _STRONGEST)
+        return names, negative, applied, magnitude
+
+    def apply(self, x: Pixels, names: Any, negative: Any, applied: Any, magnitude: Any) -> Pixels:
+        """Returns the images, each with its own operations."""
+        self.check(x.shape[1:], x.dtype)
         canvas = Canvas(self.interpolation, self.fill)
 
         def change(row: int, image: Image.Image) -> Image.Image:

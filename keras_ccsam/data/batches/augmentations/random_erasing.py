@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from keras_ccsam.data.batches.augment import Draws, PerImage
 from keras_ccsam.data.images.store import Pixels
 from keras_ccsam.declare import part
 from keras_ccsam.options import checked
@@ -18,7 +19,7 @@ _TRIES = 10  # rectangles drawn per image: the first that fits is taken
 
 @part("augmentation", "random_erasing")
 @dataclass(frozen=True)
-class RandomErasing:
+class RandomErasing(PerImage):
     """Overwrites a random rectangle inside some of the images.
 
     Its place: last, where Cutout would be. Any size and number of channels.
@@ -58,26 +59,34 @@ class RandomErasing:
                 f"whose range is not known, give a number. Received: fill='noise' for {dtype}"
             )
 
-    def __call__(self, x: Pixels, rng: np.random.Generator) -> Pixels:
-        """Returns the images, some of them with a rectangle overwritten."""
-        self.check(x.shape[1:], x.dtype)
-        batch, height, width, channels = x.shape
-        erased = rng.random(batch) < self.probability
-        size = (batch, _TRIES)
+    def draws(self, count: int, shape: tuple[int, ...], rng: np.random.Generator) -> Draws:
+        """The rectangle of each image, as rows and columns, and what fills it; None of most."""
+        height, width, channels = shape
+        erased = rng.random(count) < self.probability
+        size = (count, _TRIES)
         area = rng.uniform(self.min_area, self.max_area, size) * height * width
         ratio = rng.uniform(self.min_ratio, 1 / self.min_ratio, size)
         tall = np.rint(np.sqrt(area * ratio)).astype(int)
         wide = np.rint(np.sqrt(area / ratio)).astype(int)
         fits = (tall < height) & (wide < width) & (tall > 0) & (wide > 0)
         first = fits.argmax(axis=1)
-        place = rng.random((batch, 2))
-        x = x.copy()
+        place = rng.random((count, 2))
+        found: list[Any] = [None] * count
         for row in np.flatnonzero(erased & fits.any(axis=1)):
             h, w = tall[row, first[row]], wide[row, first[row]]
             top, left = int(place[row, 0] * (height - h + 1)), int(place[row, 1] * (width - w + 1))
-            inside = x[row, top : top + h, left : left + w]
-            if self.fill == "noise":
-                inside[:] = rng.integers(0, 256, size=(h, w, channels), dtype=np.uint8)
-            else:
-                inside[:] = self.fill
+            inside: Any = self.fill
+            if inside == "noise":
+                inside = rng.integers(0, 256, size=(h, w, channels), dtype=np.uint8)
+            found[row] = (slice(top, top + h), slice(left, left + w), inside)
+        return (found,)
+
+    def apply(self, x: Pixels, rectangles: Any) -> Pixels:
+        """Returns the images, some of them with a rectangle overwritten."""
+        self.check(x.shape[1:], x.dtype)
+        x = x.copy()
+        for image, rectangle in zip(x, rectangles, strict=True):
+            if rectangle is not None:
+                rows, columns, inside = rectangle
+                image[rows, columns] = inside
         return x

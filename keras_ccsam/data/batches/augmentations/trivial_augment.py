@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
+from keras_ccsam.data.batches.augment import Draws, PerImage
 from keras_ccsam.data.batches.augmentations.magnitudes import FOURTEEN, STANDARD, WIDE, value_of
 from keras_ccsam.data.batches.augmentations.operations import Canvas, Fill, Interpolation, apply
 from keras_ccsam.data.batches.augmentations.pillow_images import check_pixels, each
@@ -23,7 +24,7 @@ _STEPS = 31  # strengths 0/30, 1/30, ..., 30/30
 
 @part("augmentation", "trivial_augment")
 @dataclass(frozen=True)
-class TrivialAugment:
+class TrivialAugment(PerImage):
     """Applies one operation of a random strength to each image.
 
     Its place: after crop and flip, before Cutout or erasing. Images are uint8, grey or RGB; on grey
@@ -49,13 +50,16 @@ class TrivialAugment:
         """Refuses images (H, W, C) that are not uint8, grey or RGB, with a `ValueError`."""
         check_pixels("trivial_augment", shape, dtype)
 
-    def __call__(self, x: Pixels, rng: np.random.Generator) -> Pixels:
+    def draws(self, count: int, shape: tuple[int, ...], rng: np.random.Generator) -> Draws:
+        """The operation of each image, its strength and sign, and whether it is done."""
+        names = rng.integers(len(FOURTEEN), size=count)
+        strengths = rng.integers(_STEPS, size=count) / (_STEPS - 1)
+        negative = rng.random(count) < 0.5
+        return names, strengths, negative, rng.random(count) < self.probability
+
+    def apply(self, x: Pixels, names: Any, strengths: Any, negative: Any, applied: Any) -> Pixels:
         """Returns the images, each after one operation."""
         self.check(x.shape[1:], x.dtype)
-        names = rng.integers(len(FOURTEEN), size=len(x))
-        strengths = rng.integers(_STEPS, size=len(x)) / (_STEPS - 1)
-        negative = rng.random(len(x)) < 0.5
-        applied = rng.random(len(x)) < self.probability
         canvas = Canvas(self.interpolation, self.fill)
         ranges = WIDE if self.wide else STANDARD
 
