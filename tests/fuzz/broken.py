@@ -1,9 +1,13 @@
 """Inputs that are almost right: what a reader gets wrong lies there, not among random bytes."""
 
 import json
+from collections import Counter
 from typing import Any
 
 from hypothesis import strategies as st
+
+GIVEN: Counter[str] = Counter()
+"""Inputs that each test has given to its reader."""
 
 _BYTES = [b"", b"\0", b"\xff\xfe", b"\n", b"\r\n", b",", b'"', b"..", b"/", b"-1", b"1e999", b"NaN"]
 _BYTES += [b"[" * 3000, b"{}", b"null", b"9" * 400, b"\xf0\x9f\x90\xa6", b"\x80", b"\x1b[2J", b"="]

@@ -4,9 +4,12 @@ Some hundreds of inputs here; CCSAM_FUZZ=1000 makes it so many for each reader, 
 
     CCSAM_FUZZ=1000 KERAS_BACKEND=torch python -m pytest tests/fuzz
 
+With CCSAM_FUZZ_COUNTS=benchmarks/results/fuzz.json it writes down how many each reader was given.
+
 HYPOTHESIS prints what to put into `@example` where one fails.
 """
 
+import functools
 import io
 import json
 import os
@@ -32,7 +35,7 @@ from keras_ccsam.data.sources import numpy_files, path, restricted_pickle  # noq
 from keras_ccsam.deployment.classifier import Classifier  # noqa: E402
 from keras_ccsam.recipes import Recipe  # noqa: E402
 from keras_ccsam.runs import RunDirectory  # noqa: E402
-from tests.fuzz.broken import ANY_JSON, changed_bytes, changed_json  # noqa: E402
+from tests.fuzz.broken import ANY_JSON, GIVEN, changed_bytes, changed_json  # noqa: E402
 
 pytestmark = pytest.mark.any_backend
 
@@ -49,7 +52,18 @@ def cases(*strategies: Any, **named: Any) -> Callable[[Any], Any]:
         database=None,
         suppress_health_check=list(HealthCheck),
     )
-    return lambda test: chosen(given(*strategies, **named)(test))
+
+    def decorated(test: Any) -> Any:
+        name = test.__qualname__.split(".")[0]
+
+        @functools.wraps(test)
+        def counted(*arguments: Any, **inputs: Any) -> None:
+            GIVEN[name] += 1
+            test(*arguments, **inputs)
+
+        return chosen(given(*strategies, **named)(counted))
+
+    return decorated
 
 
 def asked(read: Callable[[], Any]) -> Any:
