@@ -118,6 +118,18 @@ def as_failure(error: Exception) -> Failure:
     )
 
 
+def fail_if_diverged(runs: int) -> None:
+    """End a command with `EXIT_RUNTIME` where some of its runs diverged, once it has told the rest.
+
+    Raises:
+        Failure: as said.
+    """
+    if runs:
+        one, several = "1 run diverged and has", f"{runs} runs diverged and have"
+        said = f"{several if runs > 1 else one} no results"
+        raise Failure(f"{said}; the reason is below the table", EXIT_RUNTIME)
+
+
 def _own_code(error: Exception) -> str | None:
     """Where code of the user's own failed, as file, line and function; None where none did.
 

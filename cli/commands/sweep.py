@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from .. import complete, early, notes
-from ..errors import debug_option
+from ..errors import debug_option, fail_if_diverged
 from ..interruption import same_folder, stoppable
 from ..options import (
     Choices,
@@ -123,3 +123,4 @@ def command(
         lambda: f"{gap}{result.table()}\n\nThe runs are in {result.comparison.path}",
         lambda: finite(result.to_dict()) | {"path": str(result.comparison.path)},
     )
+    fail_if_diverged(len(result.comparison.diverged))

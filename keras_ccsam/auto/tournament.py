@@ -85,9 +85,9 @@ class Clock(TimeLeft):
         left = super().seconds()
         return None if left is None else left + self._later
 
-    def finish(self) -> None:
+    def finish(self, whole: bool = True) -> None:
         """Count the run that is done."""
-        super().finish()
+        super().finish(whole)
         self._spent(time.perf_counter() - self._began)
 
 
@@ -146,16 +146,23 @@ class Tournament:
         compared = plan_comparison(recipes, seeds, folder)
         later = rest_seconds(alive, self.plan.ladder, place + 1, self.terms)
         clock = Clock(compared.runs, later, self.record.spend)
-        train_waiting(compared, self.shown, clock, "off", tested=False)
+        diverged = train_waiting(compared, self.shown, clock, "off", tested=False)
         release(compared.path, "comparison")
+        failed = {(run.recipe, run.seed) for run in diverged}
         rights = {
-            recipe.name: [self._right(run_path(compared.path, recipe, seed)) for seed in seeds]
+            recipe.name: [
+                self._right(run_path(compared.path, recipe, seed), (recipe.name, seed) in failed)
+                for seed in seeds
+            ]
             for recipe in recipes
         }
         estimates = {name: estimate(found, self.labels) for name, found in rights.items()}
         known = {entrant.name: entrant.expected for entrant in alive}
-        ranked = weighed(rights, self.labels, known)
-        values = ranked.scores
+        # What papers report of a recipe is no reason to keep one that diverges here.
+        last = dict.fromkeys((run.recipe for run in diverged), 0.0)
+        sound = {name: found for name, found in rights.items() if name not in last}
+        ranked = weighed(sound or rights, self.labels, known)
+        values = {name: last.get(name, ranked.scores.get(name, 0.0)) for name in rights}
         study.report(
             place,
             values,
@@ -198,7 +205,9 @@ class Tournament:
         self.shown.say("this takes longer than was measured: the choice is made now")
         return True
 
-    def _right(self, path: Path) -> Right:
+    def _right(self, path: Path, diverged: bool) -> Right:
+        if diverged:
+            return np.zeros(len(self.labels))
         predicted = RunDirectory(path).validation()
         if predicted.shape != self.labels.shape:
             raise ValueError(

@@ -1,11 +1,11 @@
 """Several recipes over several seeds, each distinct first stage trained once."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
 from keras_ccsam import atomic
-from keras_ccsam.comparison.comparison import Comparison, Row
+from keras_ccsam.comparison.comparison import Comparison, Diverged, Row
 from keras_ccsam.comparison.plan import ComparisonPlan, PlannedRun, plan_comparison, run_path
 from keras_ccsam.comparison.time_left import TimeLeft
 from keras_ccsam.duration import duration
@@ -41,6 +41,10 @@ def compare(
     comparison was interrupted in, finished runs are kept, one that was interrupted goes on where
     it was, and the others are trained; any finished run in it lends its first stage.
 
+    A run that diverges (`callbacks.OnNonfinite`) is warned of, and the others are trained: its row
+    has no mean, and `Comparison.diverged` has the reason. Nothing else is passed over: what fails
+    one run, as a full disk does, would fail the next.
+
     Args:
         recipes: on the same data, with different names.
         seeds: of weights, batches and augmentation; a number n stands for 0 ... n - 1.
@@ -58,6 +62,7 @@ def compare(
         ValueError: recipes that do not go together, data that cannot be had, a model that cannot
             be built, a tracker that is not installed, or a folder with anything else or with runs
             of other recipes in it. Nothing has been written then.
+        FloatingPointError: every run diverged.
     """
     shown = Progress(progress)
     record = check_record(record)
@@ -90,14 +95,14 @@ def train(
         feature_cache: as in `compare`.
     """
     folder = chosen.path
-    train_waiting(
+    diverged = train_waiting(
         chosen, shown, clock, compile_cache, record, trackers, feature_cache=feature_cache
     )
-    comparison = _collect(folder, chosen.recipes, chosen.seeds)
+    comparison = _collect(folder, chosen.recipes, chosen.seeds, diverged)
     write_json(folder / "comparison.json", comparison.to_dict())
     atomic.write_text(folder / "comparison.md", comparison.markdown())
     _plot(comparison)
-    release(folder, "comparison")
+    release(folder, "comparison", "incomplete" if diverged else "complete")
     return comparison
 
 
@@ -111,15 +116,22 @@ def train_waiting(
     *,
     tested: bool = True,
     feature_cache: PathLike = "auto",
-) -> None:
+) -> tuple[Diverged, ...]:
     """Train the runs of a comparison that are missing, and put no table together.
 
     Args:
         chosen, shown, clock, compile_cache, record, trackers: as in `train`.
         tested: as in `experiment.run`: whether the test images are looked at.
         feature_cache: as in `compare`.
+
+    Returns:
+        The runs that diverged; the others are complete.
+
+    Raises:
+        FloatingPointError: every run of the comparison diverged.
     """
     folder = chosen.path
+    failed: dict[Path, FloatingPointError] = {}
     require_writable(folder, "name another folder (--out)")
     make(folder)
     claim(folder, "comparison")
@@ -134,18 +146,43 @@ def train_waiting(
                 _set_aside(run)
             shown.say(_announced(run, clock))
             clock.start(run)
-            experiment.run_or_resume(
-                run.recipe,
-                run.path,
-                progress=shown.timed(clock.after_epoch),
-                stage1_from=run.lender,
-                compile_cache="off",  # the comparison's is on
-                record=record,
-                trackers=trackers,
-                tested=tested,
-                feature_cache=feature_cache,
-            )
-            clock.finish()
+            try:
+                experiment.run_or_resume(
+                    run.recipe,
+                    run.path,
+                    progress=shown.timed(clock.after_epoch),
+                    stage1_from=_lender(run, failed),
+                    compile_cache="off",  # the comparison's is on
+                    record=record,
+                    trackers=trackers,
+                    tested=tested,
+                    feature_cache=feature_cache,
+                )
+            except FloatingPointError as error:
+                failed[run.path] = error
+                if len(failed) == len(chosen.runs):
+                    raise
+                warnings.warn(f"{run.path.name} diverged: {error}", stacklevel=2)
+            clock.finish(run.path not in failed)
+    return tuple(
+        Diverged(run.recipe.name, run.recipe.seed, " ".join(str(failed[run.path]).split()))
+        for run in chosen.runs
+        if run.path in failed
+    )
+
+
+def _lender(run: PlannedRun, failed: Mapping[Path, FloatingPointError]) -> Path | None:
+    """The run that lends its first stage, of those that came to their end.
+
+    Raises:
+        FloatingPointError: it diverged in its first stage, and so would this one.
+    """
+    if run.lender is None or run.lender not in failed:
+        return run.lender
+    if RunDirectory(run.lender).stage1_file.is_file():
+        return None  # that was in its second stage
+    words = f"its first stage is that of {run.lender.name}: {failed[run.lender]}"
+    raise FloatingPointError(words)
 
 
 def _finished_meanwhile(run: PlannedRun) -> bool:
@@ -172,14 +209,32 @@ def _announced(run: PlannedRun, clock: TimeLeft) -> str:
     return f"run {clock.number(run)}: {run.recipe.name}, seed {run.recipe.seed}{origin}{rest}"
 
 
-def _collect(folder: Path, recipes: Sequence[Recipe], seeds: tuple[int, ...]) -> Comparison:
-    rows = tuple(row(folder, recipe, seeds) for recipe in recipes)
-    first = rows[0].results[0]
-    return Comparison(folder, first["data"], tuple(first["class_counts"]), seeds, rows)
+def _collect(
+    folder: Path,
+    recipes: Sequence[Recipe],
+    seeds: tuple[int, ...],
+    diverged: tuple[Diverged, ...],
+) -> Comparison:
+    missing = {(run.recipe, run.seed) for run in diverged}
+    rows = tuple(row(folder, recipe, seeds, missing) for recipe in recipes)
+    first = next(found for row in rows for found in row.results if found is not None)
+    counts = tuple(first["class_counts"])
+    return Comparison(folder, first["data"], counts, seeds, rows, diverged)
 
 
-def row(folder: Path, recipe: Recipe, seeds: Sequence[int]) -> Row:
+def row(
+    folder: Path,
+    recipe: Recipe,
+    seeds: Sequence[int],
+    missing: Container[tuple[str, int]] = (),
+) -> Row:
     """Return a recipe's row, read from its runs in a comparison's folder.
+
+    Args:
+        folder: of the comparison.
+        recipe: of the row.
+        seeds: of its runs.
+        missing: names of recipes with the seeds of runs that have no results.
 
     Raises:
         ValueError: a run is not there, or not finished.
@@ -188,7 +243,12 @@ def row(folder: Path, recipe: Recipe, seeds: Sequence[int]) -> Row:
         recipe.name,
         recipe.description,
         override(recipe, "seed=0").digest(),
-        tuple(RunDirectory(run_path(folder, recipe, seed)).results() for seed in seeds),
+        tuple(
+            None
+            if (recipe.name, seed) in missing
+            else RunDirectory(run_path(folder, recipe, seed)).results()
+            for seed in seeds
+        ),
     )
 
 
@@ -223,10 +283,7 @@ def _plot(comparison: Comparison) -> None:
 
     groups = ("overall", *comparison.groups)
     summaries = {row["recipe"]: row for row in comparison.to_dict()["rows"]}
-    bars = [
-        {"method": name, **{g: (row[g]["mean"], row[g]["std"] or 0.0) for g in groups}}
-        for name, row in summaries.items()
-    ]
+    bars = [{"method": name, **{g: row[g] for g in groups}} for name, row in summaries.items()]
     try:
         plots.comparison(bars, comparison.path / "comparison.png")
     except (OSError, RuntimeError, ValueError) as error:

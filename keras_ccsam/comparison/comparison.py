@@ -14,6 +14,21 @@ _VALIDATION = {"validation": "overall", "validation_balanced": "balanced"}
 
 
 @dataclasses.dataclass(frozen=True)
+class Diverged:
+    """A run that left the finite numbers, and has no results.
+
+    Attributes:
+        recipe: its name.
+        seed: of the run.
+        reason: in one line.
+    """
+
+    recipe: str
+    seed: int
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Row:
     """One recipe.
 
@@ -21,31 +36,40 @@ class Row:
         recipe: its name.
         description: its one line.
         digest: of the recipe with seed 0.
-        results: the content of results.json, one entry per seed.
+        results: the content of results.json, one entry per seed; None of a run that diverged.
     """
 
     recipe: str
     description: str
     digest: str
-    results: tuple[dict[str, Any], ...]
+    results: tuple[dict[str, Any] | None, ...]
 
     def values(self, column: str) -> list[float | None]:
         """Return a column's value for each seed; accuracies in 0..1, times in milliseconds.
+
+        Of a run that diverged it is None.
 
         Args:
             column: "overall", "balanced", "ece", "stage1" (overall accuracy after stage 1),
                 "validation" and "validation_balanced" (None without a validation split),
                 "ms_per_step", or a group's name.
         """
-        if column == "ms_per_step":
-            return [r["ms_per_step"] for r in self.results]
-        if column == "stage1":
-            return [r["stage1"]["overall"] for r in self.results]
-        if column in _VALIDATION:
-            return [r.get("validation", {}).get(_VALIDATION[column]) for r in self.results]
-        if column in ("overall", "balanced", "ece"):
-            return [r["test"][column] for r in self.results]
-        return [r["test"]["groups"].get(column) for r in self.results]
+        return [None if found is None else _value(found, column) for found in self.results]
+
+
+def _value(found: dict[str, Any], column: str) -> float | None:
+    value: float | None
+    if column == "ms_per_step":
+        value = found["ms_per_step"]
+    elif column == "stage1":
+        value = found["stage1"]["overall"]
+    elif column in _VALIDATION:
+        value = found.get("validation", {}).get(_VALIDATION[column])
+    elif column in ("overall", "balanced", "ece"):
+        value = found["test"][column]
+    else:
+        value = found["test"]["groups"].get(column)
+    return value
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +82,8 @@ class Comparison:
         class_counts: training images of each class.
         seeds: of weights, batches and augmentation.
         rows: one per recipe, in the order asked for.
+        diverged: the runs without results, in the order they were trained in. At least one run
+            has results.
     """
 
     path: Path
@@ -65,17 +91,23 @@ class Comparison:
     class_counts: tuple[int, ...]
     seeds: tuple[int, ...]
     rows: tuple[Row, ...]
+    diverged: tuple[Diverged, ...] = ()
+
+    @property
+    def results(self) -> list[dict[str, Any]]:
+        """What the runs that have results found, row by row."""
+        return [found for row in self.rows for found in row.results if found is not None]
 
     @property
     def groups(self) -> tuple[str, ...]:
         """The groups of classes that the data has."""
-        present = self.rows[0].results[0]["test"]["groups"]
+        present = self.results[0]["test"]["groups"]
         return tuple(name for name in GROUPS if name in present)
 
     @property
     def has_validation(self) -> bool:
         """Whether the recipes cut a validation split from the training set."""
-        return all("validation" in result for row in self.rows for result in row.results)
+        return all("validation" in result for result in self.results)
 
     def cells(self) -> tuple[list[str], list[list[str]]]:
         """Return header and rows as text: percent, and milliseconds per step of stage 1."""
@@ -92,6 +124,10 @@ class Comparison:
             ]
             for row in self.rows
         ]
+        failed = {run.recipe for run in self.diverged}
+        for cells in rows:
+            if cells[0] in failed:
+                cells[1] = "diverged"
         return header, rows
 
     def caption(self) -> str:
@@ -99,12 +135,12 @@ class Comparison:
         shown = " ".join(map(str, self.class_counts[:10]))
         if len(self.class_counts) > 10:
             shown += f" ... {self.class_counts[-1]}"
-        classes = self.rows[0].results[0]["test"]["group_classes"]
+        classes = self.results[0]["test"]["group_classes"]
         sizes = ", ".join(f"{len(classes[name])} {name}" for name in self.groups)
         n = len(self.seeds)
         validation = ""
         if self.has_validation:
-            size = self.rows[0].results[0]["validation"]["num_samples"]
+            size = self.results[0]["validation"]["num_samples"]
             validation = (
                 f" validation: overall accuracy on the {size} images cut from the training set, as "
                 f"long-tailed as it; val. balanced: the mean over its classes."
@@ -119,11 +155,19 @@ class Comparison:
 
     def table(self) -> str:
         """Return the table and its caption as plain text."""
-        return f"{table.text_table(*self.cells())}\n\n{self.caption()}"
+        return "\n\n".join([table.text_table(*self.cells()), self.caption(), *self.reasons()])
 
     def markdown(self) -> str:
         """Return the table and its caption as Markdown."""
-        return f"{table.markdown(*self.cells())}\n\n{self.caption()}\n"
+        parts = [table.markdown(*self.cells()), self.caption(), *self.reasons()]
+        return "\n\n".join(parts) + "\n"
+
+    def reasons(self) -> list[str]:
+        """Say of each run that diverged why."""
+        return [
+            f"{run.recipe}, seed {run.seed}, diverged: {table.shown(run.reason)}"
+            for run in self.diverged
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON types: values of each seed, mean and standard deviation."""
@@ -143,6 +187,7 @@ class Comparison:
                 }
                 for row in self.rows
             ],
+            "diverged": [dataclasses.asdict(run) for run in self.diverged],
         }
 
 

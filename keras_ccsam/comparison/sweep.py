@@ -62,13 +62,18 @@ class Sweep:
             [value, *(table.mean_std(row.values(column), 100.0) for column in _COLUMNS)]
             for value, row in zip(self.plan.values, self.comparison.rows, strict=True)
         ]
-        return f"{table.text_table(header, rows)}\n\n{self.verdict()}"
+        failed = {run.recipe for run in self.comparison.diverged}
+        for cells, row in zip(rows, self.comparison.rows, strict=True):
+            if row.recipe in failed:
+                cells[1] = "diverged"
+        whole = [table.text_table(header, rows), self.verdict(), *self.comparison.reasons()]
+        return "\n\n".join(whole)
 
     def verdict(self) -> str:
         """Say which value is recommended, by what, and how sure that is."""
         seeds = self.comparison.seeds
         n = len(seeds)
-        size = self.comparison.rows[0].results[0]["validation"]["num_samples"]
+        size = self.comparison.results[0]["validation"]["num_samples"]
         spread = f"mean ± standard deviation over {n} seeds" if n > 1 else "one seed"
         text = (
             f"Recommended: {self.plan.key} = {self.recommended}, by the balanced accuracy on the "
@@ -108,6 +113,7 @@ class Sweep:
                 }
                 for value, row in zip(self.plan.values, self.comparison.rows, strict=True)
             ],
+            "diverged": [dataclasses.asdict(run) for run in self.comparison.diverged],
         }
 
     def _mean(self, row: Row) -> float:
@@ -147,6 +153,7 @@ def sweep(
 
     Raises:
         ValueError: as `plan_sweep`, or data that cannot be had. Nothing has been written then.
+        FloatingPointError: every run diverged; one that did is no reason to end, as in `compare`.
     """
     shown = Progress(progress)
     record = check_record(record)

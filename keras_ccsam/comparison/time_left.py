@@ -61,13 +61,14 @@ class TimeLeft:
         measured.append(seconds)
         return self.seconds()
 
-    def finish(self) -> None:
-        """The current run is done."""
+    def finish(self, whole: bool = True) -> None:
+        """The current run is done; of one that is not `whole` nothing is learnt."""
         if self._current is None:
             return
         name = self._current.recipe.name
-        self._beside[name] = self._beside_epochs(self._current)
-        if any(self._done.values()):
+        if whole:
+            self._beside[name] = self._beside_epochs(self._current)
+        if whole and any(self._done.values()):
             self._after[name] = time.perf_counter() - self._last_epoch
         self._waiting.remove(self._current)
         self._current = None

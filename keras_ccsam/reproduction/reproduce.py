@@ -7,7 +7,7 @@ import keras
 
 from keras_ccsam import atomic
 from keras_ccsam.comparison.compare import check_models, row, train
-from keras_ccsam.comparison.comparison import Row
+from keras_ccsam.comparison.comparison import Diverged, Row
 from keras_ccsam.comparison.plan import run_path
 from keras_ccsam.comparison.time_left import TimeLeft
 from keras_ccsam.reproduction.accuracy_figure import accuracy_figure
@@ -89,6 +89,7 @@ def reproduce(
     make(chosen.path)
     claim(chosen.path, "reproduction", scale=scale)
     clock = TimeLeft(run for plan in comparisons.values() for run in plan.runs)
+    diverged: dict[tuple[Path, str], Diverged] = {}
     for folder in failed:
         clock.drop(folder)
     with (
@@ -100,12 +101,13 @@ def reproduce(
                 continue
             shown.say(f"{name} {number}/{len(comparisons)}: {folder.name}")
             try:
-                train(plan, shown, clock, "off", record, trackers)
+                trained = train(plan, shown, clock, "off", record, trackers)
+                diverged |= {(folder, run.recipe): run for run in trained.diverged}
             except Exception as error:  # the other data sets' rows must not be lost with this one's
                 reason = " ".join(str(error).split())
                 failed[folder] = f"training failed: {type(error).__name__}: {reason}"
                 clock.drop(folder)
-    rows = tuple(_reproduced(planned, chosen.seeds, failed) for planned in chosen.rows)
+    rows = tuple(_reproduced(planned, chosen.seeds, failed, diverged) for planned in chosen.rows)
     figure = _figure(chosen, rows, shown)
     reproduction = Reproduction(
         name,
@@ -161,11 +163,16 @@ def _figure(
 
 
 def _reproduced(
-    planned: PlannedRow, seeds: tuple[int, ...], failed: dict[Path, str]
+    planned: PlannedRow,
+    seeds: tuple[int, ...],
+    failed: dict[Path, str],
+    diverged: dict[tuple[Path, str], Diverged],
 ) -> ReproducedRow:
     result: Row | None = None
     paths = (run_path(planned.folder, planned.recipe, seed) for seed in seeds)
     if all(RunDirectory(path).status() == "complete" for path in paths):
         result = row(planned.folder, planned.recipe, seeds)
     missing = failed.get(planned.folder, "") if result is None else ""
+    if run := diverged.get((planned.folder, planned.recipe.name)):
+        missing = f"diverged with seed {run.seed}: {run.reason}"
     return ReproducedRow(planned.source, planned.recipe, planned.folder, result, missing)

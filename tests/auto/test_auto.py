@@ -244,6 +244,24 @@ def test_time_that_runs_out_ends_the_tournament_early(options, monkeypatch, tmp_
     assert told(auto(out=result.path, **options)) == told(result)
 
 
+@pytest.mark.filterwarnings("ignore:crt-seed0 diverged. no longer finite:UserWarning")
+def test_a_recipe_that_diverges_is_out(options, monkeypatch, tmp_path):
+    """Even where what papers report of it outweighs a few images."""
+    run = experiment.run
+
+    def diverging(recipe, *arguments, **chosen):
+        if recipe.name == "crt":
+            raise FloatingPointError("no longer finite")
+        return run(recipe, *arguments, **chosen)
+
+    monkeypatch.setattr(experiment, "run", diverging)
+    changed = options | {"recipes": ("ce", "crt"), "refit": False}
+    result = auto(out=tmp_path / "out", **changed)
+    assert result.chosen == "ce"
+    last = {row["recipe"]: row for row in result.content["rungs"][-1]["results"]}
+    assert last["crt"]["balanced"] == last["crt"]["weighed"] == 0.0
+
+
 def test_several_seeds_on_the_last_rung(options, tmp_path):
     changed = options | {"recipes": ("la", "crt"), "seeds": 2, "refit": False}
     result = auto(out=tmp_path / "out", **changed)

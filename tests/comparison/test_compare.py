@@ -8,6 +8,7 @@ import warnings
 import keras
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from keras_ccsam import runs
 from keras_ccsam import text_table as table
@@ -179,6 +180,38 @@ def test_a_validation_split_has_its_columns(tmp_path):
     without = Comparison(tmp_path, "toy", (9, 1), (0, 1), (row("a", 0.5, 0.7), row("b", 0.4, 0.6)))
     assert "validation" not in without.to_dict()["rows"][0]
     assert "validation" not in without.table()
+
+
+@pytest.mark.any_backend
+@pytest.mark.filterwarnings("ignore:(ce|crt)-seed0 diverged:UserWarning")
+def test_runs_that_diverge_cost_the_others_nothing(small, tmp_path):
+    """Those that would take their first stage over are not trained; the command ends with 1."""
+    from keras_ccsam_cli.main import cli
+
+    far = ("stage1.lr=1e30", "stage1.warmup_epochs=0", "stage1.epochs=1")
+    for recipe in (small("ce", *far), small("crt", *far), small("focal", "stage1.epochs=1")):
+        (tmp_path / f"{recipe.name}.toml").write_text(recipe.to_toml())
+    names = [str(tmp_path / f"{name}.toml") for name in ("ce", "crt", "focal")]
+    out = tmp_path / "out"
+    done = CliRunner().invoke(cli, ["compare", *names, "--out", str(out), "--quiet"])
+    assert done.exit_code == 1, done.stderr
+    assert "2 runs diverged and have no results; the reason is below the table" in done.stderr
+    assert [line.split()[:3] for line in done.stdout.splitlines()[2:4]] == [
+        ["ce", "diverged", "-"],
+        ["crt", "diverged", "-"],
+    ]
+    for said in (
+        "ce, seed 0, diverged: ce, stage 1, epoch 1, step ",
+        "crt, seed 0, diverged: its first stage is that of ce-seed0: ce, stage 1, epoch 1",
+    ):
+        assert said in done.stdout and said in (out / "comparison.md").read_text()
+    content = json.loads((out / "comparison.json").read_text())
+    assert [run["recipe"] for run in content["diverged"]] == ["ce", "crt"]
+    assert [row["overall"]["mean"] is None for row in content["rows"]] == [True, True, False]
+    assert json.loads((out / "state.json").read_text())["status"] == "incomplete"
+    assert not (out / "crt-seed0").exists()
+    with pytest.raises(FloatingPointError, match="its first stage is that of ce-seed0"):
+        compare([small("ce", *far), small("crt", *far)], out=tmp_path / "all", progress="none")
 
 
 @pytest.mark.any_backend

@@ -1,5 +1,6 @@
 """One recipe at several values: what is trained, what is recommended, and that it goes on."""
 
+import dataclasses
 import json
 import shutil
 
@@ -10,7 +11,7 @@ from PIL import Image
 
 from keras_ccsam.analysis import plots
 from keras_ccsam.comparison import plan_sweep, sweep
-from keras_ccsam.comparison.comparison import Comparison, Row
+from keras_ccsam.comparison.comparison import Comparison, Diverged, Row
 from keras_ccsam.comparison.sweep import Sweep
 from keras_ccsam.recipes import override
 from keras_ccsam.reproduction import plan_reproduction
@@ -71,6 +72,20 @@ def test_the_paper_s_values_are_swept_by_default():
     assert "cuts no validation split" in plan.notes[0]
     own = plan_sweep("radius_scale", overrides=["data.validation_fraction=0.3"])
     assert (own.notes, own.base.data.validation_fraction) == ((), 0.3)
+
+
+def test_a_value_at_which_the_training_diverges_is_shown_and_not_recommended(tmp_path):
+    found = made([[0.5], [0.6], [0.4]], [[0.5], [0.5], [0.5]])
+    rows = list(found.comparison.rows)
+    rows[0] = dataclasses.replace(rows[0], results=(None,))
+    failed = (Diverged(rows[0].recipe, 0, "too far"),)
+    comparison = dataclasses.replace(found.comparison, rows=tuple(rows), diverged=failed)
+    found = dataclasses.replace(found, comparison=comparison)
+    assert found.table().splitlines()[2].split() == ["1e-1", "diverged", "-", "-", "-"]
+    assert found.table().endswith(f"{rows[0].recipe}, seed 0, diverged: too far")
+    assert found.recommended == "1e-2"
+    assert found.to_dict()["rows"][0]["balanced"]["mean"] is None
+    assert plots.sweep(found.to_dict(), tmp_path / "sweep.png").stat().st_size > 0
 
 
 def test_variants_are_named_as_in_a_reproduction():

@@ -12,7 +12,7 @@ from keras_ccsam.comparison.comparison import Row
 from keras_ccsam.recipes import tables
 from keras_ccsam.recipes.tables import Table
 from keras_ccsam.reproduction.reproduction import ReproducedRow, Reproduction
-from keras_ccsam.runs import parts
+from keras_ccsam.runs import experiment, parts
 from keras_ccsam.runs.run_directory import RunDirectory
 
 pytestmark = pytest.mark.any_backend
@@ -193,6 +193,21 @@ def test_a_run_that_fails_costs_its_own_rows_only(reproduced, monkeypatch, tmp_p
     )
     result = reproduction.reproduce("toy", out=out, **OPTIONS)
     reason = "training failed: RuntimeError: out of memory in digits-lt-10"
+    assert result.missing == {reason: ["cRT + both (cifar10-lt 20)"]}
+    assert result.rows[0].result == reproduced.rows[0].result
+
+
+def test_a_run_that_diverges_costs_its_own_row_only(reproduced, monkeypatch, tmp_path):
+    def diverge(recipe, *arguments, **options):
+        raise FloatingPointError(f"{recipe.name}\nis no longer finite")
+
+    out, name = tmp_path / "out", "ccsam-stage2-strength-0.5"
+    shutil.copytree(reproduced.path, out)
+    shutil.rmtree(out / "digits-lt-10" / f"{name}-seed0")
+    monkeypatch.setattr(experiment, "run_or_resume", diverge)
+    with pytest.warns(UserWarning, match=f"{name}-seed0 diverged"):
+        result = reproduction.reproduce("toy", out=out, **OPTIONS)
+    reason = f"diverged with seed 0: {name} is no longer finite"
     assert result.missing == {reason: ["cRT + both (cifar10-lt 20)"]}
     assert result.rows[0].result == reproduced.rows[0].result
 
