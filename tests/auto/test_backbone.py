@@ -25,6 +25,7 @@ def names(asked):
     return [entrant.name for entrant in asked.entrants]
 
 
+@pytest.mark.any_backend
 def test_heads_compete_on_features_computed_once(tmp_path, monkeypatch):
     keras.utils.set_random_seed(3)
     file = tmp_path / "before.weights.h5"

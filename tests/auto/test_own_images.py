@@ -29,6 +29,7 @@ def photographs(root, splits):
                 Image.fromarray(pixels).save(folder / f"{i}.png")
 
 
+@pytest.mark.any_backend
 def test_a_folder_becomes_a_classifier(tmp_path):
     photographs(tmp_path / "photos", {"train": (30, 15, 5), "test": (4, 4, 4)})
     result = auto(str(tmp_path / "photos"), out=tmp_path / "out", **OPTIONS)

@@ -47,6 +47,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.any_backend
 def test_train_writes_the_run_directory(run: Path) -> None:
     names = {path.name for path in run.iterdir()}
     assert {
@@ -61,6 +62,7 @@ def test_train_writes_the_run_directory(run: Path) -> None:
     assert not [path for path in run.rglob("*") if "tmp" in path.name]
 
 
+@pytest.mark.any_backend
 def test_train_does_not_overwrite_a_run(run: Path) -> None:
     before = (run / "results.json").read_bytes()
     result = CliRunner().invoke(cli, ["train", *SHORT, "--out", str(run)])
@@ -68,6 +70,7 @@ def test_train_does_not_overwrite_a_run(run: Path) -> None:
     assert (run / "results.json").read_bytes() == before
 
 
+@pytest.mark.any_backend
 def test_evaluate_gives_the_numbers_of_the_run(run: Path) -> None:
     results = json.loads((run / "results.json").read_text(encoding="utf-8"))
     again = json.loads(ccsam("evaluate", run, "--json").stdout)
@@ -76,6 +79,7 @@ def test_evaluate_gives_the_numbers_of_the_run(run: Path) -> None:
     assert "balanced" in ccsam("evaluate", run).stdout
 
 
+@pytest.mark.any_backend
 def test_evaluate_on_arrays_of_ones_own(run: Path, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     x, y = rng.integers(0, 17, (30, 8, 8, 1), dtype="uint8"), np.arange(30) % 10
@@ -86,6 +90,7 @@ def test_evaluate_on_arrays_of_ones_own(run: Path, tmp_path: Path) -> None:
     assert report["class_counts"] == results["class_counts"]  # the groups are the training set's
 
 
+@pytest.mark.any_backend
 def test_arrays_of_ones_own_may_lack_a_class(run: Path, tmp_path: Path) -> None:
     x, y = noise(30, 8, 8, 1), np.arange(30) % 9
     np.savez(tmp_path / "own.npz", x=x, y=y)
@@ -93,6 +98,7 @@ def test_arrays_of_ones_own_may_lack_a_class(run: Path, tmp_path: Path) -> None:
     assert report["per_class"][9] is None
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -112,6 +118,7 @@ def test_evaluate_refuses_arrays_that_do_not_fit(
     assert len(result.stderr.splitlines()) == 1
 
 
+@pytest.mark.any_backend
 def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,6 +46,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.any_backend
 def test_train(run: Path) -> None:
     printed = json.loads((run.parent / "stdout.json").read_text(encoding="utf-8"))
     written = json.loads((run / "results.json").read_text(encoding="utf-8"))
@@ -55,6 +56,7 @@ def test_train(run: Path) -> None:
     assert "note: the imbalance ratio is" in told
 
 
+@pytest.mark.any_backend
 def test_evaluate(run: Path) -> None:
     written = json.loads((run / "results.json").read_text(encoding="utf-8"))
     assert content("evaluate", run)["confusion"] == written["test"]["confusion"]
@@ -152,6 +154,7 @@ def test_doctor() -> None:
     assert facts["started"] is None
 
 
+@pytest.mark.any_backend
 def test_a_dry_run_reads_and_downloads_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -168,6 +171,7 @@ def test_a_dry_run_reads_and_downloads_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.any_backend
 def test_a_dry_run_starts_no_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(runtime.sys.modules, "keras")
     monkeypatch.setattr(runtime, "gpus", lambda: ["/dev/nvidia0"])

@@ -21,10 +21,16 @@ def weights(model):
 
 
 def fit(model, sample_weight=None):
-    x, y = toy_batches(40)
-    options = {"batch_size": 10, "epochs": 1, "shuffle": False, "verbose": 0}
+    x, y = toy_batches(24)
+    options = {"batch_size": 12, "epochs": 1, "shuffle": False, "verbose": 0}
     model.fit(x, y, sample_weight=sample_weight, **options)
     return model
+
+
+def fit_once(model, sample_weight=None):
+    """`fit`, of a model that is not fitted again."""
+    model.run_eagerly = ONE_STEP["run_eagerly"]
+    return fit(model, sample_weight)
 
 
 def variables(model):
@@ -56,7 +62,7 @@ def reference(name):
 def trained(method):
     """The weights of a method that need not be in the registry."""
     same = next((name for name, entry in METHODS.items() if parts(entry) == parts(method)), None)
-    return weights(fit(build(method))) if same is None else reference(same)
+    return weights(fit_once(build(method))) if same is None else reference(same)
 
 
 def parts(method):
@@ -67,7 +73,7 @@ def parts(method):
 def plain_without_samples(loss, head, activity):
     """The plain step on samples of weight 0: what regularisers and added losses do alone."""
     model = build(Method(loss=loss, head=head, activity=activity), regularised=True)
-    return weights(fit(model, np.zeros(40, "float32")))
+    return weights(fit_once(model, np.zeros(24, "float32")))
 
 
 def test_nothing_that_the_package_exports_is_missing():
@@ -99,7 +105,7 @@ def test_a_part_that_does_not_say_its_limit_is_told(kind, monkeypatch):
 def test_at_its_limit_it_is_another_method(name):
     limit, other = METHODS[name].limit
     tolerance = METHODS[name].tolerance
-    np.testing.assert_allclose(weights(fit(build(limit))), trained(other), atol=tolerance)
+    np.testing.assert_allclose(weights(fit_once(build(limit))), trained(other), atol=tolerance)
     if not METHODS[name].always:
         assert np.abs(reference(name) - trained(other)).max() > 10 * tolerance
 
@@ -111,7 +117,7 @@ def test_saved_and_loaded_it_goes_on_as_if_nothing_had_been(name, tmp_path):
     loaded = keras.models.load_model(tmp_path / "model.keras")
     assert loaded.sharpness.get_config() == model.sharpness.get_config()
     assert loaded.sample_loss.loss.get_config() == model.sample_loss.loss.get_config()
-    x, y = toy_batches(10)
+    x, y = toy_batches(12)
     np.testing.assert_array_equal(outputs(model, x), outputs(loaded, x))
     loaded.run_eagerly = ONE_STEP["run_eagerly"]
     for one in (model, loaded):
@@ -119,7 +125,7 @@ def test_saved_and_loaded_it_goes_on_as_if_nothing_had_been(name, tmp_path):
         for variable in one.variables:
             if variable.path.endswith("seed_generator_state"):
                 variable.assign(np.array([5, 0]))
-        one.train_on_batch(x, y)
+        one.fit(x, y, batch_size=12, shuffle=False, verbose=0)
     np.testing.assert_allclose(weights(model), weights(loaded), atol=1e-7)
 
 
@@ -130,7 +136,7 @@ def test_weights_and_added_losses_count(name):
     model = build(method, regularised=True)
     values = [ops.convert_to_numpy(v) for v in variables(model)]
     untouched = weights(model)
-    ours = weights(fit(model, np.zeros(40, "float32")))
+    ours = weights(fit_once(model, np.zeros(24, "float32")))
     theirs = plain_without_samples(method.loss, method.head, method.activity)
     assert np.isfinite(ours).all()
     if METHODS[name].along_regularisers is not None:
@@ -138,7 +144,7 @@ def test_weights_and_added_losses_count(name):
     assert np.abs(ours - untouched).max() > 1e-4
     for variable, value in zip(variables(model), values, strict=True):
         variable.assign(value)
-    weighted = weights(fit(model, np.linspace(0.0, 2.0, 40).astype("float32")))
+    weighted = weights(fit_once(model, np.linspace(0.0, 2.0, 24).astype("float32")))
     assert np.abs(weighted - ours).max() > 1e-4
 
 
@@ -154,7 +160,7 @@ def test_it_runs_in_mixed_precision(name, policy):
     keras.config.set_dtype_policy(policy)
     model = build(METHODS[name])
     before = weights(model)
-    mixed = weights(fit(model))
+    mixed = weights(fit_once(model))
     assert np.isfinite(mixed).all()
     moved = np.linalg.norm(full - before)
     # The same way to the precision of the type: a radius of scaled gradients would be far off.

@@ -209,6 +209,7 @@ def test_an_onnx_file_has_names_and_metadata(finished: RunResult, tmp_path: Path
     assert json.loads(props["class_names"]) == list(finished.results["class_names"])
 
 
+@pytest.mark.any_backend
 def test_nothing_is_overwritten_unless_it_is_asked_for(finished: RunResult, tmp_path: Path) -> None:
     file = tmp_path / "m.keras"
     file.write_text("mine", encoding="utf-8")
@@ -219,6 +220,7 @@ def test_nothing_is_overwritten_unless_it_is_asked_for(finished: RunResult, tmp_
     assert zipfile.is_zipfile(file)
 
 
+@pytest.mark.any_backend
 def test_a_file_that_says_something_else_is_not_kept(
     finished: RunResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -231,6 +233,7 @@ def test_a_file_that_says_something_else_is_not_kept(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.any_backend
 def test_a_file_that_came_in_between_is_kept(
     finished: RunResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -281,6 +284,7 @@ def test_probabilities_of_a_model_are_not_softened_twice(tmp_path: Path, end: st
         np.testing.assert_allclose(asked.probabilities(images)[:, -1], wanted[:, -1], rtol=1e-4)
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize("outputs", [1, 4])
 def test_scale_and_offset_are_those_of_the_formula(outputs: int) -> None:
     counts = [8, 2] if outputs == 1 else [8, 4, 2, 2]
@@ -302,6 +306,7 @@ def test_half_precision_is_exported_in_float32() -> None:
         np.testing.assert_array_equal(mine, theirs)
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize(
     ("options", "words"),
     [

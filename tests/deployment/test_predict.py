@@ -72,6 +72,7 @@ def test_files_get_the_probabilities_of_the_run(
         assert found.problem is None and found.note is None
 
 
+@pytest.mark.any_backend
 def test_what_cannot_be_read_is_said_and_the_others_go_on(
     finished: RunResult, folder: Path
 ) -> None:
@@ -90,6 +91,7 @@ def test_what_cannot_be_read_is_said_and_the_others_go_on(
     assert said[1].to_dict() == {"image": str(bad / "empty.jpg"), "problem": "it has zero bytes"}
 
 
+@pytest.mark.any_backend
 def test_a_constant_image_is_noted(finished: RunResult, tmp_path: Path) -> None:
     Image.new("L", (30, 20), 90).save(tmp_path / "flat.png")
     (found,) = deployment.predict(finished.path, tmp_path)
@@ -119,6 +121,7 @@ def test_an_exported_file_says_the_same(finished: RunResult, folder: Path, tmp_p
     assert deployment.Classifier(done.path).class_names == tuple(map(str, range(10)))
 
 
+@pytest.mark.any_backend
 def test_images_are_read_no_further_ahead_than_asked(folder: Path) -> None:
     taken = []
 
@@ -149,6 +152,7 @@ def ccsam(*arguments: str | Path, **options: str) -> tuple[int, str, str]:
     return result.exit_code, result.stdout, result.stderr
 
 
+@pytest.mark.any_backend
 def test_the_command_prints_rows_lines_and_files(
     finished: RunResult, folder: Path, tmp_path: Path
 ) -> None:
@@ -190,6 +194,7 @@ def test_names_on_standard_input_may_be_any(
         assert said == given
 
 
+@pytest.mark.any_backend
 def test_the_command_ends_with_2_where_nothing_could_be_read(
     finished: RunResult, folder: Path, tmp_path: Path
 ) -> None:
@@ -245,6 +250,7 @@ def test_a_temperature_of_no_use_is_not_used(
     assert table.read_text(encoding="utf-8").splitlines()[0].endswith("probability_10,problem")
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
@@ -261,6 +267,7 @@ def test_a_file_of_another_kind_is_refused(
     assert code == 2 and words in err and err.count("\n") == 1
 
 
+@pytest.mark.any_backend
 def test_a_labelled_folder_is_judged_by_name(
     finished: RunResult, folder: Path, tmp_path: Path, digits: tuple[np.ndarray, np.ndarray]
 ) -> None:
@@ -288,6 +295,7 @@ def test_a_labelled_folder_is_judged_by_name(
     assert code == 0 and "zebra" in out
 
 
+@pytest.mark.any_backend
 def test_a_folder_of_other_classes_is_refused(
     finished: RunResult, folder: Path, tmp_path: Path
 ) -> None:
@@ -299,6 +307,7 @@ def test_a_folder_of_other_classes_is_refused(
         deployment.evaluate_on(finished.path, tmp_path)
 
 
+@pytest.mark.any_backend
 def test_arrays_of_another_range_are_refused(finished: RunResult, tmp_path: Path) -> None:
     images = np.random.default_rng(0).uniform(0, 1, (20, 8, 8, 1)).astype("float32")
     np.savez(tmp_path / "a.npz", x=images, y=np.arange(20) % 10)

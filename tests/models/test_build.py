@@ -15,6 +15,7 @@ PREPROCESSING = {
 }
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize("name", ["resnet8", "ResNet8", "resnet-8", "RESNET_8"])
 def test_our_names_in_any_spelling(name):
     model = models.build(name, (16, 16, 3), normalization="unit")
@@ -40,6 +41,7 @@ def test_unknown_option_is_named():
         models.build("small_cnn", (8, 8, 1), widht=3)
 
 
+@pytest.mark.any_backend
 @pytest.mark.slow
 def test_applications_network_scales_plain_pixels():
     model = models.build("mobilenet", (32, 32, 3), alpha=0.25)

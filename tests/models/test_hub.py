@@ -130,6 +130,7 @@ def test_pixels_go_in_and_features_come_out(name, tmp_path):
     )
 
 
+@pytest.mark.any_backend
 def test_images_of_another_size_and_grey_ones_are_fitted(tmp_path):
     folder, _ = preset(tmp_path, "vit")
     grey = models.build("hub", (20, 12, 1), preset=folder)
@@ -140,6 +141,7 @@ def test_images_of_another_size_and_grey_ones_are_fitted(tmp_path):
     )
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize("pooling", ["token", "mean", "max"])
 def test_pooling_is_what_is_asked_for(pooling, tmp_path):
     folder, backbone = preset(tmp_path, "vit")
@@ -171,6 +173,7 @@ def test_low_rank_factors_in_an_encoder_are_kept_and_exported(tmp_path):
     np.testing.assert_allclose(again.predict(x, verbose=0), expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.any_backend
 def test_what_cannot_be_had_is_one_line(tmp_path, monkeypatch):
     folder, _ = preset(tmp_path, "vit", converter=False)
     typo = "vit_base_patch16_224_imagenett"

@@ -17,6 +17,7 @@ def trainable_parameters(model):
     return sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize(
     ("network", "with_ten_classes"),
     [
@@ -66,6 +67,7 @@ def test_group_norm_stands_in_for_each_batch_norm():
     np.testing.assert_allclose(together[1:2], alone, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.any_backend
 def test_unknown_normalization_layers_are_refused():
     with pytest.raises(ValueError, match="Received: normalization_layers='layer'"):
         resnet_cifar(8, normalization_layers="layer")
@@ -221,6 +223,7 @@ def test_a_copy_in_stock_layers_names_nothing_of_this_package(tmp_path):
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [

@@ -15,6 +15,9 @@ from keras_ccsam.recipes.slots import Unread, build, part_of
 from keras_ccsam.runs import parts
 from keras_ccsam.runs.stage_callbacks import stage_callbacks
 
+# `cli/test_own_parts.py` trains with one on each backend.
+pytestmark = pytest.mark.any_backend
+
 METHOD = """
     from typing import Annotated
     from pydantic import Field

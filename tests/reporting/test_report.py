@@ -187,6 +187,7 @@ def copied(finished: RunResult, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return folder
 
 
+@pytest.mark.any_backend
 def test_predictions_of_a_run_are_those_of_its_evaluation(copied: Path) -> None:
     content = reporting.predict(copied, samples=50)
     report = evaluate_run(copied)
@@ -269,6 +270,7 @@ def test_broken_predictions_count_as_none(tmp_path: Path, content: bytes) -> Non
     assert reporting.report([run], predictions=False).is_file()
 
 
+@pytest.mark.any_backend
 def test_sixty_runs_with_landscapes_stay_under_a_megabyte(tmp_path: Path) -> None:
     names = [str(number) for number in range(len(COUNTS))]
     for number in range(20):
@@ -287,6 +289,7 @@ def test_sixty_runs_with_landscapes_stay_under_a_megabyte(tmp_path: Path) -> Non
     assert all(f"m{number}" in html for number in range(20))
 
 
+@pytest.mark.any_backend
 def test_accuracies_of_thousands_of_classes_are_no_part_of_the_numbers(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

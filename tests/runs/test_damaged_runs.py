@@ -65,6 +65,7 @@ def emptied(path: Path) -> None:
     path.write_bytes(b"")
 
 
+@pytest.mark.any_backend
 def test_a_run_of_format_1_is_evaluated_and_reported(old: Path, tmp_path: Path) -> None:
     directory = RunDirectory(old)
     assert directory.damage() is None and directory.status() == "complete"
@@ -214,6 +215,7 @@ def test_weights_that_were_deleted_to_save_room_are_no_damage(run: Path) -> None
     assert directory.damage() == "results.json is no longer there"
 
 
+@pytest.mark.any_backend
 def test_a_run_notes_what_it_writes(finished) -> None:
     directory = RunDirectory(finished.path)
     content = json.loads((finished.path / "manifest.json").read_text())

@@ -14,6 +14,7 @@ from keras_ccsam.runs.results import milliseconds_per_step
 from keras_ccsam.runs.run_directory import RunDirectory, read_json
 
 
+@pytest.mark.any_backend
 def test_everything_is_written(finished):
     found = {str(p.relative_to(finished.path)) for p in finished.path.rglob("*") if p.is_file()}
     assert found == {
@@ -58,6 +59,7 @@ def test_the_results_say_what_was_measured(finished):
     assert list(saved.class_counts) == results["class_counts"]
 
 
+@pytest.mark.any_backend
 def test_every_epoch_has_a_record(finished):
     records = RunDirectory(finished.path).metrics()
     assert [(r["stage"], r["epoch"]) for r in records] == [(1, 1), (1, 2), (2, 1), (2, 2)]
@@ -83,6 +85,7 @@ def test_the_model_is_made_of_stock_layers(finished):
     assert not any("keras_ccsam" in type(layer).__module__ for layer in model.layers)
 
 
+@pytest.mark.any_backend
 def test_lines_and_other_data(small, tmp_path, capsys):
     result = runs.run(small("ce", "stage1.epochs=1"), tmp_path / "ce", progress="line")
     lines = capsys.readouterr().out.splitlines()
@@ -100,6 +103,7 @@ def test_lines_and_other_data(small, tmp_path, capsys):
         runs.evaluate_run(result.path)
 
 
+@pytest.mark.any_backend
 def test_a_run_that_breaks_off_is_marked_and_leaves_no_half_file(small, tmp_path, monkeypatch):
     def broken(*args, **kwargs):
         raise RuntimeError("out of memory\nmore")
@@ -118,6 +122,7 @@ def test_a_run_that_breaks_off_is_marked_and_leaves_no_half_file(small, tmp_path
         runs.evaluate_run(out)
 
 
+@pytest.mark.any_backend
 def test_a_second_stage_that_cannot_be_is_refused_before_the_first(small, tmp_path, monkeypatch):
     def trained(*args, **kwargs):
         raise AssertionError("stage 1 was trained")
@@ -195,6 +200,7 @@ def test_the_methods_variables_are_no_parameters(small):
     assert len(counts) == 1
 
 
+@pytest.mark.any_backend
 def test_a_set_smaller_than_a_batch_keeps_its_only_batch(small):
     images = parts.load_data(small("ce").data)
     total = sum(images.class_counts)
@@ -205,12 +211,14 @@ def test_a_set_smaller_than_a_batch_keeps_its_only_batch(small):
     assert {len(batches[i][0]) for i in range(len(batches))} == {64}
 
 
+@pytest.mark.any_backend
 def test_the_time_of_a_step_is_the_median_after_the_first_epoch():
     epochs = [{"seconds": s, "steps": 10} for s in (9.0, 0.1, 0.3, 0.2)]
     assert milliseconds_per_step(epochs) == 20.0
     assert milliseconds_per_step(epochs[:1]) is None
 
 
+@pytest.mark.any_backend
 def test_the_plan_names_counts_and_steps_and_trains_nothing(small):
     recipe = small("ccsam", "stage1.warmup_epochs=7")
     found = runs.plan(recipe)

@@ -9,6 +9,9 @@ import pytest
 from keras_ccsam import recipes, reproduction, runs
 from tests import made_images
 
+# Reading the sets is the same on each backend.
+pytestmark = pytest.mark.any_backend
+
 # The published network and schedule are hours of a GPU: this is the same recipe in seconds.
 TINY = (
     "data.size=16",
@@ -29,14 +32,7 @@ SETS: dict[str, Callable[[Path], Path]] = {
 }
 
 
-# Reading the sets is the same on each backend.
-@pytest.mark.parametrize(
-    "setting",
-    [
-        pytest.param(setting, marks=() if setting == "inat2018" else pytest.mark.any_backend)
-        for setting in SETS
-    ],
-)
+@pytest.mark.parametrize("setting", SETS)
 def test_a_miniature_is_trained_and_opened_again(setting: str, tmp_path: Path) -> None:
     root = SETS[setting](tmp_path / "images")
     recipe = recipes.load("crt", setting, (f'data.path="{root}"', *TINY))
@@ -49,7 +45,6 @@ def test_a_miniature_is_trained_and_opened_again(setting: str, tmp_path: Path) -
     assert np.array_equal(again.confusion, result.report.confusion)
 
 
-@pytest.mark.any_backend
 def test_the_settings_are_the_fields() -> None:
     imagenet = recipes.load("crt", "imagenet-lt")
     assert imagenet.model.backbone.name == "torch_resnet50" and imagenet.data.size == 224
@@ -85,7 +80,6 @@ def test_the_settings_are_the_fields() -> None:
         assert (train if isinstance(train, str) else train.name) == part
 
 
-@pytest.mark.any_backend
 def test_without_the_images_it_is_said(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="needs a path"):
         runs.plan(recipes.load("ce", "imagenet-lt", TINY[:-2]))
@@ -93,7 +87,6 @@ def test_without_the_images_it_is_said(tmp_path: Path) -> None:
         runs.plan(recipes.load("ce", "places-lt", (f'data.path="{tmp_path}"', *TINY[:-2])))
 
 
-@pytest.mark.any_backend
 def test_figure_2_is_reproduced_on_places(tmp_path: Path) -> None:
     root = made_images.places(tmp_path / "images", "standard", "256")
     options = {"data": "places-lt", "data_path": root, "overrides": TINY}

@@ -25,6 +25,7 @@ def finished(tmp_path_factory):
     return runs.run(load(), folder, progress="none")
 
 
+@pytest.mark.any_backend
 def test_the_helper_is_a_finished_plain_run_inside(finished):
     inside = RunDirectory(finished.path / "helper")
     assert inside.status() == "complete"

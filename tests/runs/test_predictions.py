@@ -24,6 +24,7 @@ def predicted(monkeypatch):
     return seen
 
 
+@pytest.mark.any_backend
 def test_a_run_predicts_a_set_once_a_stage(predicted, small, tmp_path):
     result = runs.run(small("ccsam"), tmp_path / "run", progress="none")
     train = sum(result.results["class_counts"])

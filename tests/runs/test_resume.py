@@ -107,7 +107,10 @@ def whole(small, tmp_path_factory):
     return runs.run(recipe, folder, record=["radius"], **OPTIONS)
 
 
-@pytest.mark.parametrize("judged", [None, 0, 1])
+# Which of its files a run goes on from is the same on each backend.
+@pytest.mark.parametrize(
+    "judged", [None, *(pytest.param(at, marks=pytest.mark.any_backend) for at in (0, 1))]
+)
 def test_a_run_that_is_cut_ends_the_same(whole, cut, tmp_path, judged):
     """In both stages; or between them; or in the last evaluation."""
     run = tmp_path / "run"

@@ -233,6 +233,8 @@ def unbroken(case):
     CASES[case][0]()
 
 
+# That a backend has the numbers is `test_vectors.py`'s to show.
+@pytest.mark.any_backend
 @pytest.mark.parametrize(
     ("case", "mutation"),
     [(case, mutation) for case, (_, mutations) in CASES.items() for mutation in mutations],
@@ -246,6 +248,7 @@ def test_the_vectors_notice(case, mutation, monkeypatch):
         check()
 
 
+@pytest.mark.any_backend
 def test_the_mask_test_notices_a_second_draw(monkeypatch):
     """On torch an unseeded Dropout draws anew unless the generator is rewound."""
     from tests.training.test_step import test_both_passes_draw_the_same_mask as mask_test

@@ -13,7 +13,7 @@ from keras_ccsam.sharpness import (
     GaussianPerturbation,
     ImbSAM,
 )
-from tests.support import COUNTS, batch_norm_model, toy_batches
+from tests.support import COUNTS, ONE_STEP, batch_norm_model, toy_batches
 
 METHODS = {
     "sam": lambda: SAM(0.1),
@@ -30,13 +30,13 @@ def model(method, seed, **parts):
     head = keras.layers.Dense(5, kernel_initializer=initializer, name="classifier")
     built = batch_norm_model(method, seed=seed, activity=None, head=head, **parts)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    built.compile(keras.optimizers.SGD(0.1, momentum=0.9), loss)
+    built.compile(keras.optimizers.SGD(0.1, momentum=0.9), loss, **ONE_STEP)
     return built
 
 
 def trained(built):
     x, y = toy_batches(24)
-    built.fit(x, y, batch_size=12, epochs=2, shuffle=False, verbose=0)
+    built.fit(x, y, batch_size=12, epochs=1, shuffle=False, verbose=0)
     parts = [*built.backbone.weights, *built.head.weights]
     return [ops.convert_to_numpy(weight) for weight in parts]
 
