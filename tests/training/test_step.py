@@ -326,7 +326,7 @@ def test_mixed_precision_stays_near_float32(name, policy):
     fitted(full, **FEW)
     keras.config.set_dtype_policy(policy)
     half = batch_norm_model(METHODS[name](), activity=activity)
-    history = fitted(half, **FEW)
+    history = fitted(half, epochs=1, samples=24)  # traced on TensorFlow too
     assert np.isfinite(history["loss"]).all()
     tolerance = 5e-3 if policy == "mixed_float16" else 4e-2
     for a, b in zip(weights(half), weights(full), strict=True):
