@@ -106,6 +106,8 @@ def as_failure(error: Exception) -> Failure:
             f"{type(error).__name__} in {place}: {describe(error)} (add --debug for the traceback)",
             EXIT_RUNTIME,
         )
+    if _follows(error):
+        return Failure("", EXIT_RUNTIME)
     code = getattr(error, "exit_code", None)  # keras_ccsam.manifest.Damaged
     if isinstance(code, int):
         return Failure(describe(error), code)
@@ -128,6 +130,19 @@ def fail_if_diverged(runs: int) -> None:
         one, several = "1 run diverged and has", f"{runs} runs diverged and have"
         said = f"{several if runs > 1 else one} no results"
         raise Failure(f"{said}; the reason is below the table", EXIT_RUNTIME)
+
+
+# What is said where the process at the other end is gone.
+_GONE = ("Connection closed by peer", "Connection reset by peer", "Broken pipe")
+
+
+def _follows(error: Exception) -> bool:
+    """Whether it is an error of this process because another one failed, which says why."""
+    failed = sys.modules.get("keras_ccsam.processes")
+    if failed is not None and isinstance(error, failed.FailedElsewhere):
+        return True
+    is_of_several = failed is not None and failed.backend.process_count() > 1
+    return is_of_several and any(words in str(error) for words in _GONE)
 
 
 def _own_code(error: Exception) -> str | None:
@@ -238,7 +253,17 @@ def _worded_warning(
 
 
 def _complain(message: str) -> None:
-    click.echo(f"ccsam: error: {message}", err=True)
+    """Print an error; of several processes, the first one needs not say which it is."""
+    if message:
+        click.echo(f"ccsam: error: {_process()}{message}", err=True)
+
+
+def _process() -> str:
+    try:
+        found = light.library("backend.launched").launched(os.environ)
+    except ValueError:
+        return ""
+    return "" if found is None or found.place == 0 else f"process {found.place}: "
 
 
 def _pointer_to_help(error: click.UsageError) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from . import devices
 from .errors import EXIT_STOPPED, one_line
 from .typed import typed
 
@@ -50,6 +51,8 @@ def stoppable(again: Callable[[str], str]) -> Iterator[None]:
         try:
             yield
         except stopping.Stopped as stopped:
+            if not devices.is_first():
+                raise click.exceptions.Exit(EXIT_STOPPED) from None
             message = f"ccsam: {one_line(str(stopped))}; this goes on: {again(stopped.run)}"
             click.echo(message, err=True)
             raise click.exceptions.Exit(EXIT_STOPPED) from None

@@ -87,6 +87,18 @@ def runtime_options(function: F) -> F:
     )(function)
 
 
+def devices_option(function: F) -> F:
+    """Add `--devices`."""
+    return click.option(
+        "--devices",
+        "device_count",
+        type=click.IntRange(1),
+        metavar="N",
+        help="Train on N devices of this machine, as on one. Under torchrun, srun or mpirun leave "
+        "it out: their processes are joined. [1]",
+    )(function)
+
+
 def deterministic_option(function: F) -> F:
     """Add `--deterministic`, which `prepare` heeds."""
 

@@ -184,7 +184,14 @@ def device_variables(backend: str, device: str) -> dict[str, str]:
     return variables
 
 
-def prepare(backend: str | None = None, device: str | None = None, *, dry: bool = False) -> Choice:
+def prepare(
+    backend: str | None = None,
+    device: str | None = None,
+    *,
+    dry: bool = False,
+    devices: int | None = None,
+    joins: bool = False,
+) -> Choice:
     """Settle backend and device, so that Keras can be imported.
 
     Args:
@@ -192,6 +199,8 @@ def prepare(backend: str | None = None, device: str | None = None, *, dry: bool 
         device: The value of `--device`, or None to let the framework take what it finds.
         dry: Nothing will be trained: no accelerator is started, whatever `device` says, because a
             framework takes its memory when it starts.
+        devices: The value of `--devices`: as many are made of a CPU, where the backend does that.
+        joins: Whether the processes that an engine has started train together.
 
     `--deterministic`, where the command has it, is seen to as well.
 
@@ -224,6 +233,11 @@ def prepare(backend: str | None = None, device: str | None = None, *, dry: bool 
         return choice
     if device is not None and not started:
         os.environ.update(device_variables(choice.value, device))
+    if joins:
+        from keras_ccsam import backend as adapter
+
+        if not adapter.join_processes() and devices is not None and not started:
+            adapter.make_devices(devices)
     if device is not None:
         _check_device(choice.value, device, started)
     if deterministic:

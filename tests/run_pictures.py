@@ -6,21 +6,21 @@ They are left out of the tests' runs, but where one looks at them.
 import contextlib
 from collections.abc import Iterator
 
-from keras_ccsam.runs import work
+from keras_ccsam.runs import pictures
 
-_draw = work._plot
+_draw = pictures.draw
 
 
 def leave_out() -> None:
     """From now on a run draws nothing."""
-    work._plot = lambda *_: None
+    pictures.draw = lambda *_: None
 
 
 @contextlib.contextmanager
 def drawn() -> Iterator[None]:
     """Runs draw their pictures, as users' runs do."""
-    left_out, work._plot = work._plot, _draw
+    left_out, pictures.draw = pictures.draw, _draw
     try:
         yield
     finally:
-        work._plot = left_out
+        pictures.draw = left_out

@@ -34,7 +34,7 @@ LEVELS = (
         "finite",
         "stopping",
     },
-    {"backend"},
+    {"backend", "processes"},
     {"heads", "layers", "resuming"},
     {"losses", "sharpness"},
     {"training"},

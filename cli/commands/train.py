@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .. import complete, early, notes
+from .. import complete, devices, early, notes
 from ..errors import debug_option
 from ..interruption import resume_command, stoppable
 from ..options import (
     Choices,
     compile_cache_option,
     deterministic_option,
+    devices_option,
     feature_cache_option,
     recipe_options,
     record_option,
@@ -28,8 +29,16 @@ if TYPE_CHECKING:
     from keras_ccsam.runs import RunResult
 
 # What may be said to a run that goes on: nothing that can change a number.
-_OF_RESUME = {"resume", "backend", "device", "compile_cache", "feature_cache", "save_every"}
-_OF_RESUME |= {"trust_code", "quiet", "as_json"}
+_OF_RESUME = {
+    "resume",
+    "backend",
+    "device",
+    "device_count",
+    "compile_cache",
+    "feature_cache",
+    "save_every",
+}
+_OF_RESUME |= {"device_count", "trust_code", "quiet", "as_json"}
 
 
 @click.command()
@@ -37,6 +46,7 @@ _OF_RESUME |= {"trust_code", "quiet", "as_json"}
 @recipe_options
 @click.option("--seed", type=int, metavar="N", help="Of weights, batches and augmentation. [0]")
 @runtime_options
+@devices_option
 @deterministic_option
 @click.option("--out", metavar="DIR", help="Run directory. [runs/RECIPE-DATA-TIME]")
 @click.option(
@@ -58,6 +68,7 @@ def command(
     recipe: str,
     backend: str | None,
     device: str | None,
+    device_count: int | None,
     out: str | None,
     resume: str | None,
     save_every: str,
@@ -90,8 +101,9 @@ def command(
             output.result(lambda: told, lambda: {"path": resume, "status": "complete"})
             return
         click.get_current_context().meta[DETERMINISTIC] = deterministic
-        prepare(backend, device)
-        with output.working(), stoppable(resume_command):
+        devices.start(backend, device_count)
+        prepare(backend, device, devices=device_count, joins=True)
+        with output.working(), stoppable(resume_command), devices.shared(device_count):
             from keras_ccsam import runs
 
             result = runs.resume(
@@ -102,13 +114,16 @@ def command(
                 save_every=interval,
                 trust_code=trust_code,
             )
-        output.result(lambda: _text(result, quiet), lambda: _content(result))
+        if devices.is_first():
+            output.result(lambda: _text(result, quiet), lambda: _content(result))
         return
     early.check_recipes([recipe], chosen.dataset, chosen.overrides())
     early.check_trackers(trackers)
     recorded = early.record(record, record_settings)
     early.check_out(out)
-    prepare(backend, device, dry=dry_run)
+    if not dry_run:
+        devices.start(backend, device_count)
+    prepare(backend, device, dry=dry_run, devices=device_count, joins=not dry_run)
     with output.working():
         from keras_ccsam import recipes, runs
 
@@ -118,8 +133,9 @@ def command(
                 runs.RunDirectory(out).check_free()
             planned = runs.plan(resolved)
         else:
-            notes.tell(output, [resolved])
-            with stoppable(resume_command):
+            if devices.is_first():
+                notes.tell(output, [resolved])
+            with stoppable(resume_command), devices.shared(device_count):
                 result = runs.run(
                     resolved,
                     out,
@@ -132,7 +148,7 @@ def command(
                 )
     if dry_run:
         output.result(planned.text, planned.to_dict)
-    else:
+    elif devices.is_first():
         output.result(lambda: _text(result, quiet), lambda: _content(result))
 
 

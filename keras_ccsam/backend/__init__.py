@@ -45,6 +45,8 @@ stated once:
     Initialises the process group from the launcher's environment variables (`launched.py`), and on
     JAX lays data out over all devices. To be called before a model is made. Does nothing where it
     has been done, or one process was started. Whether there are several.
+`make_devices(count)`
+    Makes `count` devices of this machine's CPU, before the framework has started (JAX, TensorFlow).
 `share_devices(count)`
     A context; models made inside it train on the first `count` devices of one process (JAX,
     TensorFlow). PyTorch takes a process for each, so only 1.
@@ -54,9 +56,11 @@ stated once:
     another's. JAX: an equal part; TensorFlow: all, as the strategy divides. Where the batch has too
     few rows (PyTorch: fewer than processes; JAX: no multiple of the devices) it is repeated whole,
     which changes no mean, no class mean and no batch statistic.
-`host_sum(array) -> array`, `broadcast_host(array) -> array`, `barrier()`
-    NumPy arrays outside a step, exact in their own type: the sum over the processes, and what
-    process 0 has. Every process must call them, in the same order.
+`host_sum(array) -> array`, `host_gather(array) -> arrays`, `broadcast_host(array) -> array`,
+`barrier()`
+    NumPy arrays outside a step, exact in their own type: the sum over the processes, the arrays of
+    each, which may differ in shape, and what process 0 has. Every process must call them, in the
+    same order.
 `replica_count() -> int`, `replica_index()`
     A replica is what runs a step on rows of its own: a process on PyTorch, a device of a
     `tf.distribute` strategy. 1 and 0 on JAX, whose steps see the global batch. The index is a
@@ -127,8 +131,10 @@ if keras.backend.backend() == "jax":
     from keras_ccsam.backend.jax_processes import barrier as barrier
     from keras_ccsam.backend.jax_processes import batch_rows as batch_rows
     from keras_ccsam.backend.jax_processes import broadcast_host as broadcast_host
+    from keras_ccsam.backend.jax_processes import host_gather as host_gather
     from keras_ccsam.backend.jax_processes import host_sum as host_sum
     from keras_ccsam.backend.jax_processes import join_processes as join_processes
+    from keras_ccsam.backend.jax_processes import make_devices as make_devices
     from keras_ccsam.backend.jax_processes import process_count as process_count
     from keras_ccsam.backend.jax_processes import process_index as process_index
     from keras_ccsam.backend.jax_processes import replica_count as replica_count
@@ -173,8 +179,10 @@ elif keras.backend.backend() == "torch":
     from keras_ccsam.backend.torch_processes import barrier as barrier
     from keras_ccsam.backend.torch_processes import batch_rows as batch_rows
     from keras_ccsam.backend.torch_processes import broadcast_host as broadcast_host
+    from keras_ccsam.backend.torch_processes import host_gather as host_gather
     from keras_ccsam.backend.torch_processes import host_sum as host_sum
     from keras_ccsam.backend.torch_processes import join_processes as join_processes
+    from keras_ccsam.backend.torch_processes import make_devices as make_devices
     from keras_ccsam.backend.torch_processes import process_count as process_count
     from keras_ccsam.backend.torch_processes import process_index as process_index
     from keras_ccsam.backend.torch_processes import replica_count as replica_count
@@ -189,6 +197,7 @@ elif keras.backend.backend() == "tensorflow":
     from keras_ccsam.backend.kernels import max_pool as max_pool
     from keras_ccsam.backend.one_process import barrier as barrier
     from keras_ccsam.backend.one_process import broadcast_host as broadcast_host
+    from keras_ccsam.backend.one_process import host_gather as host_gather
     from keras_ccsam.backend.one_process import host_sum as host_sum
     from keras_ccsam.backend.one_process import process_count as process_count
     from keras_ccsam.backend.one_process import process_index as process_index
@@ -220,6 +229,7 @@ elif keras.backend.backend() == "tensorflow":
     from keras_ccsam.backend.tensorflow_processes import all_reduce as all_reduce
     from keras_ccsam.backend.tensorflow_processes import batch_rows as batch_rows
     from keras_ccsam.backend.tensorflow_processes import join_processes as join_processes
+    from keras_ccsam.backend.tensorflow_processes import make_devices as make_devices
     from keras_ccsam.backend.tensorflow_processes import replica_count as replica_count
     from keras_ccsam.backend.tensorflow_processes import replica_index as replica_index
     from keras_ccsam.backend.tensorflow_processes import replica_rows as replica_rows

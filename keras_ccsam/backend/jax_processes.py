@@ -84,6 +84,11 @@ def barrier() -> None:
         _gather_bytes(np.zeros(1, "uint8"))
 
 
+def host_gather(array: Any) -> list[np.ndarray]:
+    """The arrays of all processes."""
+    return [np.asarray(array)] if process_count() == 1 else gathered(array, _gather_bytes)
+
+
 def batch_rows(size: int) -> np.ndarray:
     """The rows of a global batch that this process hands over.
 
@@ -109,6 +114,12 @@ def join_processes() -> bool:
             keras.distribution.DataParallel(auto_shard_dataset=False)
         )
     return True
+
+
+def make_devices(count: int) -> None:
+    """Makes `count` devices of this machine's CPU, before JAX has started."""
+    if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+        jax.config.update("jax_num_cpu_devices", count)
 
 
 @contextlib.contextmanager

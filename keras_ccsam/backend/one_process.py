@@ -15,6 +15,11 @@ def process_index() -> int:
     return 0
 
 
+def host_gather(array: Any) -> list[np.ndarray]:
+    """This one's."""
+    return [np.asarray(array)]
+
+
 def host_sum(array: Any) -> np.ndarray:
     """The array itself."""
     return np.asarray(array)

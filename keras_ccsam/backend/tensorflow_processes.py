@@ -64,6 +64,13 @@ def join_processes() -> bool:
     return False
 
 
+def make_devices(count: int) -> None:
+    """Makes `count` devices of this machine's CPU, before TensorFlow has started."""
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    one = tf.config.LogicalDeviceConfiguration()
+    tf.config.set_logical_device_configuration(cpu, [one] * count)
+
+
 @contextlib.contextmanager
 def share_devices(count: int) -> Iterator[None]:
     """Models made inside train on the first `count` devices of this machine.

@@ -156,6 +156,11 @@ def barrier() -> None:
         dist.barrier()
 
 
+def host_gather(array: Any) -> list[np.ndarray]:
+    """The arrays of all processes."""
+    return [np.asarray(array)] if process_count() == 1 else gathered(array, _gather_bytes)
+
+
 def batch_rows(size: int) -> np.ndarray:
     """The rows of a global batch that this process takes: one part of several, in order."""
     count, index = process_count(), process_index()
@@ -193,6 +198,10 @@ def join_processes() -> bool:
         rank=found.place,
     )
     return True
+
+
+def make_devices(count: int) -> None:
+    """Nothing: a process has one device."""
 
 
 @contextlib.contextmanager

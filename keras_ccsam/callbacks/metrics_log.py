@@ -12,7 +12,7 @@ from typing import Any
 
 import keras
 
-from keras_ccsam import atomic
+from keras_ccsam import atomic, processes
 from keras_ccsam.json_lines import Record as Record
 from keras_ccsam.json_lines import read as read
 
@@ -67,7 +67,7 @@ class MetricsLog(keras.callbacks.Callback):
         self._rate, self._excluded = state["learning_rate"], 0.0
         self._started = time.perf_counter() - state["elapsed"]
         records = [*read(self.path)[: self._before], *state["records"]]
-        if records != read(self.path):
+        if processes.writes() and records != read(self.path):
             write(self.path, records)
         if self.tell is not None and not self._told_again:
             for record in state["records"]:
@@ -100,7 +100,8 @@ class MetricsLog(keras.callbacks.Callback):
             "learning_rate": self._rate,
         }
         record |= {key: float(value) for key, value in (logs or {}).items()}
-        append(self.path, record)
+        if processes.writes():
+            append(self.path, record)
         if self.tell is not None:
             self.tell(record)
 

@@ -131,7 +131,7 @@ class OnNonfinite(keras.callbacks.Callback):
         if self.action != "rollback":
             return
         if not self._good:
-            self._good = [np.array(ops.convert_to_numpy(v.value)) for v in self._kept()]
+            self._good = [np.array(ops.convert_to_numpy(v)) for v in self._kept()]
         self._shorten()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -239,5 +239,5 @@ def _real(variable: keras.Variable) -> bool:
 
 
 def _finite(variable: keras.Variable) -> bool:
-    values = np.asarray(ops.convert_to_numpy(variable.value))
+    values = np.asarray(ops.convert_to_numpy(variable))
     return bool(np.isfinite(values.astype("float32", copy=False)).all())

@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_ccsam import atomic, backend
+from keras_ccsam import atomic, backend, processes
 from keras_ccsam.callbacks.metrics_log import finite
 
 _DIGITS = 9
@@ -79,7 +79,7 @@ class Recorder(keras.callbacks.Callback):
 
     def on_train_end(self, logs: Any = None) -> None:
         """Draws; a picture that fails must not cost the run."""
-        if self.path is not None and self.epochs:
+        if self.path is not None and self.epochs and processes.writes():
             try:
                 self.draw(self.path.with_suffix(".png"))
             except (OSError, RuntimeError, ValueError) as error:
@@ -87,7 +87,7 @@ class Recorder(keras.callbacks.Callback):
 
     def write(self) -> None:
         """Writes the file, if there is one."""
-        if self.path is not None:
+        if self.path is not None and processes.writes():
             text = json.dumps(finite(self.content()), ensure_ascii=False, allow_nan=False)
             atomic.write_text(self.path, text + "\n")
 

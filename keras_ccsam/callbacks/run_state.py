@@ -16,6 +16,8 @@ from keras_ccsam import snapshots, stopping
 from keras_ccsam.resuming import place
 from keras_ccsam.resuming.beginning import beginning
 from keras_ccsam.resuming.interval import Interval
+from keras_ccsam.resuming.moments import Moments
+from keras_ccsam.resuming.newest import newest
 from keras_ccsam.resuming.order import why_not_restored
 from keras_ccsam.resuming.place import AFTER, BEFORE, WITHIN
 from keras_ccsam.resuming.saver import Saver
@@ -76,6 +78,7 @@ class RunState(keras.callbacks.Callback):
         super().__init__()
         self._interval = Interval(every)
         self._saver = Saver(folder, keep)
+        self._moments = Moments(self._interval, self._saver)
         self._others, self._data, self._about = list(callbacks), data, dict(about or {})
         self._arguments: Mapping[str, Any] = {"x": data}
         self._beginning = beginning(self._arguments)
@@ -150,7 +153,7 @@ class RunState(keras.callbacks.Callback):
         if self._pending is not None:
             self._go_on(state, self._pending, epoch)
         else:
-            if self._due(before_epoch=True):
+            if self._moments.is_due(self._epoch is not None):
                 self._take({"where": BEFORE, "epoch": epoch, "steps": 0})
             state.epoch_begins()
         self._epoch, self._done, self._in_epoch = epoch, 0, True
@@ -161,20 +164,20 @@ class RunState(keras.callbacks.Callback):
             return
         self._interval.count(batch - self._done)
         self._done = batch
-        if self._due():
+        if self._moments.is_due():
             self._take_within()
 
     def on_test_begin(self, logs: Any = None) -> None:
         """The epoch's steps are done, and its metrics are about to be reset for the validation."""
         if self._in_epoch:
             self._all_done()
-            if self._due():
+            if self._moments.is_due():
                 self._take_within()
             self._listening().hold_metrics()
 
     def on_test_batch_begin(self, batch: int, logs: Any = None) -> None:
         """A validation may be long: where a signal asks to stop, the state is that before it."""
-        if self._in_epoch and stopping.requested():
+        if self._in_epoch and self._moments.is_due(save=False):
             self._take_within()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
@@ -196,7 +199,7 @@ class RunState(keras.callbacks.Callback):
                     f"For another one give another folder than {str(self._saver.folder)!r}",
                     stacklevel=2,
                 )
-        elif self._epoch is not None and (self._keeps_end or self._due()):
+        elif self._epoch is not None and (self._keeps_end or self._moments.is_due()):
             self._take({"where": AFTER, "epoch": self._epoch + 1, "steps": 0})
         self._saver.close()
 
@@ -204,7 +207,7 @@ class RunState(keras.callbacks.Callback):
         """As before any `fit`."""
         self._state = self._pending = self._passing = self._epoch = None
         self._in_epoch, self._done = False, 0
-        self._interval.restart()
+        self._moments.begin()
 
     def _listening(self) -> TrainingState:
         """What is saved; other callbacks have begun by now, so that their changes show."""
@@ -215,19 +218,12 @@ class RunState(keras.callbacks.Callback):
 
     # Taking states.
 
-    def _due(self, before_epoch: bool = False) -> bool:
-        if stopping.requested():
-            return True
-        if self._interval.per_epoch:
-            return before_epoch and self._epoch is not None
-        return self._interval.is_over and not self._saver.busy
-
     def _take_within(self) -> None:
         self._take({"where": WITHIN, "epoch": self._epoch, "steps": self._done})
 
     def _take(self, where: dict[str, Any]) -> None:
         """Copy everything on this thread; write it on another, unless the training is to stop."""
-        asked = stopping.requested()
+        asked = self._moments.stop
         arrays, facts = self._listening().taken()
         facts |= {
             "place": where | {"of": self.params.get("steps")},
@@ -252,9 +248,7 @@ class RunState(keras.callbacks.Callback):
         """The newest state that is whole."""
         if not self._looked:
             self._saver.wait()
-            self._found, damaged = snapshots.latest(self._saver.folder)
-            for sentence in damaged:
-                warnings.warn(f"a state of the training is damaged: {sentence}", stacklevel=3)
+            self._found = newest(self._saver.folder)
             self._looked = True
         return self._found
 

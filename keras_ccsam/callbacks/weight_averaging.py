@@ -21,6 +21,7 @@ import numpy as np
 from keras import ops
 from pydantic import Field
 
+from keras_ccsam import backend
 from keras_ccsam.declare import part
 from keras_ccsam.options import checked
 from keras_ccsam.schedules.start import Start, first_epoch
@@ -46,7 +47,8 @@ class WeightAveraging(keras.callbacks.Callback):
 
     Raises:
         ValueError: for a `start` outside its range or a `train` that is no data set; when `fit`
-            begins, if it has no epoch `start`, or BatchNorm is of a kind that cannot be computed.
+            begins, if it has no epoch `start`, or BatchNorm is of a kind that cannot be computed,
+            or several JAX processes would have to compute it.
 
     Attributes:
         average: the running mean, one float64 array a trainable variable; None before `start`.
@@ -94,7 +96,13 @@ class WeightAveraging(keras.callbacks.Callback):
         """
         self._first = first_epoch(self.start, int(self.params["epochs"]))
         if self.recompute_batch_norm and self.model.built:
-            batch_norms(self.model)
+            found = batch_norms(self.model)
+            if found and backend.STATELESS and backend.process_count() > 1:
+                raise ValueError(
+                    "BatchNorm's pass over the data is made by one process on JAX, which may have "
+                    "several devices: train in one, or set recompute_batch_norm=False. "
+                    f"Received: {backend.process_count()} processes"
+                )
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Takes the epoch's weights into the mean."""
@@ -104,8 +112,7 @@ class WeightAveraging(keras.callbacks.Callback):
         if epoch < self._first:
             return
         weights = [
-            np.asarray(ops.convert_to_numpy(v.value), "float64")
-            for v in self.model.trainable_variables
+            np.asarray(ops.convert_to_numpy(v), "float64") for v in self.model.trainable_variables
         ]
         if self.average is None:
             self.average = [np.zeros_like(w) for w in weights]
@@ -127,6 +134,8 @@ class WeightAveraging(keras.callbacks.Callback):
         """The last epoch's batches; reading them does not move the user's data on."""
         if not hasattr(self.train, "with_options"):
             return self.train
-        batches = self.train.with_options()
+        # On JAX a step sees the whole batch; elsewhere each process makes the whole pass, alike.
+        whole = {} if backend.STATELESS else {"process": (0, 1)}
+        batches = self.train.with_options(**whole)
         batches.set_epoch(self._last)
         return batches

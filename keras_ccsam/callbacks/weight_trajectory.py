@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_ccsam import processes
 from keras_ccsam.analysis.landscapes.trajectory import write_trajectory
 
 
@@ -55,12 +56,13 @@ class WeightTrajectory(keras.callbacks.Callback):
         if self._last < self._epoch:
             self._keep()
         shapes = [tuple(v.shape) for v in self.model.trainable_variables]
-        write_trajectory(self.path, np.stack(self._kept), shapes)
+        if processes.writes():
+            write_trajectory(self.path, np.stack(self._kept), shapes)
 
     def _keep(self) -> None:
         self._kept.append(self._weights())
         self._last = self._epoch
 
     def _weights(self) -> np.ndarray:
-        parts = [ops.convert_to_numpy(v.value) for v in self.model.trainable_variables]
+        parts = [ops.convert_to_numpy(v) for v in self.model.trainable_variables]
         return np.concatenate([np.asarray(part, "float32").ravel() for part in parts])

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_ccsam import snapshots
+from keras_ccsam import processes, snapshots
 
 
 class Saver:
@@ -36,7 +36,7 @@ class Saver:
             raise ValueError(
                 f"the states are written into a folder. Received: folder={str(folder)!r}, a file"
             )
-        if not self.folder.absolute().parent.is_dir():
+        if processes.writes() and not self.folder.absolute().parent.is_dir():
             raise ValueError(
                 "the states are written into a folder within an existing one; create that first. "
                 f"Received: folder={str(folder)!r}"
@@ -51,12 +51,14 @@ class Saver:
         return self._pending is not None and not self._pending.done()
 
     def save(self, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> None:
-        """Begin to write a state, once the one before is done.
+        """Begin to write a state, once the one before is done; of several processes one does.
 
         Args:
             arrays: nobody else writes into them.
             facts: JSON types.
         """
+        if not processes.writes():
+            return
         self.wait()
         if self._pool is None:
             # Its thread is no daemon: Python does not end before the state is whole.
@@ -84,6 +86,8 @@ class Saver:
     def clear(self) -> None:
         """Remove all snapshots, and the folder where nothing else is in it."""
         self.close()
+        if not processes.writes():
+            return
         for pattern in ("snapshot-*", ".snapshot-*.writing"):
             for path in self.folder.glob(pattern):
                 shutil.rmtree(path, ignore_errors=True)

@@ -30,14 +30,14 @@ def captured(model: keras.Model) -> tuple[dict[str, np.ndarray], dict[str, Any]]
         facts[group] = _described(variables)
         for place, variable in enumerate(variables):
             # A copy: what a backend gives may be its own memory, which the next step writes into.
-            arrays[f"{group}/{place}"] = np.array(keras.ops.convert_to_numpy(variable.value))
+            arrays[f"{group}/{place}"] = np.array(keras.ops.convert_to_numpy(variable))
     return arrays, facts
 
 
 def metrics(model: keras.Model) -> dict[str, np.ndarray]:
     """Copies of the variables of the metrics alone."""
     return {
-        f"metrics/{place}": np.array(keras.ops.convert_to_numpy(variable.value))
+        f"metrics/{place}": np.array(keras.ops.convert_to_numpy(variable))
         for place, variable in enumerate(model.metrics_variables)
     }
 

@@ -45,8 +45,12 @@ class Asked:
         }
 
     @classmethod
-    def of(cls, directory: RunDirectory) -> "Asked":
+    def of(cls, directory: RunDirectory, origin: Path | None = None) -> "Asked":
         """Return what a run was asked for.
+
+        Args:
+            directory: of the run.
+            origin: where it lies, if that is a copy of it.
 
         Raises:
             ValueError: it does not say.
@@ -58,7 +62,7 @@ class Asked:
                 dict(told["record"]),
                 tuple(told["trackers"]),
                 bool(told["tested"]),
-                None if source is None else RunDirectory(directory.path / source),
+                None if source is None else RunDirectory((origin or directory.path) / source),
             )
         except (ValueError, KeyError, TypeError) as error:
             raise _refused("does not say what it was asked for", directory) from error

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from keras_ccsam import processes
 from keras_ccsam.data.batches.labelled_parts import Split
 from keras_ccsam.metrics import Report
 from keras_ccsam.recipes import Recipe
@@ -18,6 +19,7 @@ from keras_ccsam.runs.set_aside import set_aside
 from keras_ccsam.runs.stage_states import SAVE_EVERY
 from keras_ccsam.runs.trained_run import open_run
 from keras_ccsam.runs.work import carried_out
+from keras_ccsam.runs.workplace import origin, workplace
 from keras_ccsam.trackers import check as check_trackers
 
 
@@ -69,15 +71,15 @@ def run(
             the recipe's `on_nonfinite`.
     """
     Interval(save_every, "save_every")
-    directory = RunDirectory(
-        fresh(f"{recipe.name}-{recipe.setting}") if out is None else named(out)
-    )
-    directory.check_free()
-    source = None if stage1_from is None else same_stage1(RunDirectory(stage1_from), recipe)
-    asked = Asked(check_record(record), check_trackers(trackers), tested, source)
-    shown = Progress.of(progress)
-    choices = (compile_cache, feature_cache, save_every)
-    return carried_out(recipe, directory, asked, shown, *choices, run_or_resume)
+    if out is None:  # by the clock of one process
+        out = processes.told(str(fresh(f"{recipe.name}-{recipe.setting}")))
+    with workplace(RunDirectory(named(out))) as directory:
+        with processes.agreed():
+            directory.check_free()
+            source = None if stage1_from is None else same_stage1(RunDirectory(stage1_from), recipe)
+            asked = Asked(check_record(record), check_trackers(trackers), tested, source)
+        choices = (_shown(progress), compile_cache, feature_cache, save_every)
+        return carried_out(recipe, directory, asked, *choices, run_or_resume)
 
 
 def resume(
@@ -104,13 +106,20 @@ def resume(
             backend, or its data has changed since. Nothing has been written then.
     """
     Interval(save_every, "save_every")
-    directory = RunDirectory(run_dir)
-    check_resumable(directory)
-    recipe, asked = directory.recipe(trust_code=trust_code), Asked.of(directory)
-    warn_of_changes(directory)
-    shown = Progress.of(progress)
-    choices = (compile_cache, feature_cache, save_every)
-    return carried_out(recipe, directory, asked, shown, *choices, run_or_resume, begun=True)
+    with workplace(RunDirectory(run_dir)) as directory:
+        with processes.agreed():
+            check_resumable(directory)
+            recipe = directory.recipe(trust_code=trust_code)
+            asked = Asked.of(directory, origin(directory.path))
+            if processes.writes():
+                warn_of_changes(directory)
+        choices = (_shown(progress), compile_cache, feature_cache, save_every)
+        return carried_out(recipe, directory, asked, *choices, run_or_resume, begun=True)
+
+
+def _shown(progress: str | Progress) -> Progress:
+    """How the run is shown; of several processes, one shows it."""
+    return Progress.of(progress if processes.writes() else "none")
 
 
 def run_or_resume(recipe: Recipe, out: PathLike, **options: Any) -> RunResult:

@@ -3,11 +3,13 @@
 import shutil
 from contextlib import suppress
 
+from keras_ccsam import processes
 from keras_ccsam.callbacks import metrics_log
 from keras_ccsam.callbacks.run_state import RunState
 from keras_ccsam.recipes import Recipe
 from keras_ccsam.runs.progress import Progress
 from keras_ccsam.runs.run_directory import RunDirectory
+from keras_ccsam.runs.workplace import STATES, origin
 
 SAVE_EVERY = "5 min"
 
@@ -26,7 +28,7 @@ class StageStates:
         self, directory: RunDirectory, recipe: Recipe, data: str, every: str | int
     ) -> None:
         self._directory, self._every = directory, every
-        self._folder = directory.checkpoints / "state"
+        self._folder = origin(directory.path.absolute()) / directory.checkpoints.name / STATES
         self._about = {"recipe": recipe.digest(), "data": data}
 
     def of(self, stage: int, shown: Progress) -> RunState:
@@ -34,8 +36,9 @@ class StageStates:
 
         The metrics of what is trained again are taken out of the log.
         """
-        with suppress(FileExistsError):
-            self._folder.mkdir()
+        with processes.agreed(), suppress(FileExistsError):
+            if processes.writes():
+                self._folder.mkdir()
         state = RunState(
             self._folder / f"stage{stage}",
             self._every,
@@ -49,4 +52,5 @@ class StageStates:
 
     def clear(self) -> None:
         """Remove them: the run is complete."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        if processes.writes():
+            shutil.rmtree(self._folder, ignore_errors=True)

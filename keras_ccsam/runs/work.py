@@ -1,7 +1,6 @@
 """The work of a run: data, model, both stages, evaluation and what is written of them."""
 
 import dataclasses
-import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_ccsam import stopping
+from keras_ccsam import processes
 from keras_ccsam.callbacks import metrics_log
 from keras_ccsam.callbacks.metrics_log import MetricsLog
 from keras_ccsam.data import BatchSequence, LongTailedData
@@ -20,7 +19,7 @@ from keras_ccsam.metrics import Report
 from keras_ccsam.metrics.temperature import fit_temperature
 from keras_ccsam.recipes import Recipe
 from keras_ccsam.recipes.schema_stages import Stage2
-from keras_ccsam.runs import environment, frozen, own_code, parts
+from keras_ccsam.runs import environment, frozen, own_code, parts, pictures
 from keras_ccsam.runs.asked import Asked, reopen
 from keras_ccsam.runs.compiled_programs import kept_programs
 from keras_ccsam.runs.first_stage import copy_stage1, has_stage1, load_stage1, seed_states
@@ -35,6 +34,7 @@ from keras_ccsam.runs.run_result import RunResult
 from keras_ccsam.runs.stage_callbacks import apply_posthoc, nonfinite_steps, stage_callbacks
 from keras_ccsam.runs.stage_states import StageStates
 from keras_ccsam.runs.trained_run import check_same_images, judged
+from keras_ccsam.runs.workplace import origin
 from keras_ccsam.trackers import Tracking
 from keras_ccsam.training import SharpnessAwareModel, saving
 
@@ -67,19 +67,21 @@ def carried_out(
             for does not fit. Nothing has been written then.
     """
     work = _Work(recipe, directory, asked, shown)
-    cache = frozen.cache_folder(feature_cache, directory.path)
-    tracking = _tracking(asked.trackers, recipe, directory)
-    work.prepare(begun)
+    cache = frozen.cache_folder(feature_cache, origin(directory.path))
+    tracking = _tracking(asked.trackers if processes.writes() else (), recipe, directory)
+    with processes.agreed():
+        work.prepare(begun)
     code = own_code.describe(recipe)
     facts = {"asked": asked.to_dict(directory.path)} | ({"code": code} if code else {})
-    if begun:
-        reopen(directory)
-    else:
-        directory.create(recipe, environment.describe() | facts)
+    with processes.agreed():
+        if begun:
+            reopen(directory)
+        else:
+            directory.create(recipe, environment.describe() | facts)
     for note in (work.images.outline.ratio_note, *work.images.notes):
         shown.note(note)
     states = StageStates(directory, recipe, work.images.index_sha256, save_every)
-    caching = kept_programs(compile_cache, directory.path, announce=shown.shown)
+    caching = kept_programs(compile_cache, origin(directory.path), announce=shown.shown)
     with shown, directory.recording(), caching, tracking:
         work.images.save_indices(directory.indices_file)
         directory.manifest.note(directory.indices_file)
@@ -88,25 +90,25 @@ def carried_out(
             options: Any = {"progress": shown.labelled("helper"), "save_every": save_every}
             options |= {"compile_cache": "off"}
             work.take_helper(partial(begin_helper, **options))
-        stopping.check()
+        processes.check_stop()
         if frozen.is_frozen(recipe):
             work.take_features(cache)
-            stopping.check()
+            processes.check_stop()
         seeds = seed_states(work.model)
         work.first_stage(first_is_there, states, tracking)
-        stopping.check()
+        processes.check_stop()
         work.report("stage1")
-        stopping.check()
+        processes.check_stop()
         found = work.second_stage(seeds, states, tracking)
-        stopping.check()
+        processes.check_stop()
         results = work.hand_over(found)
         tracking.results(results)
-        _plot(directory, work.images, work.reports[work.judge])
+        pictures.draw(directory, work.images, work.reports[work.judge])
     states.clear()
     reports = work.reports
     validation = reports.get("validation")
     last, first = reports[work.judge], reports["stage1"]
-    return RunResult(directory.path, recipe, last, first, validation, results)
+    return RunResult(origin(directory.path), recipe, last, first, validation, results)
 
 
 class _Work:
@@ -294,24 +296,3 @@ def _fit_stage2(
 
 def _stages(recipe: Recipe) -> int:
     return 1 if recipe.stage2 is None else 2
-
-
-def _plot(directory: RunDirectory, images: LongTailedData, report: Report) -> None:
-    """Draw what there is; a picture that fails must not cost the run."""
-    from keras_ccsam.analysis import plots  # matplotlib takes a second to import
-
-    records = [record | {"epoch": i} for i, record in enumerate(directory.metrics())]
-    names, folder = images.class_names, directory.plots
-    try:
-        plots.curves(records, folder / "curves.png")
-        plots.per_class(
-            report.per_class,
-            images.class_counts,
-            folder / "per_class.png",
-            names,
-            report.group_classes,
-        )
-        if len(names) <= 1000:  # more cells than a picture has pixels
-            plots.confusion(report.confusion, folder / "confusion.png", names)
-    except (OSError, RuntimeError, ValueError) as error:
-        warnings.warn(f"the plots could not be drawn: {error}", stacklevel=3)

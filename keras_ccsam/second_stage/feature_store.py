@@ -8,13 +8,15 @@ losses on one frozen network then costs one pass over the images.
 import hashlib
 import os
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from keras_ccsam import atomic
+from keras_ccsam import atomic, backend, processes
 from keras_ccsam.data import ImageStore
+from keras_ccsam.data.batches.reading import predicted
 
 CHUNK = 2048
 _Images = np.ndarray | ImageStore
@@ -66,15 +68,17 @@ class FeatureStore:
             self.computed += 1
             return self._computed(images, batch_size)
         file = self.folder / f"{self._key(images)}.npy"
-        try:
+        kept = None
+        with suppress(OSError, ValueError, EOFError):  # absent, or damaged: it is written anew
             kept = np.load(file, mmap_mode="r", allow_pickle=False)
-            if len(kept) == len(images):
-                self.found += 1
-                return np.asarray(kept)
-        except (OSError, ValueError, EOFError):
-            pass  # absent, or damaged: it is written anew
+        there = kept is not None and len(kept) == len(images)
+        if all(backend.host_gather(there)):  # what one process lacks, all compute together
+            self.found += 1
+            return np.asarray(kept)
         features = self._computed(images, batch_size)
         self.computed += 1
+        if not processes.writes():
+            return features
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with atomic.replacing(file) as temporary:
@@ -97,7 +101,7 @@ class FeatureStore:
         missing = -count % batch_size
         if missing:
             pixels = np.concatenate([pixels, np.repeat(pixels[-1:], missing, axis=0)])
-        found = self._extractor.predict(pixels, batch_size=batch_size, verbose=0)
+        found = predicted(self._extractor, pixels, batch_size)
         return np.asarray(found, "float32")[:count]
 
     def _key(self, images: _Images) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from keras_ccsam import heads
 from keras_ccsam.finite import check_finite
+from keras_ccsam.training.all_shares import is_share, of_all_shares
 from keras_ccsam.training.epoch_clock import with_clock
 from keras_ccsam.training.first_batch import first_batch_checked
 from keras_ccsam.training.first_step import make_variables
@@ -77,7 +78,8 @@ class FedModel(SavedModel):
         """
         if not kwargs.get("_use_cached_eval_dataset"):  # of `fit`, once per epoch
             check_finite(x)
-        return super().evaluate(x, *args, **kwargs)
+        found = super().evaluate(x, *args, **kwargs)
+        return of_all_shares(self, isinstance(found, dict)) if is_share(x) else found
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """`keras.Model.predict`.

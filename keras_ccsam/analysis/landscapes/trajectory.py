@@ -73,7 +73,7 @@ def trajectory_directions(path: str | os.PathLike[str], model: Any) -> Direction
             other shapes.
     """
     recorded, shapes = read_trajectory(path)
-    weights = [np.asarray(ops.convert_to_numpy(v.value)) for v in model.trainable_variables]
+    weights = [np.asarray(ops.convert_to_numpy(v)) for v in model.trainable_variables]
     own = [tuple(w.shape) for w in weights]
     if own != shapes:
         raise ValueError(

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_ccsam import backend
 from keras_ccsam.data.batches.assembly import Batch, Samples, assembled, share_of
 from keras_ccsam.data.batches.augment import check_augmentations, resolve
 from keras_ccsam.data.batches.batch_options import BatchOptions
@@ -86,6 +87,11 @@ class BatchSequence(keras.utils.PyDataset):
     def batch_size(self) -> int:
         """Images of a full batch, of all processes together."""
         return self.options.batch_size
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether it hands out a share of each batch, of which other processes have the rest."""
+        return self.options.process is None and backend.process_count() > 1
 
     @property
     def class_counts(self) -> tuple[int, ...]:
