@@ -59,15 +59,15 @@ class PixelRecord:
             for k, v in content.items()
             if k in cls.__dataclass_fields__
         }
-        whole = (int,)
+        whole, turned, side = (int,), known.get("red_minus_blue"), known.get("resize")
         sound = (
             isinstance(known["dtype"], str)
             and all(_are((known[name],), (int, float)) for name in ("minimum", "maximum"))
             and _are((known["channels"],), whole)
             and _are(known["size"], whole, 2)
             and _are(known.get("means", ()), (int, float))
-            and _are(known.get("red_minus_blue") or (0, 0), (int, float), 2)
-            and _are((known.get("resize") or 0,), whole)
+            and (turned is None or _are(turned, (int, float), 2))
+            and (side is None or _are((side,), whole))
         )
         return cls(**known) if sound else None
 

@@ -122,6 +122,8 @@ def test_a_record_is_kept_as_json() -> None:
     assert pixels.PixelRecord.from_dict(content) == TRAINED
     assert pixels.PixelRecord.from_dict(None) is None
     assert pixels.PixelRecord.from_dict({"dtype": "uint8"}) is None
+    for other in ({"red_minus_blue": 0}, {"red_minus_blue": [1]}, {"resize": ""}):
+        assert pixels.PixelRecord.from_dict(content | other) is None
     assert pixels.record(np.zeros((3, 4))) is None
 
 

@@ -10,7 +10,7 @@ import json
 from pathlib import PurePath
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import Field, ValidationError, create_model
+from pydantic import BaseModel, Field, ValidationError, create_model
 
 from keras_ccsam import metrics
 from keras_ccsam.callbacks.on_nonfinite import OnNonfinite
@@ -128,6 +128,7 @@ class Recipe(Table):
             recipe = cls.model_validate(values)
         except ValidationError as error:
             raise ValueError(explain(error, cls, values)) from None
+        _check_nulls(recipe, "")
         check(
             recipe.stage1,
             recipe.stage2,
@@ -180,6 +181,20 @@ class Recipe(Table):
     def warnings(self) -> tuple[str, ...]:
         """Return what is allowed but probably not meant."""
         return doubts(self.stage1, self.stage2, self.posthoc, self.model.head)
+
+
+def _check_nulls(table: BaseModel, place: str) -> None:
+    """Refuse a None that would be lost when the recipe is written, as TOML has no null."""
+    for key, value in table:
+        if isinstance(value, BaseModel):
+            _check_nulls(value, f"{place}{key}.")
+        elif value is None:
+            field = type(table).model_fields.get(key)
+            if field is None or field.default is not None:
+                raise ValueError(
+                    f'{place}{key} is no null, which TOML has not: leave it out, or say "none" '
+                    f"where it takes that. Received: {place}{key}=None"
+                )
 
 
 def _digest(values: dict[str, Any], keys: tuple[str, ...]) -> str:

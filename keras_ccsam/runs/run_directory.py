@@ -259,7 +259,8 @@ class RunDirectory:
             model = keras.models.load_model(self.model_file, compile=False, safe_mode=True)
         except (TypeError, ValueError) as error:
             if not any(said in str(error) for said in ("Could not locate", "Lambda", "safe_mode")):
-                raise
+                lack = f"cannot be read: {' '.join(str(error).split())[:240]}"
+                raise self.manifest.damaged(self.model_file, lack) from error
             raise ValueError(
                 "the network has a layer from outside the package, and to read a run directory "
                 "runs no code. If you trust it, say so: trust_code=True (--trust-code on the "

@@ -60,10 +60,10 @@ class TrainedRun:
         model.optimizer.build(model.trainable_variables)
         try:
             model.load_weights(file)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # no HDF5 file; or one that leads out of it
             raise Damaged(
-                "the weights of stage 1 cannot be read; train the run again into another folder. "
-                f"Received: path={str(file)!r}"
+                "the weights of stage 1 cannot be read; train the run again into another folder: "
+                f"{' '.join(str(error).split())[:240]}. Received: path={str(file)!r}"
             ) from error
         return model
 

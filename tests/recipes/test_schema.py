@@ -218,3 +218,13 @@ def test_the_words_are_plain(override, words):
     with pytest.raises(ValueError) as error:
         recipes.load("ccsam", overrides=[override])
     assert words in str(error.value)
+
+
+def test_a_null_that_toml_would_lose_is_refused():
+    """A recipe's file would have the default, and the run another network than its file says."""
+    values = recipes.load("ccsam").to_dict()
+    values["stage1"]["average"] = None  # as if it were not there
+    assert Recipe.from_dict(values) == recipes.load("ccsam")
+    values["model"]["backbone"]["normalization"] = None
+    with pytest.raises(ValueError, match="Received: model.backbone.normalization=None"):
+        Recipe.from_dict(values)

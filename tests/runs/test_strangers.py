@@ -13,11 +13,12 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import h5py
 import keras
 import numpy as np
 import pytest
 
-from keras_ccsam import atomic, data, models, recipes
+from keras_ccsam import atomic, data, manifest, models, recipes
 from keras_ccsam.callbacks import metrics_log
 from keras_ccsam.data.sources import path as sources
 from keras_ccsam.deployment.classifier import Classifier
@@ -121,6 +122,69 @@ def test_a_strangers_run_is_refused_in_words(make, tmp_path, elsewhere, monkeypa
     with pytest.raises(ValueError, match=r"to read a run directory runs no code.*run="):
         RunDirectory(run).model()
     assert not elsewhere.exists()
+
+
+def lead_elsewhere(file: h5py.File, name: str, secret: Path, how: str) -> None:
+    """Let a dataset of an HDF5 file be one of another file, by each way that the format has."""
+    wanted = file[name]
+    shape, dtype = wanted.shape, wanted.dtype
+    if how == "a link to a group of another file":
+        group = name.rpartition("/")[0]
+        del file[group]
+        file[group] = h5py.ExternalLink(secret, "/group")
+        return
+    del file[name]
+    if how == "a link to another file":
+        file[name] = h5py.ExternalLink(secret, "/group/0")
+    elif how == "a link within the file":
+        file[name] = h5py.SoftLink("/layers")
+    elif how == "bytes of another file":
+        size = int(np.prod(shape)) * dtype.itemsize
+        file.create_dataset(name, shape, dtype, external=[(str(secret), 0, size)])
+    else:
+        layout = h5py.VirtualLayout(shape, dtype)
+        layout[...] = h5py.VirtualSource(secret, "/group/0", shape=shape)
+        file.create_virtual_dataset(name, layout)
+
+
+WAYS = ["a link to a group of another file", "a link to another file", "a link within the file"]
+WAYS += ["bytes of another file", "a view of another file"]
+
+
+@pytest.mark.any_backend
+@pytest.mark.filterwarnings("ignore:Skipping nested container")
+@pytest.mark.parametrize("how", WAYS)
+def test_weights_that_lead_to_other_files_are_refused(how, tmp_path, monkeypatch):
+    """Whatever lies there would come out as weights of the network that is handed on."""
+    secret, weights, file = (tmp_path / n for n in ("secret.h5", "n.weights.h5", "model.keras"))
+    model = network()
+    before = model.get_weights()
+    with h5py.File(secret, "w") as other:
+        for place, array in enumerate(before):
+            other[f"group/{place}"] = np.full_like(array, 7)
+    model.save(file)
+    model.save_weights(weights)
+    with h5py.File(weights, "r+") as opened:
+        found: list[str] = []
+        opened.visititems(lambda n, x: found.append(n) if isinstance(x, h5py.Dataset) else None)
+        lead_elsewhere(opened, next(n for n in found if n.endswith("/0")), secret, how)
+    with zipfile.ZipFile(file) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members["model.weights.h5"] = weights.read_bytes()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    for path in (weights, file):
+        with pytest.raises(ValueError, match="Not allowed") as error:
+            models.load_weights(model, path)
+        assert "\n" not in str(error.value)
+    for one, two in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+    (tmp_path / "recipe.toml").write_text(recipes.load("ce").to_toml())
+    monkeypatch.setattr(RunDirectory, "check", lambda *_: None)
+    monkeypatch.setattr(RunDirectory, "results", lambda *_: {})
+    with pytest.raises(manifest.Damaged, match=r"cannot be read: .*Not allowed"):
+        RunDirectory(tmp_path).model()
 
 
 @pytest.mark.any_backend
