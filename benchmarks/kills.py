@@ -194,7 +194,7 @@ def left(folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = _arrays(folder / "checkpoints" / "stage1.weights.h5", "stage 1")
     with zipfile.ZipFile(folder / "model.keras") as archive:
         found |= _arrays(io.BytesIO(archive.read("model.weights.h5")), "model")
-        found["config"] = archive.read("config.json")
+        found["config"] = _without_addresses(json.loads(archive.read("config.json")))
     with np.load(folder / "validation.npz") as arrays:
         found["predicted"] = arrays["predicted"]
     results = json.loads((folder / "results.json").read_text())
@@ -202,6 +202,14 @@ def left(folder: Path) -> dict[str, Any]:
     log = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     found["log"] = [{k: v for k, v in line.items() if k not in _TIMES} for line in log]
     return found
+
+
+def _without_addresses(config: Any) -> Any:
+    """A configuration without what Keras writes of where an object lay in memory."""
+    if isinstance(config, dict):
+        kept = {key: value for key, value in config.items() if key != "shared_object_id"}
+        return {key: _without_addresses(value) for key, value in kept.items()}
+    return [_without_addresses(each) for each in config] if isinstance(config, list) else config
 
 
 def _arrays(source: Any, prefix: str) -> dict[str, np.ndarray]:

@@ -1,5 +1,5 @@
 """`python -m keras_ccsam_cli` is the same as `ccsam`."""
 
-from .main import main
+from .entry import main
 
 main()

@@ -20,6 +20,7 @@ from pathlib import Path
 import click
 
 from . import banner, light
+from .entry import ended_at_once
 
 # In the order of Keras itself, so that `ccsam` and a plain `import keras` agree: Keras writes
 # "tensorflow" into a new keras.json whatever is installed.
@@ -233,6 +234,9 @@ def prepare(
         return choice
     if device is not None and not started:
         os.environ.update(device_variables(choice.value, device))
+    if not started:
+        with ended_at_once():
+            import keras_ccsam  # noqa: F401
     if joins:
         from keras_ccsam import backend as adapter
 

@@ -6,13 +6,18 @@ It imports the standard library alone.
 import contextlib
 import errno
 import os
+import re
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 NO_ROOM = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 """What the system says where a disk, or somebody's share of it, is full."""
+
+# As `replacing` and `deployment.export` name what they have not finished.
+_TEMPORARY = re.compile(r"\.[0-9a-f]{8}\.(.+)")
 
 # What file systems say that cannot flush a folder: several of networks, and Windows.
 _NOT_OFFERED = {errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EPERM, errno.EISDIR}
@@ -59,6 +64,28 @@ def replacing(path: str | os.PathLike[str], needed: int | None = None) -> Iterat
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def sweep(folder: str | os.PathLike[str], name: str = "", older: float = 86_400.0) -> None:
+    """Remove what writers that were killed have left beside their targets: none of it is whole.
+
+    Args:
+        folder: of the targets.
+        name: of the target; "" for any, in a folder that is ours alone.
+        older: seconds since it was written last. What is younger may be another process's.
+    """
+    latest = time.time() - older
+    with contextlib.suppress(OSError):
+        for path in Path(folder).iterdir():
+            found = _TEMPORARY.fullmatch(path.name)
+            if found is None or name not in ("", found[1]) or path.is_symlink():
+                continue
+            if path.stat().st_mtime > latest:
+                continue
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -71,11 +71,11 @@ def stoppable() -> Iterator[None]:
         yield
         return
     outer: dict[signal.Signals, Any] = {}
+    before, _asked = _asked, None
     for name in _NAMES:
         number = getattr(signal, name, None)  # no SIGHUP on Windows
         if number is not None and signal.getsignal(number) not in (signal.SIG_IGN, None):
             outer[number] = signal.signal(number, _ask)
-    before, _asked = _asked, None
     try:
         yield
     finally:

@@ -58,7 +58,7 @@ def test_every_data_file_is_in_package_data(pyproject: dict[str, Any]) -> None:
 
 def test_the_command_line_does_not_claim_the_name_cli(pyproject: dict[str, Any]) -> None:
     assert pyproject["tool"]["setuptools"]["package-dir"] == {"keras_ccsam_cli": "cli"}
-    assert pyproject["project"]["scripts"] == {"ccsam": "keras_ccsam_cli.main:main"}
+    assert pyproject["project"]["scripts"] == {"ccsam": "keras_ccsam_cli.entry:main"}
 
 
 def test_no_pin_is_a_requirement_of_the_package(pyproject: dict[str, Any]) -> None:

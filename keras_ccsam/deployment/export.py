@@ -121,6 +121,7 @@ def export(
     batches = _trials(model, about) if runs_here else []
     wanted = [np.asarray(keras.ops.convert_to_numpy(model(batch))) for batch in batches]
     temporary = path.with_name(f".{uuid.uuid4().hex[:8]}.{path.name}")
+    atomic.sweep(path.parent, path.name)
     with atomic.made_folder(path.parent), _written(model, temporary, path):
         said = write_and_ask(model, format, temporary, backend, batches)
         difference = _difference(said, wanted)

@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from keras_ccsam import writer
+from keras_ccsam import atomic, writer
 from keras_ccsam.recipes import Recipe
 from keras_ccsam.runs import environment, lock
 from keras_ccsam.runs.folders import make
@@ -105,6 +105,8 @@ def reopen(directory: RunDirectory) -> None:
     with lock.taken(directory.path):
         make(directory.checkpoints)
         make(directory.plots)
+        for folder in (directory.path, directory.checkpoints, directory.analysis, directory.plots):
+            atomic.sweep(folder, older=0.0)  # the lock is held: nobody writes there
         directory.manifest.reopen(*directory.logs)
         directory.state.mark("running", process=writer.this_process())
 

@@ -248,19 +248,18 @@ class RunDirectory:
         """Return the trained network.
 
         Raises:
-            ValueError: the run did not finish, its network's file is damaged, or the network has
-                layers from outside that have not been imported.
+            ValueError: the run did not finish, or its network is damaged, or has unknown layers.
         """
-        results = self.results()
-        self.check(self.model_file)
-        if lack := before_manifests.broken_archive(self.model_file):
-            raise self.manifest.damaged(self.model_file, lack)
+        file, results = self.model_file, self.results()
+        self.check(file)
+        if lack := before_manifests.broken_archive(file):
+            raise self.manifest.damaged(file, lack)
         try:
-            model = keras.models.load_model(self.model_file, compile=False, safe_mode=True)
+            model = keras.models.load_model(file, compile=False, safe_mode=True)
         except (TypeError, ValueError) as error:
-            if not any(said in str(error) for said in ("Could not locate", "Lambda", "safe_mode")):
-                lack = f"cannot be read: {' '.join(str(error).split())[:240]}"
-                raise self.manifest.damaged(self.model_file, lack) from error
+            said = " ".join(str(error).split())
+            if not any(word in said for word in ("Could not locate", "Lambda", "safe_mode")):
+                raise self.manifest.damaged(file, f"is unreadable: {said:.240}") from error
             raise ValueError(
                 "the network has a layer from outside the package, and to read a run directory "
                 "runs no code. If you trust it, say so: trust_code=True (--trust-code on the "

@@ -18,6 +18,7 @@ from keras import ops
 
 from keras_ccsam import backend
 from keras_ccsam.layers.walk import all_layers
+from keras_ccsam.training.stoppable import Stoppable
 from keras_ccsam.typing import Tensor
 
 
@@ -109,7 +110,7 @@ def recompute_batch_statistics(model: keras.Model, batches: Any) -> None:
         return
     rewind = backend.replay_rng()
     try:
-        rows = _Statistics(model).predict(batches, verbose=0)
+        rows = _Statistics(model).predict(batches, verbose=0, callbacks=[Stoppable()])
     finally:
         rewind()
     moving = [v for layer in norms for v in (layer.moving_mean, layer.moving_variance)]

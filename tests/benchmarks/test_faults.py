@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks import phases
-from benchmarks.kills import difference
+from benchmarks.kills import _without_addresses, difference
 from benchmarks.phases import Watch
 
 pytestmark = pytest.mark.any_backend
@@ -54,3 +54,8 @@ def test_the_last_bit_counts():
     assert difference(one, {**one, "w": np.nextafter(one["w"], np.float32(2))}) > 0.0
     assert difference(one, {**one, "log": [{"loss": 0.5}] * 2}) == float("inf")
     assert difference(one, {"w": one["w"]}) == float("inf")
+
+
+def test_where_an_object_lay_in_memory_is_no_difference():
+    config = {"layers": [{"dtype": {"name": "float32", "shared_object_id": 1}}]}
+    assert _without_addresses(config) == {"layers": [{"dtype": {"name": "float32"}}]}

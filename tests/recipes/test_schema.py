@@ -226,5 +226,5 @@ def test_a_null_that_toml_would_lose_is_refused():
     values["stage1"]["average"] = None  # as if it were not there
     assert Recipe.from_dict(values) == recipes.load("ccsam")
     values["model"]["backbone"]["normalization"] = None
-    with pytest.raises(ValueError, match="Received: model.backbone.normalization=None"):
+    with pytest.raises(ValueError, match=r"Received: model\.backbone\.normalization=None"):
         Recipe.from_dict(values)

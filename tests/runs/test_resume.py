@@ -18,6 +18,9 @@ from click.testing import CliRunner
 from keras_ccsam import runs, stopping
 from keras_ccsam.callbacks import RunState
 from keras_ccsam.comparison import compare
+from keras_ccsam.recipes import tables
+from keras_ccsam.recipes.tables import Table
+from keras_ccsam.reproduction import reproduce
 from keras_ccsam.runs import experiment, work
 from keras_ccsam.runs.run_directory import RunDirectory, write_json
 
@@ -117,6 +120,8 @@ def test_a_run_that_is_cut_ends_the_same(whole, cut, tmp_path, judged):
     cut(at=5 if judged is None else None, judged=judged)
     with pytest.raises(Cut):
         runs.run(whole.recipe, run, record=["radius"], save_every=3, **OPTIONS)
+    half = run / "checkpoints" / ".0123abcd.stage1.weights.h5"  # as a kill leaves it
+    half.write_bytes(b"half")
     keras.utils.set_random_seed(99)
     if judged is None:
         cut(at=21)
@@ -126,14 +131,24 @@ def test_a_run_that_is_cut_ends_the_same(whole, cut, tmp_path, judged):
     runs.resume(run, save_every=3, **OPTIONS)
     assert_same(whole.path, run)
     assert RunDirectory(run).status() == "complete"
-    assert not (run / "checkpoints" / "state").exists()
+    assert not (run / "checkpoints" / "state").exists() and not half.exists()
     with pytest.raises(ValueError, match="the run is complete; there is nothing to go on with"):
         runs.resume(run)
 
 
 @pytest.mark.any_backend
-@pytest.mark.parametrize(("name", "cuts"), [("m2m", (9, 25)), ("crt-swa", (20,))])
-def test_a_helper_and_an_average_are_gone_on_with(name, cuts, small, cut, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "cuts"),
+    [
+        ("m2m", (9, 25)),
+        ("crt-swa", (20,)),
+        ("gcl", (5, 22)),  # noise and mixup in both stages
+        ("mislas", (21,)),
+        ("ldam-drw-sam", (11,)),  # the weights of the classes have changed by then
+    ],
+)
+def test_methods_with_a_state_of_their_own_are_gone_on_with(name, cuts, small, cut, tmp_path):
+    """A helper, an average, noise, scales that are learnt, weights that come late."""
     recipe = small(name, SPLIT)
     runs.run(recipe, tmp_path / "whole", **OPTIONS)
     done = 0
@@ -164,6 +179,30 @@ def test_a_comparison_goes_on_with_its_run(small, cut, tmp_path):
     assert not list(tmp_path.rglob("*.incomplete-*"))
     for name in ("ce-seed0", "crt-seed0"):
         assert_same(tmp_path / "whole" / name, tmp_path / "c" / name)
+
+
+@pytest.mark.any_backend
+def test_a_reproduction_goes_on_with_its_run(cut, tmp_path, monkeypatch):
+    row = 'label = "CE"\nrecipe = "ce"\ndata = "cifar10-lt"\nimbalance_ratio = 20\n'
+    table = Table.from_toml(f'title = "t"\nsource = "s"\n[[rows]]\n{row}')
+    monkeypatch.setattr(tables, "load", lambda name: table)
+    small = ["model.backbone.width=4", "model.backbone.features=8", "stage1.epochs=2", SPLIT]
+    options = {"scale": "tiny", "overrides": small, "progress": "none", "compile_cache": "off"}
+    reproduce("toy", out=tmp_path / "whole", **options)
+    cut(at=21)
+    with pytest.raises(Cut), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(experiment, "run", partial(runs.run, save_every=3))
+        reproduce("toy", out=tmp_path / "r", **options)
+    cut()
+    resumed = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            experiment, "resume", lambda *a, **o: resumed.append(a) or runs.resume(*a, **o)
+        )
+        reproduce("toy", out=tmp_path / "r", **options)
+    assert len(resumed) == 1 and not list(tmp_path.rglob("*.incomplete-*"))
+    (run,) = (path.parent for path in (tmp_path / "r").rglob("results.json"))
+    assert_same(tmp_path / "whole" / run.relative_to(tmp_path / "r"), run)
 
 
 @pytest.mark.any_backend
@@ -222,6 +261,28 @@ def test_a_signal_ends_a_run_of_the_command_line(whole, cut, tmp_path, monkeypat
     assert_same(whole.path, run)
     done = CliRunner().invoke(cli, again.split()[1:])
     assert (done.exit_code, done.stdout) == (0, f"The run is complete: {run}\n")
+
+
+@pytest.mark.parametrize("place", [1, 2])
+def test_a_signal_does_not_wait_for_an_evaluation(whole, tmp_path, monkeypatch, place):
+    """Nor for the features of stage 2: what takes long is stopped between two of its batches."""
+    passes, predict = [], keras.Model.predict
+
+    def asked(self, *arguments, **options):
+        passes.append(self)
+        if len(passes) == place:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return predict(self, *arguments, **options)
+
+    run = tmp_path / "run"
+    with monkeypatch.context() as patch, stopping.stoppable():
+        patch.setattr(keras.Model, "predict", asked)
+        with pytest.raises(stopping.Stopped):
+            runs.run(whole.recipe, run, record=["radius"], **OPTIONS)
+    assert len(passes) == place
+    assert RunDirectory(run).status() == "interrupted"
+    runs.resume(run, **OPTIONS)
+    assert_same(whole.path, run)
 
 
 @pytest.mark.any_backend

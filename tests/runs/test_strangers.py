@@ -183,7 +183,7 @@ def test_weights_that_lead_to_other_files_are_refused(how, tmp_path, monkeypatch
     (tmp_path / "recipe.toml").write_text(recipes.load("ce").to_toml())
     monkeypatch.setattr(RunDirectory, "check", lambda *_: None)
     monkeypatch.setattr(RunDirectory, "results", lambda *_: {})
-    with pytest.raises(manifest.Damaged, match=r"cannot be read: .*Not allowed"):
+    with pytest.raises(manifest.Damaged, match=r"is unreadable: .*Not allowed"):
         RunDirectory(tmp_path).model()
 
 

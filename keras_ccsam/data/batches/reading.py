@@ -15,6 +15,7 @@ from keras_ccsam.data.batches.assembly import share_of
 from keras_ccsam.data.batches.prefetch import Prefetcher
 from keras_ccsam.data.batches.workers import thread_count
 from keras_ccsam.data.images.store import ImageStore, Rows
+from keras_ccsam.training.stoppable import Stoppable
 
 _VALUES = 2**23
 """Pixel values of a batch that is passed through a network: 55 images of 224 x 224 x 3."""
@@ -88,6 +89,9 @@ def predicted(model: keras.Model, x: Any, batch_size: int) -> Any:
         model: any Keras model; of several processes, a built one.
         x: inputs (N, ...), an array, a store or a structure of them.
         batch_size: samples per step at most; see `batch_size_for`.
+
+    Raises:
+        stopping.Stopped: between two steps, in a block of `stopping.stoppable`.
     """
     count, index = backend.process_count(), backend.process_index()
     if count == 1:
@@ -117,12 +121,12 @@ def _passed(model: keras.Model, x: Any, batch_size: int) -> Any:
     """Inputs passed through a model by this process."""
     if backend.STATELESS and backend.process_count() > 1:
         return _locally(model, x, batch_size)
-    devices = backend.sharded_devices()
+    devices, asked = backend.sharded_devices(), [Stoppable()]
     if not holds_store(x) and devices == 1:
-        return model.predict(x, batch_size=batch_size, verbose=0)
+        return model.predict(x, batch_size=batch_size, verbose=0, callbacks=asked)
     batches = _InOrder(x, batch_size, devices)
     try:
-        found = model.predict(batches, verbose=0)
+        found = model.predict(batches, verbose=0, callbacks=asked)
     finally:
         batches.close()
     return keras.tree.map_structure(lambda part: part[: batches.length], found)
