@@ -20,7 +20,7 @@ from pathlib import Path
 import click
 
 from . import banner, light
-from .entry import ended_at_once
+from .at_once import ended_at_once
 
 # In the order of Keras itself, so that `ccsam` and a plain `import keras` agree: Keras writes
 # "tensorflow" into a new keras.json whatever is installed.
