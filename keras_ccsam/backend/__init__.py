@@ -75,6 +75,8 @@ stated once:
     How many rows each replica has; integers on PyTorch, a tensor on TensorFlow.
 `sharded_devices() -> int`
     The devices over which one step's batch is laid out: JAX's, 1 elsewhere.
+`trained_by(model) -> int`
+    How many devices or processes share in a model's batches, asked outside a step.
 `METRICS_ARE_LOCAL`, `OPTIMIZER_SUMS`, `COLLECTIVES_IN_LOOPS`
     Whether Keras' metrics see the rows of a replica only (PyTorch); whether Keras' optimizer sums
     the replicas' gradients (TensorFlow); whether the sums above may stand in a loop (not on
@@ -142,6 +144,7 @@ if keras.backend.backend() == "jax":
     from keras_ccsam.backend.jax_processes import replica_rows as replica_rows
     from keras_ccsam.backend.jax_processes import sharded_devices as sharded_devices
     from keras_ccsam.backend.jax_processes import share_devices as share_devices
+    from keras_ccsam.backend.jax_processes import trained_by as trained_by
     from keras_ccsam.backend.jax_programs import can_keep_programs as can_keep_programs
     from keras_ccsam.backend.jax_programs import keep_programs as keep_programs
     from keras_ccsam.backend.jax_programs import program_folder as program_folder
@@ -190,6 +193,7 @@ elif keras.backend.backend() == "torch":
     from keras_ccsam.backend.torch_processes import replica_rows as replica_rows
     from keras_ccsam.backend.torch_processes import sharded_devices as sharded_devices
     from keras_ccsam.backend.torch_processes import share_devices as share_devices
+    from keras_ccsam.backend.torch_processes import trained_by as trained_by
 elif keras.backend.backend() == "tensorflow":
     from keras_ccsam.backend.kernels import average_pool as average_pool
     from keras_ccsam.backend.kernels import convolution as convolution
@@ -235,6 +239,7 @@ elif keras.backend.backend() == "tensorflow":
     from keras_ccsam.backend.tensorflow_processes import replica_rows as replica_rows
     from keras_ccsam.backend.tensorflow_processes import sharded_devices as sharded_devices
     from keras_ccsam.backend.tensorflow_processes import share_devices as share_devices
+    from keras_ccsam.backend.tensorflow_processes import trained_by as trained_by
 else:
     raise ImportError(
         "keras_ccsam trains with the Keras backends 'jax', 'tensorflow' and 'torch'; set "

@@ -43,6 +43,26 @@ def gathered(array: Any, gather: Callable[[np.ndarray], np.ndarray]) -> list[np.
     return [from_bytes(row[:n]) for row, n in zip(rows, lengths, strict=True)]
 
 
+def sent(
+    array: Any,
+    place: int,
+    gather: Callable[[np.ndarray], np.ndarray],
+    send: Callable[[np.ndarray], np.ndarray],
+) -> np.ndarray:
+    """The array of process 0; the others' may have any shape.
+
+    Args:
+        array: of this process.
+        place: of this process.
+        gather: as in `gathered`.
+        send: maps a vector of uint8 of one length everywhere to that of process 0.
+    """
+    data = to_bytes(array)
+    sizes = gather(np.frombuffer(np.int64(len(data)).tobytes(), "uint8"))
+    length = int(np.frombuffer(np.asarray(sizes)[0].tobytes(), "int64")[0])
+    return from_bytes(np.asarray(send(data if place == 0 else np.zeros(length, "uint8"))))
+
+
 def total(arrays: list[np.ndarray]) -> np.ndarray:
     """The sum in the arrays' own type, in the order of the processes.
 

@@ -12,7 +12,7 @@ import jax
 import keras
 import numpy as np
 
-from keras_ccsam.backend.host_arrays import gathered, total
+from keras_ccsam.backend.host_arrays import gathered, sent, total
 from keras_ccsam.backend.launched import launched
 from keras_ccsam.typing import Tensor
 
@@ -47,6 +47,11 @@ def sharded_devices() -> int:
     return 1 if distribution is None else int(distribution.device_mesh.devices.size)
 
 
+def trained_by(model: Any) -> int:
+    """The devices of the distribution."""
+    return sharded_devices()
+
+
 def all_reduce(tensors: Sequence[Tensor]) -> list[Tensor]:
     """The identity."""
     return list(tensors)
@@ -68,6 +73,12 @@ def _gather_bytes(data: np.ndarray) -> np.ndarray:
     return np.asarray(multihost_utils.process_allgather(data))
 
 
+def _send_bytes(data: np.ndarray) -> np.ndarray:
+    from jax.experimental import multihost_utils
+
+    return np.asarray(multihost_utils.broadcast_one_to_all(data))
+
+
 def host_sum(array: Any) -> np.ndarray:
     """The sum over the processes."""
     return np.asarray(array) if process_count() == 1 else total(gathered(array, _gather_bytes))
@@ -75,7 +86,9 @@ def host_sum(array: Any) -> np.ndarray:
 
 def broadcast_host(array: Any) -> np.ndarray:
     """The array of process 0."""
-    return np.asarray(array) if process_count() == 1 else gathered(array, _gather_bytes)[0]
+    if process_count() == 1:
+        return np.asarray(array)
+    return sent(array, process_index(), _gather_bytes, _send_bytes)
 
 
 def barrier() -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -31,6 +32,11 @@ def sharded_devices() -> int:
     return 1
 
 
+def trained_by(model: Any) -> int:
+    """The replicas of the strategy that the model was made under."""
+    return int(model.distribute_strategy.num_replicas_in_sync)
+
+
 def all_reduce(tensors: Sequence[Tensor]) -> list[Tensor]:
     """The sum over the replicas of a `tf.distribute` strategy."""
     if replica_count() == 1:
@@ -46,7 +52,8 @@ def all_gather(tensor: Tensor, rows: Sequence[int] | None = None) -> Tensor:
     tensor = tf.convert_to_tensor(tensor)
     if tensor.dtype not in _GATHERED:
         return tf.cast(all_gather(tf.cast(tensor, tf.int32)), tensor.dtype)
-    return tf.distribute.get_replica_context().all_gather(tensor, axis=0)
+    gathered = tf.distribute.get_replica_context().all_gather(tensor, axis=0)
+    return tf.ensure_shape(gathered, [None, *tensor.shape[1:]])
 
 
 def replica_rows(rows: Tensor | int) -> Tensor | list[int]:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from keras_ccsam.backend.host_arrays import gathered, total
+from keras_ccsam.backend.host_arrays import gathered, sent, total
 from keras_ccsam.backend.launched import launched
 from keras_ccsam.typing import Tensor
 
@@ -49,6 +49,11 @@ def replica_index() -> int:
 def sharded_devices() -> int:
     """The batch of a process is its own: one device each."""
     return 1
+
+
+def trained_by(model: Any) -> int:
+    """The processes."""
+    return process_count()
 
 
 class _Sum(torch.autograd.Function):
@@ -125,19 +130,28 @@ def replica_rows(rows: int) -> list[int]:
     """How many rows each replica has, of their numbers here."""
     if process_count() == 1:
         return [rows]
-    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
-    own = torch.tensor([rows], device=device)
+    own = torch.tensor([rows], device=_device())
     counts = [torch.empty_like(own) for _ in range(process_count())]
     dist.all_gather(counts, own)
     return [int(count) for count in torch.cat(counts).tolist()]
 
 
 def _gather_bytes(data: np.ndarray) -> np.ndarray:
-    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
-    own = torch.from_numpy(np.array(data)).to(device)
+    own = torch.from_numpy(np.array(data)).to(_device())
     parts = [torch.empty_like(own) for _ in range(process_count())]
     dist.all_gather(parts, own)
     return torch.stack(parts).cpu().numpy()
+
+
+def _send_bytes(data: np.ndarray) -> np.ndarray:
+    own = torch.from_numpy(np.array(data)).to(_device())
+    dist.broadcast(own, 0)
+    return own.cpu().numpy()
+
+
+def _device() -> str:
+    """Where the group can move what is not on a device yet."""
+    return "cuda" if dist.get_backend() == "nccl" else "cpu"
 
 
 def host_sum(array: Any) -> np.ndarray:
@@ -147,7 +161,9 @@ def host_sum(array: Any) -> np.ndarray:
 
 def broadcast_host(array: Any) -> np.ndarray:
     """The array of process 0."""
-    return np.asarray(array) if process_count() == 1 else gathered(array, _gather_bytes)[0]
+    if process_count() == 1:
+        return np.asarray(array)
+    return sent(array, process_index(), _gather_bytes, _send_bytes)
 
 
 def barrier() -> None:

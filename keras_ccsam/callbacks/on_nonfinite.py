@@ -100,7 +100,7 @@ class OnNonfinite(keras.callbacks.Callback):
                 "SharpnessAwareModel (CCSAM is one); OnNonfinite('raise') works with any model. "
                 f"Received: model={type(model).__name__}"
             )
-        if backend.replica_count() > 1:
+        if backend.OPTIMIZER_SUMS and backend.replica_count() > 1:
             raise ValueError(
                 "OnNonfinite('skip') and ('rollback') work on one device; on several replicas use "
                 f"OnNonfinite('raise'). Received: replicas={backend.replica_count()}"

@@ -12,17 +12,22 @@ from keras import ops
 from keras_ccsam.typing import Tensor
 
 
-def class_averages(labels: Tensor, dtype: str = "float32") -> Tensor:
-    """M_ij = [y_i = y_j] / |B_{y_i}|: a product with M replaces each row by its class's mean.
+def class_averages(
+    labels: Tensor, dtype: str = "float32", batch_labels: Tensor | None = None
+) -> Tensor:
+    """M_ij = [y_i = y_j] / |B_{y_i}|: a product with M gives each row the mean of its class's rows.
 
     Args:
-        labels: (B,) integers.
+        labels: (b,) integers.
         dtype: of the result.
+        batch_labels: (B,), of the batch over which the means are, `labels` among them; by default
+            `labels` themselves.
 
     Returns:
-        (B, B).
+        (b, B).
     """
-    same = ops.cast(ops.equal(labels[:, None], labels[None, :]), dtype)
+    others = labels if batch_labels is None else batch_labels
+    same = ops.cast(ops.equal(labels[:, None], others[None, :]), dtype)
     return same / ops.sum(same, axis=1, keepdims=True)
 
 

@@ -76,6 +76,10 @@ class ClassBalanced(ClassCountLoss):
 
     def sample_losses(self, targets: Tensor, outputs: Tensor) -> Tensor:
         """Values (B,) of one-hot rows (B, K) and logits (B, K); their mean is the weighted one."""
-        weights = of_label(targets, constant(self.class_weights, outputs))
+        weights = self.row_weights(targets)
         losses = of_label(targets, focal_of_each_class(outputs, self.gamma))
         return losses * weights / ops.mean(weights)
+
+    def row_weights(self, targets: Tensor) -> Tensor:
+        """(B,) u_{y_i} of one-hot rows (B, K): the loss divides by their mean over the batch."""
+        return of_label(targets, constant(self.class_weights, targets))

@@ -32,6 +32,7 @@ from keras_ccsam.heads import activation, logits_before_activation, num_outputs,
 from keras_ccsam.labels import class_indices, is_mixed
 from keras_ccsam.m2m.helper import check_helper, check_helper_fits
 from keras_ccsam.options import checked
+from keras_ccsam.sharpness.global_batch import GlobalBatch
 from keras_ccsam.sharpness.method import Learner, constants
 from keras_ccsam.training.step_parts import Network, StepPart
 from keras_ccsam.typing import Tensor
@@ -161,8 +162,15 @@ class MajorToMinor(StepPart):
             x: images (B, ...), `y` their classes (B,) or one-hot rows (B, K).
 
         Raises:
-            ValueError: for mixup targets, no targets, or more than one input.
+            ValueError: for mixup targets, no targets, or more than one input; on several replicas
+                of TensorFlow.
         """
+        if backend.replica_count() > 1 and not backend.COLLECTIVES_IN_LOOPS:
+            raise ValueError(
+                "M2m takes seeds from the whole batch, which TensorFlow's replicas cannot gather "
+                "in the branch that translates. Use JAX or PyTorch, or one replica. Received: "
+                f"replicas={backend.replica_count()}"
+            )
         if y is None or is_mixed(y):
             raise ValueError(
                 "M2m takes one class per sample, and no mixup: an image is translated into one "
@@ -189,18 +197,24 @@ class MajorToMinor(StepPart):
         variables = [*_variables(self.helper, model), generator.state]
         state = [(v, ops.stop_gradient(v.value)) for v in variables]
         size, dtype = ops.shape(x)[0], x.dtype
+        batch = GlobalBatch(size) if backend.replica_count() > 1 else None
+        # Every replica draws for the global batch, and seeds are of all of it.
+        pool, classes = (x, target) if batch is None else map(batch.gather, (x, target))
+        size = size if batch is None else batch.size
         with keras.StatelessScope(state) as scope:
             marks = keras.random.uniform((size,), seed=generator, dtype=dtype)
             choices = keras.random.uniform((size, size), seed=generator, dtype=dtype)
-            noise = keras.random.normal(ops.shape(x), seed=generator, dtype=dtype)
+            noise = keras.random.normal(ops.shape(pool), seed=generator, dtype=dtype)
             coins = keras.random.uniform((size,), seed=generator, dtype=dtype)
             after = scope.get_current_value(generator.state)
+        if batch is not None:
+            marks, choices, noise, coins = map(batch.own, (marks, choices, noise, coins))
 
-        odds = self.seed_odds(target, dtype)
+        odds = self.seed_odds(target, dtype, classes)
         seeds = _draw(odds, choices)
-        start = ops.take(x, seeds, axis=0) + self._pixels(self.noise) * _unit(noise)
+        start = ops.take(pool, seeds, axis=0) + self._pixels(self.noise) * _unit(noise)
         made, confidence = self._translations(
-            model, state, ops.clip(start, *self.pixel_range), target, ops.take(target, seeds)
+            model, state, ops.clip(start, *self.pixel_range), target, ops.take(classes, seeds)
         )
         # A row without any seed drew one whose odds are 0: it is not accepted.
         counts = ops.convert_to_tensor(self.class_counts, dtype)
@@ -210,10 +224,19 @@ class MajorToMinor(StepPart):
         replaced = ops.logical_and(marked, accepted)
         return ops.where(_per_image(replaced, x), made, x), after
 
-    def seed_odds(self, target: Tensor, dtype: str = "float32") -> Tensor:
-        """(B, B) p(y_i, j) from classes (B,), row i; 0 where sample j is no seed for i."""
-        counts = ops.take(ops.convert_to_tensor(self.class_counts, dtype), target)
-        surplus = ops.maximum(counts[None, :] - counts[:, None], 0.0)
+    def seed_odds(
+        self, target: Tensor, dtype: str = "float32", pool: Tensor | None = None
+    ) -> Tensor:
+        """(b, B) p(y_i, j) from classes (b,), row i; 0 where sample j is no seed for i.
+
+        Args:
+            target: (b,).
+            dtype: of the result.
+            pool: (B,) the classes of the samples j; `target` by default.
+        """
+        counts = ops.convert_to_tensor(self.class_counts, dtype)
+        own, seeds = (ops.take(counts, y) for y in (target, target if pool is None else pool))
+        surplus = ops.maximum(seeds[None, :] - own[:, None], 0.0)
         return -ops.expm1(surplus * math.log(max(self.beta, _TINY)))
 
     def _translations(

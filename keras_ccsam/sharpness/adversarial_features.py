@@ -26,8 +26,10 @@ from keras_ccsam.declare import Limit, part
 from keras_ccsam.heads import class_averages
 from keras_ccsam.heads.closed_form import safe_divide
 from keras_ccsam.options import VARIABLE
+from keras_ccsam.sharpness.global_batch import synchronised
 from keras_ccsam.sharpness.method import Learner, Options, SharpnessMethod, constants
 from keras_ccsam.sharpness.objective import Evaluation, Objective, Outputs
+from keras_ccsam.sharpness.shared_options import Sync
 from keras_ccsam.typing import Tensor
 
 # Declared apart, because the second stage of a recipe has them, too.
@@ -87,6 +89,8 @@ class AdversarialFeatures(SharpnessMethod):
             above.
         weight_divisor: div.
         alpha: the share of the adversarial loss; a variable that a ramp assigns.
+        sync: on several replicas, the class groups B_c are those of the global batch (`"global"`)
+            or of each replica (`"replica"`).
 
     Raises:
         ValueError: if a count is below 1, `strength` is negative, `weight_divisor` is not positive
@@ -103,6 +107,8 @@ class AdversarialFeatures(SharpnessMethod):
         alpha: Annotated[
             float, Field(ge=0, le=1, description="share of the adversarial loss"), VARIABLE
         ] = 1.0,
+        *,
+        sync: Sync = "global",
     ) -> None:
         super().__init__(
             class_counts=class_counts,
@@ -111,6 +117,7 @@ class AdversarialFeatures(SharpnessMethod):
             loss_weights=loss_weights,
             weight_divisor=weight_divisor,
             alpha=alpha,
+            sync=sync,
         )
 
     def bind(self, model: Learner) -> Options:
@@ -120,6 +127,10 @@ class AdversarialFeatures(SharpnessMethod):
             adversarial_class_weights(self.class_counts, options.weight_divisor)
         )
         return options
+
+    def shared_numbers(self, model: Learner, rows: int) -> int:
+        """Each row's class and the square of its feature gradient."""
+        return 2 * rows if self.get_config()["sync"] == "global" else 0
 
     def gradients(self, objective: Objective, options: Options) -> tuple[list[Tensor], Evaluation]:
         """One pass, with two passes of the head inside."""
@@ -138,9 +149,14 @@ def _term(objective: Objective, options: Options, outputs: Outputs) -> Tensor:
 
     # The class mean's 1 / |B_c| cancels in the division by the group's norm.
     _, (ascent,) = backend.value_and_grad(total, [features])
-    group = class_averages(objective.labels, features.dtype)
+    labels, square = objective.labels, ops.sum(ops.square(ascent), axis=1)
+    batch = synchronised(objective.batch, options.sync)
+    if batch is None:
+        group = class_averages(labels, features.dtype)
+    else:
+        group = class_averages(labels, features.dtype, batch.gather(labels))
+        square = batch.gather(square)
     size = 1.0 / ops.max(group, axis=1)
-    square = ops.sum(ops.square(ascent), axis=1)
     norm = ops.sqrt(size * ops.matmul(group, square[:, None])[:, 0])
     radius = options.strength * (omega if options.radius_weights else ops.ones_like(omega))
     moved = ops.stop_gradient(features + safe_divide(radius, norm)[:, None] * ascent)

@@ -22,10 +22,11 @@ from pydantic import Field
 
 from keras_ccsam.declare import Limit, part
 from keras_ccsam.options import VARIABLE
+from keras_ccsam.sharpness.global_batch import ascent_numbers
 from keras_ccsam.sharpness.method import Learner, Options, SharpnessMethod, constants
 from keras_ccsam.sharpness.objective import Evaluation, Objective
 from keras_ccsam.sharpness.partial_loss import partial_loss_gradient
-from keras_ccsam.sharpness.shared_options import Adaptive, SyncPerturbation
+from keras_ccsam.sharpness.shared_options import Adaptive, Sync
 from keras_ccsam.typing import Tensor
 
 
@@ -43,8 +44,9 @@ class FocalSAM(SharpnessMethod):
             CIFAR-10-LT; 0.8 on CIFAR-100-LT. Above 1, as published for iNaturalist, the
             unperturbed loss of the rarest classes is subtracted.
         adaptive: scale each weight's share of the ball by its own size (ASAM).
-        sync_perturbation: under a `tf.distribute` strategy, ascend along the gradient of the
-            global batch, so that the result does not depend on the number of replicas.
+        sync: on several replicas, `"global"` ascends along the gradient of the global batch, so
+            that the result does not depend on their number; `"replica"` lets each ascend along its
+            own rows', which sends nothing for it and is another method ("m-sharpness").
 
     Raises:
         ValueError: if a count is below 1, `rho`, `gamma` or `strength` is negative, or the head's
@@ -65,7 +67,7 @@ class FocalSAM(SharpnessMethod):
         ] = 0.5,
         *,
         adaptive: Adaptive = False,
-        sync_perturbation: SyncPerturbation = True,
+        sync: Sync = "global",
     ) -> None:
         super().__init__(
             class_counts=class_counts,
@@ -73,7 +75,7 @@ class FocalSAM(SharpnessMethod):
             gamma=gamma,
             strength=strength,
             adaptive=adaptive,
-            sync_perturbation=sync_perturbation,
+            sync=sync,
         )
 
     def bind(self, model: Learner) -> Options:
@@ -83,6 +85,10 @@ class FocalSAM(SharpnessMethod):
         options.others = constants([1.0 - count / total for count in self.class_counts])
         return options
 
+    def shared_numbers(self, model: Learner, rows: int) -> int:
+        """The ascent gradient."""
+        return ascent_numbers(model.trainable_variables, self.get_config()["sync"])
+
     def gradients(self, objective: Objective, options: Options) -> tuple[list[Tensor], Evaluation]:
         """Two forward and three backward passes. The loss reported is the clean one."""
         gamma, strength = (ops.convert_to_tensor(v) for v in (options.gamma, options.strength))
@@ -91,5 +97,5 @@ class FocalSAM(SharpnessMethod):
             strength * ops.power(ops.convert_to_tensor(options.others), gamma),
             options.rho,
             adaptive=options.adaptive,
-            sync_perturbation=options.sync_perturbation,
+            sync=options.sync,
         )

@@ -25,9 +25,10 @@ from keras_ccsam import backend
 from keras_ccsam.declare import Limit, part
 from keras_ccsam.options import VARIABLE
 from keras_ccsam.sharpness.ascent import worst_point
-from keras_ccsam.sharpness.method import Options, SharpnessMethod, global_norm
+from keras_ccsam.sharpness.global_batch import ascent_numbers, summed_ascent
+from keras_ccsam.sharpness.method import Learner, Options, SharpnessMethod, global_norm
 from keras_ccsam.sharpness.objective import Evaluation, Objective
-from keras_ccsam.sharpness.shared_options import SyncPerturbation
+from keras_ccsam.sharpness.shared_options import Sync
 from keras_ccsam.typing import Tensor
 
 
@@ -48,8 +49,9 @@ class GradientNorm(SharpnessMethod):
             variable.
         share: a, the share of the second gradient; 0.8 in the published recipe. A variable.
         variant: `"equation"` or `"published"`; see above.
-        sync_perturbation: under a `tf.distribute` strategy, move along the gradient of the
-            global batch, so that the result does not depend on the number of replicas.
+        sync: on several replicas, `"global"` ascends along the gradient of the global batch, so
+            that the result does not depend on their number; `"replica"` lets each ascend along its
+            own rows', which sends nothing for it and is another method ("m-sharpness").
 
     Raises:
         ValueError: if `radius` is negative, `share` lies outside [0, 1] or there is no such
@@ -69,16 +71,18 @@ class GradientNorm(SharpnessMethod):
             Field(description="what alpha is mixed with: g, or as the code has it g / |g|"),
         ] = "equation",
         *,
-        sync_perturbation: SyncPerturbation = True,
+        sync: Sync = "global",
     ) -> None:
-        super().__init__(
-            radius=radius, share=share, variant=variant, sync_perturbation=sync_perturbation
-        )
+        super().__init__(radius=radius, share=share, variant=variant, sync=sync)
+
+    def shared_numbers(self, model: Learner, rows: int) -> int:
+        """The ascent gradient."""
+        return ascent_numbers(model.trainable_variables, self.get_config()["sync"])
 
     def gradients(self, objective: Objective, options: Options) -> tuple[list[Tensor], Evaluation]:
         """Two passes. The loss reported is that of the first."""
         clean, evaluation = objective.gradient(objective.values)
-        ascent = backend.all_reduce(clean) if options.sync_perturbation else clean
+        ascent = summed_ascent(clean, objective.batch, options.sync)
         objective.replay()
         moved = worst_point(objective.values, ascent, options.radius)
         sharp, _ = objective.gradient(moved)

@@ -24,10 +24,11 @@ from pydantic import Field
 
 from keras_ccsam.declare import Limit, part
 from keras_ccsam.options import VARIABLE
+from keras_ccsam.sharpness.global_batch import ascent_numbers
 from keras_ccsam.sharpness.method import Learner, Options, SharpnessMethod, constants
 from keras_ccsam.sharpness.objective import Evaluation, Objective
 from keras_ccsam.sharpness.partial_loss import partial_loss_gradient
-from keras_ccsam.sharpness.shared_options import Adaptive, SyncPerturbation
+from keras_ccsam.sharpness.shared_options import Adaptive, Sync
 from keras_ccsam.typing import Tensor
 
 
@@ -42,8 +43,9 @@ class ImbSAM(SharpnessMethod):
             CIFAR-100-LT, where the rarest class has 5 images and the most frequent 500.
         tail_weight: times the tail's gradient. A variable.
         adaptive: scale each weight's share of the ball by its own size (ASAM).
-        sync_perturbation: under a `tf.distribute` strategy, ascend along the gradient of the
-            global batch, so that the result does not depend on the number of replicas.
+        sync: on several replicas, `"global"` ascends along the gradient of the global batch, so
+            that the result does not depend on their number; `"replica"` lets each ascend along its
+            own rows', which sends nothing for it and is another method ("m-sharpness").
 
     Raises:
         ValueError: if a count is below 1, `rho`, `threshold` or `tail_weight` is negative, or the
@@ -70,7 +72,7 @@ class ImbSAM(SharpnessMethod):
         ] = 2.0,
         *,
         adaptive: Adaptive = False,
-        sync_perturbation: SyncPerturbation = True,
+        sync: Sync = "global",
     ) -> None:
         super().__init__(
             class_counts=class_counts,
@@ -78,7 +80,7 @@ class ImbSAM(SharpnessMethod):
             threshold=threshold,
             tail_weight=tail_weight,
             adaptive=adaptive,
-            sync_perturbation=sync_perturbation,
+            sync=sync,
         )
 
     def bind(self, model: Learner) -> Options:
@@ -86,6 +88,10 @@ class ImbSAM(SharpnessMethod):
         options = super().bind(model)
         options.tail = constants([float(n < options.threshold) for n in self.class_counts])
         return options
+
+    def shared_numbers(self, model: Learner, rows: int) -> int:
+        """The ascent gradient."""
+        return ascent_numbers(model.trainable_variables, self.get_config()["sync"])
 
     def gradients(self, objective: Objective, options: Options) -> tuple[list[Tensor], Evaluation]:
         """Two forward and three backward passes. The loss reported is the clean one."""
@@ -95,5 +101,5 @@ class ImbSAM(SharpnessMethod):
             options.rho,
             weight=ops.convert_to_tensor(options.tail_weight),
             adaptive=options.adaptive,
-            sync_perturbation=options.sync_perturbation,
+            sync=options.sync,
         )

@@ -109,6 +109,15 @@ class SharpnessMethod:
         """
         raise NotImplementedError
 
+    def shared_numbers(self, model: Learner, rows: int) -> int:
+        """How many numbers a step shares among replicas for its perturbation; 0 for most methods.
+
+        Args:
+            model: built.
+            rows: of the global batch.
+        """
+        return 0
+
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return dict(self._arguments)

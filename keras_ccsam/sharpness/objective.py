@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, Protocol
 
 import keras
 
+from keras_ccsam.sharpness.global_batch import GlobalBatch
 from keras_ccsam.typing import Tensor
 
 
@@ -32,7 +33,8 @@ class Outputs(NamedTuple):
         sample_losses: (B,) each sample's loss times its weight, no regularisers.
         losses_of_logits: maps logits (B, K) to sample losses (B,).
         losses_of_features: maps features (B, D) to sample losses (B,) through the head.
-        reduce: maps sample losses (B,) to the scalar that the compiled loss's reduction gives.
+        reduce: maps sample losses (B,) to the scalar that the compiled loss's reduction gives; on
+            several replicas to this one's share of it.
     """
 
     features: Tensor
@@ -107,7 +109,11 @@ class Samples(Protocol):
 
 
 class Objective(Protocol):
-    """One batch's loss as a pure function of the trainable variables' values."""
+    """One batch's loss as a pure function of the trainable variables' values.
+
+    On several replicas it is one's share of the global batch's loss, and so are its gradients: they
+    sum to that batch's.
+    """
 
     @property
     def variables(self) -> Sequence[keras.Variable]:
@@ -127,6 +133,11 @@ class Objective(Protocol):
     @property
     def scale(self) -> Tensor:
         """The loss scale of mixed precision: gradients are this many times too large."""
+        ...
+
+    @property
+    def batch(self) -> GlobalBatch | None:
+        """The batch of all replicas, of which these rows are a part; None with one replica."""
         ...
 
     @property
@@ -185,5 +196,5 @@ class Objective(Protocol):
         ...
 
     def reduce(self, sample_losses: Tensor) -> Tensor:
-        """The scalar that the compiled loss's reduction gives."""
+        """The scalar that the compiled loss's reduction gives; a replica's share of it."""
         ...

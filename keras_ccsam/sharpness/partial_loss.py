@@ -15,6 +15,7 @@ from keras import ops
 
 from keras_ccsam import backend
 from keras_ccsam.sharpness.ascent import worst_point
+from keras_ccsam.sharpness.global_batch import summed_ascent
 from keras_ccsam.sharpness.objective import Evaluation, Objective, Outputs
 from keras_ccsam.typing import Tensor
 
@@ -26,7 +27,7 @@ def partial_loss_gradient(
     *,
     weight: Tensor | float = 1.0,
     adaptive: bool = False,
-    sync_perturbation: bool = True,
+    sync: str = "global",
 ) -> tuple[list[Tensor], Evaluation]:
     """The step's gradient and the clean pass's evaluation.
 
@@ -36,7 +37,7 @@ def partial_loss_gradient(
         rho: radius of the ball. A batch without samples of the part takes no step in it.
         weight: times the part's gradient.
         adaptive: scale each weight's share of the ball by its own size (ASAM).
-        sync_perturbation: ascend along the gradient of the global batch under `tf.distribute`.
+        sync: of the ascent, on several replicas: `"global"` or `"replica"`.
     """
 
     def reduced(sample_losses: Tensor) -> Tensor:
@@ -51,8 +52,7 @@ def partial_loss_gradient(
         return value * ops.cast(objective.scale, value.dtype), ()
 
     rest, ascent, evaluation = objective.split_gradient(objective.values, part)
-    if sync_perturbation:
-        ascent = backend.all_reduce(ascent)
+    ascent = summed_ascent(ascent, objective.batch, sync)
     objective.replay()
     moved = worst_point(objective.values, ascent, rho, adaptive)
     _, sharp = backend.value_and_grad(scaled_part, moved)

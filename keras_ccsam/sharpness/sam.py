@@ -17,13 +17,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from keras_ccsam import backend
 from keras_ccsam.declare import Limit, part
 from keras_ccsam.options import VARIABLE
 from keras_ccsam.sharpness.ascent import worst_point
-from keras_ccsam.sharpness.method import Options, SharpnessMethod
+from keras_ccsam.sharpness.global_batch import ascent_numbers, summed_ascent
+from keras_ccsam.sharpness.method import Learner, Options, SharpnessMethod
 from keras_ccsam.sharpness.objective import Evaluation, Objective
-from keras_ccsam.sharpness.shared_options import Adaptive, SyncPerturbation
+from keras_ccsam.sharpness.shared_options import Adaptive, Sync
 from keras_ccsam.typing import Tensor
 
 
@@ -35,8 +35,9 @@ class SAM(SharpnessMethod):
         rho: radius of the ball, in units of the weights; ten times SAM's or more with `adaptive`.
             0 is the plain gradient, at twice its cost. A variable.
         adaptive: scale each weight's share of the ball by its own size (ASAM).
-        sync_perturbation: under a `tf.distribute` strategy, ascend along the gradient of the
-            global batch, so that the result does not depend on the number of replicas.
+        sync: on several replicas, `"global"` ascends along the gradient of the global batch, so
+            that the result does not depend on their number; `"replica"` lets each ascend along its
+            own rows', which sends nothing for it and is another method ("m-sharpness").
 
     Raises:
         ValueError: if `rho` is negative.
@@ -51,17 +52,20 @@ class SAM(SharpnessMethod):
         ] = 0.05,
         *,
         adaptive: Adaptive = False,
-        sync_perturbation: SyncPerturbation = True,
+        sync: Sync = "global",
     ) -> None:
-        super().__init__(rho=rho, adaptive=adaptive, sync_perturbation=sync_perturbation)
+        super().__init__(rho=rho, adaptive=adaptive, sync=sync)
+
+    def shared_numbers(self, model: Learner, rows: int) -> int:
+        """The ascent gradient."""
+        return ascent_numbers(model.trainable_variables, self.get_config()["sync"])
 
     def gradients(self, objective: Objective, options: Options) -> tuple[list[Tensor], Evaluation]:
         """Two passes. The loss reported is that of the first."""
         gradient, evaluation = objective.gradient(objective.values)
-        if options.sync_perturbation:
-            gradient = backend.all_reduce(gradient)
+        ascent = summed_ascent(gradient, objective.batch, options.sync)
         objective.replay()
-        moved = worst_point(objective.values, gradient, options.rho, options.adaptive)
+        moved = worst_point(objective.values, ascent, options.rho, options.adaptive)
         gradient, _ = objective.gradient(moved)
         return gradient, evaluation
 
@@ -72,7 +76,7 @@ class ASAM(SAM):
 
     Args:
         rho: radius of the ball, relative to the weights. A variable.
-        sync_perturbation: see `SAM`.
+        sync: see `SAM`.
 
     Raises:
         ValueError: if `rho` is negative.
@@ -84,9 +88,9 @@ class ASAM(SAM):
             float, Field(ge=0, description="radius relative to the weights (ASAM: 0.5)"), VARIABLE
         ] = 0.5,
         *,
-        sync_perturbation: SyncPerturbation = True,
+        sync: Sync = "global",
     ) -> None:
-        super().__init__(rho, adaptive=True, sync_perturbation=sync_perturbation)
+        super().__init__(rho, adaptive=True, sync=sync)
 
     def get_config(self) -> dict[str, object]:
         """The constructor's arguments."""

@@ -1,14 +1,15 @@
 """Options that several methods take, declared once."""
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
 Adaptive: TypeAlias = Annotated[
     bool, Field(description="ASAM's scale-invariant ascent: each weight's share by its own size")
 ]
-SyncPerturbation: TypeAlias = Annotated[
-    bool, Field(description="ascend along the global batch's gradient where replicas train")
+Sync: TypeAlias = Annotated[
+    Literal["global", "replica"],
+    Field(description="several replicas: perturb by the global batch, or each by its own rows"),
 ]
 Perturb: TypeAlias = Annotated[
     str,

@@ -7,3 +7,5 @@ from keras_ccsam.training.rate_factors import RateFactors as RateFactors
 from keras_ccsam.training.step_parts import LearningRateFactor as LearningRateFactor
 from keras_ccsam.training.step_parts import StepPart as StepPart
 from keras_ccsam.training.step_parts import WeightDecay as WeightDecay
+from keras_ccsam.training.traffic import Traffic as Traffic
+from keras_ccsam.training.traffic import step_traffic as step_traffic

@@ -30,8 +30,9 @@ class CCSAM(SharpnessAwareModel):
         batch_norm: with all weights, `"literal"` or `"clean"`; see
             `sharpness.ClassConditional`.
         chunk: with all weights, samples at a time; see `sharpness.ClassConditional`.
+        sync: on several replicas, whose class gradients; see `sharpness.ClassConditional`.
         weight_decay: torch's; see `SharpnessAwareModel`.
-        **kwargs: of `SharpnessAwareModel`: step_parts, and those of `keras.Model`.
+        **kwargs: of `SharpnessAwareModel`: step_parts, batch_norm_sync, and those of `keras.Model`.
 
     Raises:
         ValueError: if `class_counts` is missing, holds a count below 1, or does not match the
@@ -55,6 +56,7 @@ class CCSAM(SharpnessAwareModel):
         perturb: str = _DECLARED["perturb"].default,
         batch_norm: Literal["literal", "clean"] = _DECLARED["batch_norm"].default,
         chunk: int | None = _DECLARED["chunk"].default,
+        sync: Literal["global", "replica"] = _DECLARED["sync"].default,
         weight_decay: float = 0.0,
         **kwargs: Any,
     ) -> None:
@@ -64,7 +66,7 @@ class CCSAM(SharpnessAwareModel):
                 "example numpy.bincount(y_train). Received: class_counts=None"
             )
         method = ClassConditional(
-            class_counts, radius_scale, flat_ratio, perturb, batch_norm, chunk
+            class_counts, radius_scale, flat_ratio, perturb, batch_norm, chunk, sync=sync
         )
         check_class_counts(method.class_counts, num_classes)
         if head is None:
@@ -84,7 +86,7 @@ class CCSAM(SharpnessAwareModel):
             model: a built functional or sequential classifier that ends in a `Dense` layer, with
                 or without a `Softmax` or `Activation` layer after it.
             class_counts: the number of training images of each class.
-            **kwargs: of `CCSAM`: radius_scale, flat_ratio, perturb, batch_norm, chunk,
+            **kwargs: of `CCSAM`: radius_scale, flat_ratio, perturb, batch_norm, chunk, sync,
                 weight_decay, name.
 
         Raises:

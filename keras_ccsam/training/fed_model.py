@@ -15,6 +15,7 @@ from keras_ccsam.training.fit_data import check_first_labels, check_fit_data
 from keras_ccsam.training.fit_pixels import record_of_fit
 from keras_ccsam.training.joined import joined
 from keras_ccsam.training.saved_model import SavedModel
+from keras_ccsam.training.together import together
 
 
 class FedModel(SavedModel):
@@ -51,7 +52,7 @@ class FedModel(SavedModel):
         make_variables(self, x, y)
         self._found.fed = x
         try:
-            with joined(arguments) as arguments:
+            with joined(arguments) as arguments, together(self):
                 return self._fit(x, arguments)
         finally:
             self._found.fed = None
@@ -101,4 +102,6 @@ class FedModel(SavedModel):
             self._found.labels = True
         self.step_parts.warn_of_missing()
         make_variables(self, None, y)
-        return super().train_on_batch(x, y, *args, **kwargs)
+        with together(self, known=self._found.together):
+            self._found.together = True
+            return super().train_on_batch(x, y, *args, **kwargs)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import keras
 
@@ -43,6 +43,9 @@ class SharpnessAwareModel(FedModel):
             ten times weaker at momentum 0.9) and outside the ascent. Gradient clipping in the
             optimizer sees the sum.
         step_parts: what a step does around the gradient, such as `m2m.MajorToMinor`.
+        batch_norm_sync: on several replicas, `"global"` gives BatchNorm the statistics of the whole
+            batch, as on one device; `"replica"` those of each replica's rows, without a message
+            for each layer and pass. JAX has the first only.
         **kwargs: of `keras.Model`: name, dtype, trainable.
 
     Attributes:
@@ -55,8 +58,8 @@ class SharpnessAwareModel(FedModel):
 
     Raises:
         ValueError: if the backbone's features are known not to have the shape (B, D), the head does
-            not state its `units`, `weight_decay` is negative, or a step part does not fit the
-            model.
+            not state its `units`, `weight_decay` is negative, `batch_norm_sync` is neither of the
+            two, or a step part does not fit the model.
     """
 
     def __init__(
@@ -67,9 +70,13 @@ class SharpnessAwareModel(FedModel):
         *,
         weight_decay: float = 0.0,
         step_parts: Sequence[StepPart] = (),
+        batch_norm_sync: Literal["global", "replica"] = "global",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        known = batch_norm_sync in ("global", "replica")
+        require(known, "batch_norm_sync", batch_norm_sync, "'global' or 'replica'")
+        self.batch_norm_sync = batch_norm_sync
         require(isinstance(head, keras.Layer), "head", head, "a Keras layer on the features")
         self.backbone, self.head = backbone, head
         self.sharpness = sharpness if sharpness is not None else ERM()
@@ -79,7 +86,9 @@ class SharpnessAwareModel(FedModel):
         self.sample_loss: SampleLoss | None = None
         self._logit_scale: float | None = None
         # In a holder of no layer's type: Keras would track the layers in it as the model's own.
-        self._found = SimpleNamespace(coupling=None, labels=False, fed=None)
+        self._found = SimpleNamespace(
+            coupling=None, labels=False, fed=None, together=False, weighted=False
+        )
         self.pixels: PixelRecord | None = None
         # What losses may need must exist before Keras locks the model's state. Seeded when a loss
         # that draws is compiled, so that the others leave Keras' seeds alone.
@@ -169,7 +178,8 @@ class SharpnessAwareModel(FedModel):
         metrics, weighted = (binary_accuracy(m, self.head) for m in (metrics, weighted_metrics))
         super().compile(optimizer, loss, loss_weights, metrics, weighted, **kwargs)
         self.sample_loss = None if loss is None else SampleLoss(loss, self.loss_seeds)
-        self._found.coupling, self._found.labels = None, False
+        self._found.coupling, self._found.labels, self._found.together = None, False, False
+        self._found.weighted = loss_weights is not None
         if self.built:
             self.sharpness.check(self)
 

@@ -14,12 +14,15 @@ from keras import ops
 
 from keras_ccsam import backend
 from keras_ccsam.checks import at_least_float32
-from keras_ccsam.heads.outputs import activation, logits_before_activation
-from keras_ccsam.labels import class_indices
+from keras_ccsam.heads.outputs import activation, logits_before_activation, num_outputs
+from keras_ccsam.labels import class_indices, is_mixed
+from keras_ccsam.sharpness.global_batch import GlobalBatch
 from keras_ccsam.sharpness.objective import Coupling, Evaluation, Outputs
 from keras_ccsam.training.clean_pass import clean_pass_with_statistics
-from keras_ccsam.training.sample_loss import SampleLoss
+from keras_ccsam.training.replicas import global_batch, with_added_losses
+from keras_ccsam.training.sample_loss import SampleLoss, check_mixed
 from keras_ccsam.training.samples import BatchSamples
+from keras_ccsam.training.together import warn_of_small_batches
 from keras_ccsam.training.trainee import Trainee
 from keras_ccsam.typing import Tensor
 
@@ -77,6 +80,15 @@ class BatchObjective:
         self.replay = backend.replay_rng()
         self._state = list(state)
         self.x, self.y, self.sample_weight = x, y, sample_weight
+        self.batch: GlobalBatch | None = None
+        self._divisor: Tensor | None = None
+        self._factors: Any = None
+        if backend.replica_count() > 1:
+            self.batch, self._divisor = global_batch(model, x, sample_weight)
+            warn_of_small_batches(model, self.batch.least)
+            if model.sample_loss is not None and y is not None:
+                units = num_outputs(model.head)
+                self._factors = model.sample_loss.batch_factors(y, units, self.batch)
 
     @property
     def labels(self) -> Tensor | None:
@@ -156,11 +168,23 @@ class BatchObjective:
         """(B,) weighted losses at `values`; what the pass writes is dropped."""
         with self.scope(values):
             predictions = self.model(self.x, training=True)
-            return self._losses(predictions, self.sample_loss().draw(predictions))
+            return self._losses(predictions, self.sample_loss().draw(predictions, self.batch))
 
     def reduce(self, sample_losses: Tensor) -> Tensor:
         """The compiled loss's own reduction."""
-        return self.sample_loss().reduce(sample_losses, self.sample_weight)
+        return self.sample_loss().reduce(sample_losses, self.sample_weight, self._divisor)
+
+    def compiled_loss(self, predictions: Tensor) -> Tensor:
+        """The compiled loss and the added ones, inside a scope; on several replicas its share."""
+        model = self.model
+        if self.batch is None:
+            return model.compute_loss(
+                self.x, self.y, predictions, self.sample_weight, training=True
+            )
+        if is_mixed(self.y):
+            check_mixed(model.sample_loss)
+        own = None if model.sample_loss is None else self.reduce(self._values(predictions))
+        return with_added_losses(model, own, self.batch)
 
     def scope(
         self, values: Sequence[Tensor], state: Sequence[tuple[keras.Variable, Tensor]] = ()
@@ -193,14 +217,15 @@ class BatchObjective:
             predictions = model(self.x, training=True)
         seen = predictions
         if model.sample_loss is not None:
-            noise = model.sample_loss.draw(predictions)
+            noise = model.sample_loss.draw(predictions, self.batch)
             seen = model.sample_loss.seen(predictions, noise)
-        loss = model.compute_loss(self.x, self.y, seen, self.sample_weight, training=True)
-        return _Pass(loss, predictions, features, noise)
+        return _Pass(self.compiled_loss(seen), predictions, features, noise)
 
     def _losses(self, predictions: Tensor, noise: Tensor | None) -> Tensor:
-        loss = self.sample_loss()
-        return loss.values(self.y, loss.seen(predictions, noise), self.sample_weight)
+        return self._values(self.sample_loss().seen(predictions, noise))
+
+    def _values(self, seen: Tensor) -> Tensor:
+        return self.sample_loss().values(self.y, seen, self.sample_weight, self._factors)
 
     def sample_loss(self) -> SampleLoss:
         """The compiled loss before its reduction."""

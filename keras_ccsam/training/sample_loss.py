@@ -12,8 +12,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_ccsam import backend
 from keras_ccsam.labels import is_mixed
+from keras_ccsam.losses.loss import one_hot_targets
+from keras_ccsam.sharpness.global_batch import GlobalBatch
 from keras_ccsam.typing import Tensor
 
 _REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "mean_with_sample_weight")
@@ -106,7 +107,9 @@ class SampleLoss:
     """The compiled loss of each sample, its reduction, and what it draws at random.
 
     A loss that draws noise defines `noise(shape, seed)` and `with_noise(outputs, noise)`, as
-    `losses.GCL` does.
+    `losses.GCL` does. One that divides by a mean over the batch says of what by
+    `row_weights(one-hot rows)`, as `losses.ClassBalanced` does: on several replicas the mean is the
+    global batch's.
 
     Args:
         loss: a `keras.losses.Loss`, or a function of `(y_true, y_pred)` that returns one loss per
@@ -126,21 +129,42 @@ class SampleLoss:
             # As SeedGenerator(None) does: `keras.utils.set_random_seed` seeds this generator.
             seeds.state.assign([random.randint(1, int(1e9)), 0])
 
-    def draw(self, outputs: Tensor) -> Tensor | None:
-        """What the loss draws for one training pass; None for one without randomness."""
-        return self.loss.noise(ops.shape(outputs), self._seeds) if self._draws else None
+    def draw(self, outputs: Tensor, batch: GlobalBatch | None = None) -> Tensor | None:
+        """What the loss draws for one training pass; None for one without randomness.
+
+        Args:
+            outputs: (b, K).
+            batch: on several replicas, that for all of whose rows each of them draws.
+        """
+        if not self._draws:
+            return None
+        if batch is None:
+            return self.loss.noise(ops.shape(outputs), self._seeds)
+        return batch.own(self.loss.noise((batch.size, outputs.shape[-1]), self._seeds))
 
     def seen(self, outputs: Tensor, noise: Tensor | None) -> Tensor:
         """The outputs as the loss sees them while training."""
         return outputs if noise is None else self.loss.with_noise(outputs, noise)
 
-    def values(self, y: Any, y_pred: Tensor, sample_weight: Tensor | None = None) -> Tensor:
-        """(B,) losses times weights; with mixup, of the two labels in their shares."""
+    def values(
+        self,
+        y: Any,
+        y_pred: Tensor,
+        sample_weight: Tensor | None = None,
+        factors: Any = None,
+    ) -> Tensor:
+        """(B,) losses times weights; with mixup, of the two labels in their shares.
+
+        Args:
+            y: labels, `y_pred` the outputs as the loss sees them, `sample_weight` (B,) or None.
+            factors: of `batch_factors`, on several replicas.
+        """
         if is_mixed(y):
             mix = ops.cast(y["mix"], self.dtype)
-            first = self.values(y["labels"], y_pred, sample_weight)
+            one, two = (None, None) if factors is None else factors
+            first = self.values(y["labels"], y_pred, sample_weight, one)
             return mix * first + (1.0 - mix) * self.values(
-                y["second_labels"], y_pred, sample_weight
+                y["second_labels"], y_pred, sample_weight, two
             )
         predictions = ops.convert_to_tensor(y_pred, dtype=self.dtype)
         targets = ops.convert_to_tensor(y, dtype=self.dtype)
@@ -149,21 +173,68 @@ class SampleLoss:
         losses = self._call(targets, predictions)
         if len(losses.shape) > 1:
             losses = ops.mean(losses, axis=tuple(range(1, len(losses.shape))))
+        if factors is not None:
+            losses = losses * factors
         if sample_weight is not None:
             losses = losses * self._weights(sample_weight)
         return losses
 
-    def reduce(self, losses: Tensor, sample_weight: Tensor | None = None) -> Tensor:
-        """The scalar that the loss's own reduction makes of weighted losses (B,)."""
+    def batch_factors(self, y: Any, outputs: int, batch: GlobalBatch) -> Any:
+        """What turns a mean over these rows, by which the loss divides, into the global batch's.
+
+        Args:
+            y: labels of these rows.
+            outputs: K.
+            batch: of all replicas.
+
+        Returns:
+            A scalar, two of them with mixup; None for a loss that does not divide by one.
+        """
+        if not hasattr(self.loss, "row_weights"):
+            return None
+        if is_mixed(y):
+            return tuple(
+                self.batch_factors(y[key], outputs, batch) for key in ("labels", "second_labels")
+            )
+        weights = self.loss.row_weights(one_hot_targets(y, outputs, self.dtype))
+        (total,) = batch.total([ops.sum(weights)])
+        return ops.mean(weights) / (total / ops.cast(batch.size, weights.dtype))
+
+    def reduce(
+        self, losses: Tensor, sample_weight: Tensor | None = None, divisor: Tensor | None = None
+    ) -> Tensor:
+        """The scalar that the loss's own reduction makes of weighted losses (B,).
+
+        Args:
+            losses: weighted.
+            sample_weight: the weights.
+            divisor: of the sum, where these rows are a part of the batch that is meant.
+        """
         total = ops.sum(losses)
+        if self.reduction == "sum":
+            return total
+        if divisor is None:
+            divisor = self.divisor(ops.shape(losses)[0], sample_weight)
+        return total / ops.cast(divisor, losses.dtype)
+
+    def divisor(self, rows: Tensor | int, sample_weight: Tensor | None) -> Tensor | int:
+        """What the reduction divides by: the number of rows, or the sum of their weights."""
         if self.reduction == "mean_with_sample_weight" and sample_weight is not None:
-            total = total / ops.sum(self._weights(sample_weight))
-        elif self.reduction != "sum":
-            total = total / ops.cast(ops.shape(losses)[0], losses.dtype)
-        return total / backend.replica_count()
+            return ops.sum(self._weights(sample_weight))
+        return rows
 
     def _weights(self, sample_weight: Tensor) -> Tensor:
         return ops.reshape(ops.cast(sample_weight, self.dtype), (-1,))
+
+
+def check_mixed(sample_loss: SampleLoss | None) -> SampleLoss:
+    """The loss. Raises ValueError for one that mixup targets do not fit."""
+    if sample_loss is None or sample_loss.reduction == "mean_with_sample_weight":
+        raise ValueError(
+            "Mixup targets need a loss whose reduction is 'sum_over_batch_size' or 'sum'. "
+            f"Received: reduction={sample_loss and sample_loss.reduction!r}"
+        )
+    return sample_loss
 
 
 def mixed_loss(
@@ -184,11 +255,7 @@ def mixed_loss(
     Raises:
         ValueError: for a loss that divides by the sum of the weights.
     """
-    if sample_loss is None or sample_loss.reduction == "mean_with_sample_weight":
-        raise ValueError(
-            "Mixup targets need a loss whose reduction is 'sum_over_batch_size' or 'sum'. "
-            f"Received: reduction={sample_loss and sample_loss.reduction!r}"
-        )
+    sample_loss = check_mixed(sample_loss)
     mix = y["mix"]
     weight = 1.0 if sample_weight is None else sample_weight
     first = compute_loss(x, y["labels"], y_pred, weight * mix, True)

@@ -49,6 +49,10 @@ class ScopedBatch(Protocol):
         """The loss times the scale of mixed precision."""
         ...
 
+    def compiled_loss(self, predictions: Tensor) -> Tensor:
+        """The compiled loss and the added ones."""
+        ...
+
     def sample_loss(self) -> SampleLoss:
         """The compiled loss before its reduction."""
         ...
@@ -105,9 +109,7 @@ class BatchSamples:
         def scaled_loss(values: list[Tensor]) -> tuple[Tensor, tuple[Tensor, list[Tensor | None]]]:
             with objective.scope(values) as scope:
                 before = objective.side(scope)
-                loss = model.compute_loss(
-                    objective.x, objective.y, predictions, objective.sample_weight, training=True
-                )
+                loss = objective.compiled_loss(predictions)
                 scaled = objective.scaled(loss)
             return scaled, (loss, objective.changed(scope, before))
 

@@ -21,6 +21,7 @@ class SavedModel(keras.Model):
     sharpness: SharpnessMethod
     step_parts: StepParts
     weight_decay: float
+    batch_norm_sync: str
     sample_loss: SampleLoss | None
     pixels: PixelRecord | None
     _logit_scale: float | None
@@ -60,6 +61,7 @@ class SavedModel(keras.Model):
             "head": keras.saving.serialize_keras_object(self.head),
             "sharpness": keras.saving.serialize_keras_object(self.sharpness),
             "weight_decay": self.weight_decay,
+            **({"batch_norm_sync": "replica"} if self.batch_norm_sync == "replica" else {}),
             **self.step_parts.get_config(),
             **held_config(self.backbone),
             **scale,

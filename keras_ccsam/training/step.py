@@ -11,10 +11,12 @@ import keras
 from keras import ops
 
 from keras_ccsam import backend
+from keras_ccsam.sharpness.global_batch import GlobalBatch
 from keras_ccsam.sharpness.objective import Evaluation
 from keras_ccsam.training.finite_steps import FiniteSteps
 from keras_ccsam.training.method_gradients import method_gradients
 from keras_ccsam.training.objective import BatchObjective
+from keras_ccsam.training.replicas import metric_rows, over_all, own_scale
 from keras_ccsam.training.step_parts import Trained
 from keras_ccsam.training.trainee import Trainee
 from keras_ccsam.typing import Tensor
@@ -78,9 +80,11 @@ def stateful_train_step(model: Trainee, data: Any) -> dict[str, Tensor]:
     objective = BatchObjective(model, values, (), x, targets, weights)
     gradients, evaluation = method_gradients(model, objective)
     with backend.no_grad():
-        trained = Trained(variables, values, lambda: objective.scale)
+        trained = Trained(variables, values, lambda: own_scale(objective.batch, objective.scale))
         gradients = model.step_parts.gradients(gradients, trained)
-    logged = evaluation._replace(loss=evaluation.loss * backend.replica_count())
+        batch = objective.batch
+        if batch is not None:
+            gradients, evaluation = over_all(model, batch, gradients, evaluation)
 
     def update() -> dict[str, Tensor]:
         with backend.no_grad():
@@ -88,7 +92,7 @@ def stateful_train_step(model: Trainee, data: Any) -> dict[str, Tensor]:
             for variable, value in zip(objective.side_variables, evaluation.updates, strict=True):
                 if value is not None:
                     variable.assign(value)
-        return _metrics(model, objective.metrics, x, y, logged, sample_weight)
+        return _metrics(model, objective.metrics, x, y, evaluation, sample_weight, batch)
 
     finite = model.step_parts.find(FiniteSteps)
     if finite is None:
@@ -107,7 +111,14 @@ def _metrics(
     y: Any,
     evaluation: Evaluation,
     sample_weight: Tensor | None,
+    batch: GlobalBatch | None = None,
 ) -> dict[str, Tensor]:
+    predictions = evaluation.predictions
+    rows = ops.shape(keras.tree.flatten(x)[0])[0]
+    if batch is not None:
+        seen = metric_rows(batch, y, predictions, sample_weight)
+        y, predictions, sample_weight = seen
+        rows = ops.shape(predictions)[0]
     tracker = next(metric for metric in metrics if metric.name == "loss")
-    tracker.update_state(evaluation.loss, sample_weight=ops.shape(keras.tree.flatten(x)[0])[0])
-    return model.compute_metrics(x, y, evaluation.predictions, sample_weight)
+    tracker.update_state(evaluation.loss, sample_weight=rows)
+    return model.compute_metrics(x, y, predictions, sample_weight)

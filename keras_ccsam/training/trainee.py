@@ -20,6 +20,7 @@ class Trainee(Network, Protocol):
     optimizer: Any  # Keras' optimizers share no public base with the one for mixed precision
     built: bool
     backbone: keras.Layer
+    batch_norm_sync: str
 
     @property
     def non_trainable_variables(self) -> list[keras.Variable]:
@@ -29,6 +30,11 @@ class Trainee(Network, Protocol):
     @property
     def metrics_variables(self) -> list[keras.Variable]:
         """Of the compiled metrics."""
+        ...
+
+    @property
+    def losses(self) -> list[Tensor]:
+        """What layers and regularisers add to the compiled loss."""
         ...
 
     @property

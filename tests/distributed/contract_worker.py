@@ -1,6 +1,7 @@
 """One replica's part in what the backend promises of several."""
 
 import sys
+from typing import Any
 
 import keras
 import numpy as np
@@ -65,6 +66,40 @@ def rows(count: int) -> None:
         assert bool(copied) == (total[0] > 1), (size, total)
 
 
+def traffic(count: int) -> None:
+    """The messages of a step are as long as `step_traffic` says."""
+    import torch.distributed as dist
+
+    from keras_ccsam.training import step_traffic
+    from tests.contract.registry import METHODS
+    from tests.distributed.trained import model_of
+
+    sent = []
+
+    def counted(send: Any, copies: int) -> Any:
+        def wrapped(*tensors: Any, **options: Any) -> Any:
+            sent.append(copies * tensors[-1].numel() * tensors[-1].element_size())
+            return send(*tensors, **options)
+
+        return wrapped
+
+    for name in ("class_conditional", "sam"):
+        model = model_of(METHODS[name], "batch")
+        model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        x, y = np.ones((4, 6, 6, 2), "float32"), np.arange(4, dtype="int32")
+        model.train_on_batch(x, y)
+        sent.clear()
+        dist_of = dist.all_reduce, dist.all_gather
+        dist.all_reduce, dist.all_gather = counted(dist_of[0], 1), counted(dist_of[1], count)
+        model.train_on_batch(x, y)
+        dist.all_reduce, dist.all_gather = dist_of
+        found = step_traffic(model, 4 * count, count)
+        passes = 2 if name == "sam" else 1
+        told = found.gradient + found.perturbation + 2 * passes * found.batch_norm + found.metrics
+        # The loss, the statistics' mean and the numbers of rows.
+        assert told <= sum(sent) <= told + 200, (name, told, sum(sent), sent)
+
+
 def on_tensorflow(count: int) -> None:
     import tensorflow as tf
 
@@ -120,6 +155,7 @@ if __name__ == "__main__":
         if keras.backend.backend() == "torch":
             assert backend.replica_count() == count
             of_step(count, place)
+            traffic(count)
         else:
             assert backend.replica_count() == 1 and backend.sharded_devices() == count
     print("kept")

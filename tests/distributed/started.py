@@ -45,7 +45,7 @@ def run_together(
 
     Args:
         processes: how many, joined by this backend's environment variables.
-        devices: of each process: virtual ones, on JAX. (TensorFlow's are made by the worker.)
+        devices: of each process: virtual ones, on JAX. (The others make them themselves.)
         seconds: after which all are killed, with whatever they have started.
 
     Raises:

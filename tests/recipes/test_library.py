@@ -153,10 +153,10 @@ def test_the_published_variants_differ_and_warn():
 
 def test_changing_a_method_drops_the_old_ones_parameters():
     recipe = recipes.load("ccsam", overrides=["stage1.method=sam"])
-    method = {"name": "sam", "rho": 0.05, "adaptive": False, "sync_perturbation": True}
+    method = {"name": "sam", "rho": 0.05, "adaptive": False, "sync": "global"}
     assert recipe.stage1.method.model_dump() == method
     recipe = recipes.load("ccsam", overrides=["stage1.method.rho=0.1", "stage1.method.name=asam"])
-    method = {"name": "asam", "rho": 0.1, "sync_perturbation": True}
+    method = {"name": "asam", "rho": 0.1, "sync": "global"}
     assert recipe.stage1.method.model_dump() == method
     grouped = recipes.load("ce", "cifar100-lt", ["groups=thirds"])
     assert grouped.groups.model_dump() == {"rule": "thirds"}

@@ -45,7 +45,7 @@ def gradients(name, head, method=None, noise=None):
     model.compile("sgd", LOSSES[name.split("_")[1]]())
     fixed = ops.convert_to_tensor(v["noise"] if noise is None else noise, keras.config.floatx())
     if "gcl" in name:
-        model.sample_loss.draw = lambda outputs: fixed
+        model.sample_loss.draw = lambda outputs, batch: fixed
     if "class_weights" in v:
         part = model.add_step_part(cc.training.ClassWeighting())
         part.class_weights.assign(v["class_weights"])

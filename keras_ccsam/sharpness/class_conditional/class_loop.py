@@ -13,6 +13,7 @@ from typing import NamedTuple
 from keras import ops
 
 from keras_ccsam import backend
+from keras_ccsam.sharpness.global_batch import GlobalBatch, synchronised
 from keras_ccsam.sharpness.method import ascend, global_norm
 from keras_ccsam.typing import Tensor
 
@@ -39,6 +40,8 @@ def perturbed_passes(
     length: Callable[[Tensor, Tensor, Tensor], Tensor],
     replay: Callable[[], None],
     scale: Tensor,
+    batch: GlobalBatch | None = None,
+    sync: str = "global",
 ) -> ClassPasses:
     """Runs the classes of a batch, one after the other.
 
@@ -52,9 +55,13 @@ def perturbed_passes(
         length: maps ||w||, ||g_c|| and the class to the length of the step.
         replay: called before each pass, so that all draw the same randomness.
         scale: the loss scale of mixed precision.
+        batch: that of all replicas; every one goes through all of its classes.
+        sync: whether a class gradient is that of the `"global"` batch or of each `"replica"`.
     """
     values = list(values)
-    counts = ops.sum(ops.one_hot(labels, num_classes, dtype="int32"), axis=0)
+    whole = synchronised(batch, sync)
+    own_counts = ops.sum(ops.one_hot(labels, num_classes, dtype="int32"), axis=0)
+    counts = own_counts if batch is None else batch.total([own_counts])[0]
     present = ops.sum(ops.cast(counts > 0, "int32"))
     # The classes present come first; a stable order keeps runs repeatable.
     order = ops.argsort(ops.cast(counts == 0, "int32"))
@@ -63,7 +70,9 @@ def perturbed_passes(
     def one_class(index: Tensor, loss: Tensor, *gradients: Tensor) -> tuple[Tensor, ...]:
         label = ops.take(order, index)
         members = ops.equal(labels, label)
-        size = ops.sum(ops.cast(members, loss.dtype))
+        size = ops.cast(ops.take(own_counts if whole is None else counts, label), loss.dtype)
+        if batch is not None:  # a class may have no row here
+            size = ops.maximum(size, 1.0)
 
         def mean(ws: list[Tensor]) -> tuple[Tensor, tuple[()]]:
             replay()
@@ -75,7 +84,8 @@ def perturbed_passes(
 
         ws = [values[i] for i in perturbed]
         _, ascent = backend.value_and_grad(mean, ws)
-        ascent = backend.all_reduce(ascent)
+        if whole is not None:
+            ascent = whole.total(ascent)
         # Radii are not invariant to the loss scale.
         scaled_norm = global_norm(ascent)
         norm = scaled_norm / ops.cast(scale, scaled_norm.dtype)

@@ -32,9 +32,12 @@ from keras_ccsam.sharpness.class_conditional.sample_rows import (
     along_rows,
     chunk_size,
     gram,
+    in_order,
     outer,
     row_squares,
+    same_class,
 )
+from keras_ccsam.sharpness.global_batch import GlobalBatch
 from keras_ccsam.sharpness.method import global_norm
 from keras_ccsam.sharpness.objective import Samples
 from keras_ccsam.typing import Tensor
@@ -72,6 +75,7 @@ def routed_passes(
     convolutions: bool,
     chunk: int | None = None,
     clean: bool = True,
+    batch: GlobalBatch | None = None,
 ) -> Routes:
     """Both passes over a batch.
 
@@ -86,14 +90,18 @@ def routed_passes(
         convolutions: whether the network convolves.
         chunk: samples at a time; by default as many as keep chunk x k within 2^24 scalars.
         clean: whether the clean gradient is wanted of the weights that are not perturbed, too.
+        batch: that whose class gradients are meant, where it is more than these rows. T is then
+            summed over the replicas, and the taps' inputs and output gradients are gathered.
     """
-    batch = _RoutedBatch(
-        samples, values, perturbed, labels, num_classes, scale, convolutions, chunk
+    routed = _RoutedBatch(
+        samples, values, perturbed, labels, num_classes, scale, convolutions, chunk, batch
     )
-    first = batch.first_pass(clean)
-    steps = batch.steps(first, length)
-    clean_gradients = batch.clean_gradients(first)
-    flat_loss, flat = batch.second_pass(first, steps)
+    first = routed.first_pass(clean)
+    clean_gradients = routed.clean_gradients(first)
+    if batch is not None:
+        first = routed.of_all(first, batch)
+    steps = routed.steps(first, length)
+    flat_loss, flat = routed.second_pass(first, steps)
     return Routes(first.loss, flat_loss, clean_gradients, flat, first.predictions)
 
 
@@ -124,7 +132,7 @@ class _Steps(NamedTuple):
 
     Attributes:
         of_row: (rows of T,).
-        of_pair: (B, B), for i and j of one class that class's, else 0.
+        of_pair: (b, B), for i of these rows and j of the batch in one class that class's, else 0.
     """
 
     of_row: Tensor
@@ -144,6 +152,7 @@ class _RoutedBatch:
         scale: Tensor,
         convolutions: bool,
         chunk: int | None,
+        batch: GlobalBatch | None,
     ) -> None:
         self.samples, self.labels, self.num_classes = samples, labels, num_classes
         self.scale, self.convolutions = scale, convolutions
@@ -159,14 +168,14 @@ class _RoutedBatch:
         self.weights = [self.values[i] for i in self.own]
         self.rows = SampleRows(labels, chunk_size(labels, self.weights, chunk))
 
-        present = ops.sum(ops.one_hot(labels, num_classes, dtype="int32"), axis=0) > 0
+        self.batch_labels = labels if batch is None else batch.gather(labels)
+        present = ops.sum(ops.one_hot(self.batch_labels, num_classes, dtype="int32"), axis=0) > 0
         self.present = present
         # Only classes of the batch have a row in T: with thousands of classes most are absent.
         self.slot_of_class = ops.maximum(ops.cumsum(ops.cast(present, "int32")) - 1, 0)
         self.slots = ops.take(self.slot_of_class, labels)
-        batch = self.rows.batch
-        self.height = min(num_classes, batch) if isinstance(batch, int) else num_classes
-        self.same = ops.cast(ops.equal(labels[:, None], labels[None, :]), self.real)
+        size = self.rows.batch if batch is None else batch.size
+        self.height = min(num_classes, size) if isinstance(size, int) else num_classes
 
     def first_pass(self, clean: bool) -> _FirstPass:
         """Pass 1: every sample's gradients at w, summed by class."""
@@ -204,23 +213,33 @@ class _RoutedBatch:
         inputs, deltas = sums[count + len(others) :][: len(taps)], sums[len(sums) - len(taps) :]
         return _FirstPass(loss, predictions, totals, rest, others, inputs, deltas)
 
+    def of_all(self, first: _FirstPass, batch: GlobalBatch) -> _FirstPass:
+        """The first pass of all replicas, as far as the steps depend on it."""
+        return first._replace(
+            totals=batch.total(first.totals),
+            inputs=[batch.gather(rows) for rows in first.inputs],
+            deltas=[batch.gather(rows) for rows in first.deltas],
+        )
+
     def steps(self, first: _FirstPass, length: Length) -> _Steps:
         """How far each class goes along T_c, from ||g_c|| = ||T_c|| / |B_c|."""
         real, slot_of_class, present = self.real, self.slot_of_class, self.present
+        labels = self.batch_labels
+        slots = ops.take(slot_of_class, labels)
         squares = row_squares(first.totals, ops.zeros((self.height,), real))
         for kernel, inputs, deltas in zip(self.kernels, first.inputs, first.deltas, strict=True):
             if kernel in self.perturbed:
-                products = gram(inputs) * gram(deltas) * self.same
+                products = gram(inputs) * gram(deltas) * same_class(labels, labels, real)
                 products = ops.sum(products, axis=1)
-                squares = squares + ops.segment_sum(products, self.slots, self.height)
+                squares = squares + ops.segment_sum(products, slots, self.height)
         # Radii are not invariant to the loss scale, nor to sums in place of means.
         norm_of_total = ops.take(ops.sqrt(ops.maximum(squares, 0.0)), slot_of_class, axis=0)
         norm_of_total = ops.where(present, norm_of_total, ops.zeros_like(norm_of_total))
-        members = ops.sum(ops.one_hot(self.labels, self.num_classes, dtype=real), axis=0)
+        members = ops.sum(ops.one_hot(labels, self.num_classes, dtype=real), axis=0)
         norm = norm_of_total / (ops.maximum(members, 1.0) * ops.cast(self.scale, real))
         step = length(self.weight_norm, norm, ops.arange(self.num_classes, dtype="int32"))
         step = step / ops.where(norm_of_total > 0, norm_of_total, ops.ones_like(norm_of_total))
-        of_pair = self.same * ops.take(step, self.labels)[:, None]
+        of_pair = same_class(self.labels, labels, real) * ops.take(step, self.labels)[:, None]
         # From classes to rows of T: an absent class adds 0 to a row that is not its own.
         step = ops.where(present, step, ops.zeros_like(step))
         return _Steps(ops.segment_sum(step, slot_of_class, self.height), of_pair)
@@ -229,7 +248,7 @@ class _RoutedBatch:
         """The sum of all T_c, and what else the first pass found."""
         sums = [*[ops.sum(total, axis=0) for total in first.totals], *first.others]
         sums += [outer(a, d) for a, d in zip(first.inputs, first.deltas, strict=True)]
-        return _ordered(self.values, [*self.own, *first.other_positions, *self.kernels], sums)
+        return in_order(self.values, [*self.own, *first.other_positions, *self.kernels], sums)
 
     def second_pass(self, first: _FirstPass, steps: _Steps) -> tuple[Tensor, list[Tensor]]:
         """Pass 2: every sample with the weights of its own class. It uses T up."""
@@ -260,7 +279,7 @@ class _RoutedBatch:
         positions = [*everything, *self.kernels]
         starts = [ops.zeros_like(self.values[i]) for i in positions]
         loss, *flat = self.rows.run(body, ops.zeros((), self.real), *starts)
-        return loss, _ordered(self.values, positions, flat)
+        return loss, in_order(self.values, positions, flat)
 
     def _run(
         self,
@@ -299,10 +318,3 @@ class _RoutedBatch:
         total = ops.cast(ops.sum(losses), real)
         wide = mask * ops.cast(predictions, real)
         return total, wide, inputs, list(grads[len(own) :]), list(grads[: len(own)])
-
-
-def _ordered(
-    values: Sequence[Tensor], positions: Sequence[int], found: Sequence[Tensor]
-) -> list[Tensor]:
-    by_position = dict(zip(positions, found, strict=True))
-    return [by_position.get(i, ops.zeros_like(value)) for i, value in enumerate(values)]

@@ -33,20 +33,23 @@ References:
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
+import keras
 from keras import ops
 from pydantic import Field
 
 from keras_ccsam import backend
 from keras_ccsam.declare import Limit, part
-from keras_ccsam.heads import closed_form
+from keras_ccsam.heads import closed_form, num_outputs
+from keras_ccsam.layers.over_replicas import is_over_replicas
 from keras_ccsam.options import VARIABLE
 from keras_ccsam.sharpness.class_conditional.head import closed_form_term, head_loop_term
 from keras_ccsam.sharpness.class_conditional.network import passes_by_class, passes_by_route
 from keras_ccsam.sharpness.class_conditional.radius import ClassSteps
+from keras_ccsam.sharpness.global_batch import ascent_numbers, synchronised
 from keras_ccsam.sharpness.method import Learner, Options, SharpnessMethod, constants
 from keras_ccsam.sharpness.objective import Coupling, Evaluation, Objective
 from keras_ccsam.sharpness.perturbed_weights import check_pattern, positions
-from keras_ccsam.sharpness.shared_options import Perturb
+from keras_ccsam.sharpness.shared_options import Perturb, Sync
 from keras_ccsam.typing import Tensor
 
 
@@ -76,13 +79,18 @@ class ClassConditional(SharpnessMethod):
             BatchNorm trains, both are the same.
         chunk: of weights other than the head: how many samples have weights of their own at a
             time, which bounds memory. By default as many as keep chunk x k within 2^24 scalars.
+        sync: on several replicas, `"global"` takes the class gradients of the global batch. For a
+            head with a closed form each replica gathers B (D + K + 1) numbers for it; beyond the
+            head a whole gradient for each class of the batch is summed. `"replica"` takes those of
+            the replica's own rows, at no traffic: noisier classes, and another method.
 
     Raises:
         ValueError: if a count is below 1, `radius_scale` is negative, `flat_ratio` lies outside
             [0, 1], `batch_norm` is neither of the two or `chunk` is below 1; when the model is
             compiled, or at the first step of one that is not built by then, if `perturb` matches no
             variable, or if `batch_norm="clean"` and something other than BatchNorm may couple
-            samples too.
+            samples too; on several replicas of TensorFlow at the first step, where there is a pass
+            for each class.
     """
 
     def __init__(
@@ -113,6 +121,8 @@ class ClassConditional(SharpnessMethod):
             int | None,
             Field(ge=1, description="beyond the head: samples at a time; absent: by their size"),
         ] = None,
+        *,
+        sync: Sync = "global",
     ) -> None:
         super().__init__(
             class_counts=class_counts,
@@ -121,6 +131,7 @@ class ClassConditional(SharpnessMethod):
             perturb=perturb,
             batch_norm=batch_norm,
             chunk=chunk,
+            sync=sync,
         )
         check_pattern(perturb)
 
@@ -137,24 +148,48 @@ class ClassConditional(SharpnessMethod):
             positions(model.trainable_variables, config["perturb"], model.head)
             _goes_by_route(model.coupling, config["batch_norm"])
 
+    def shared_numbers(self, model: Learner, rows: int) -> int:
+        """B (D + K + 1) for a head with a closed form; else a gradient for each class of the batch.
+
+        Of a Dense layer that sees one row per sample, its inputs and output gradients can take the
+        place of the latter: this is the most that it may be.
+        """
+        config = self.get_config()
+        if config["sync"] == "replica":
+            return 0
+        form = closed_form(model.head) if config["perturb"] == "head" else None
+        if form is not None:
+            features = int(form.perturbed_weights[0].shape[0])
+            return rows * (features + num_outputs(model.head) + 1)
+        variables = model.trainable_variables
+        chosen = positions(variables, config["perturb"], model.head)
+        classes = min(model.num_classes, rows)
+        return classes * ascent_numbers([variables[i] for i in chosen], "global")
+
     def gradients(self, objective: Objective, options: Options) -> tuple[list[Tensor], Evaluation]:
         """One backward pass where the head has a closed form. The loss reported is L."""
         steps = ClassSteps(options.counts, options.radius_scale)
         mix = _mix(options)
+        batch = synchronised(objective.batch, options.sync)
         if options.perturb == "head":
             form = closed_form(objective.head)
             if form is not None:
                 return objective.gradient(
                     objective.values,
-                    lambda outputs: mix * closed_form_term(form, objective, outputs, steps),
+                    lambda outputs: mix * closed_form_term(form, objective, outputs, steps, batch),
                 )
+            _check_loop(objective, options.sync, "the head has no closed form", ())
             return objective.gradient(
-                objective.values, lambda outputs: mix * head_loop_term(objective, outputs, steps)
+                objective.values,
+                lambda outputs: mix * head_loop_term(objective, outputs, steps, options.sync),
             )
         chosen = positions(objective.variables, options.perturb, objective.head)
-        if _goes_by_route(objective.coupling, options.batch_norm):
-            return passes_by_route(objective, chosen, steps, mix, options.chunk)
-        return passes_by_class(objective, chosen, steps, mix)
+        coupling = objective.coupling
+        if _goes_by_route(coupling, options.batch_norm):
+            return passes_by_route(objective, chosen, steps, mix, options.chunk, batch)
+        why = coupling.reason or "BatchNormalization with batch_norm='literal' couples samples"
+        _check_loop(objective, options.sync, why, coupling.batch_norms)
+        return passes_by_class(objective, chosen, steps, mix, options.sync)
 
 
 def _mix(options: Options) -> Tensor:
@@ -176,6 +211,23 @@ def _goes_by_route(coupling: Coupling, batch_norm: str) -> bool:
             f"couples samples or draws random numbers; here {coupling.reason}. Use "
             f"batch_norm='literal'. Received: batch_norm={batch_norm!r}"
         )
-    # A data-parallel replica would have to share its class gradients' rows.
-    alone = backend.replica_count() == 1
-    return alone and not coupling.reason and (clean or not coupling.batch_norms)
+    return not coupling.reason and (clean or not coupling.batch_norms)
+
+
+def _check_loop(
+    objective: Objective, sync: str, why: str, batch_norms: Sequence[keras.Layer]
+) -> None:
+    """Refuses a loop over the classes in which replicas would have to sum, where none may.
+
+    Raises:
+        ValueError: on several replicas of TensorFlow.
+    """
+    if objective.batch is None or backend.COLLECTIVES_IN_LOOPS:
+        return
+    if sync == "global" or any(map(is_over_replicas, batch_norms)):
+        raise ValueError(
+            f"ClassConditional needs a pass for each class here, since {why}, and TensorFlow's "
+            "replicas cannot sum inside such a loop. Use JAX or PyTorch, one replica, or "
+            "sync='replica' (with BatchNormalization also batch_norm_sync='replica' of the "
+            f"model). Received: sync={sync!r} on {backend.replica_count()} replicas"
+        )

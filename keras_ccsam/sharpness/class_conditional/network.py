@@ -11,13 +11,18 @@ from keras import ops
 from keras_ccsam.sharpness.class_conditional.class_loop import perturbed_passes
 from keras_ccsam.sharpness.class_conditional.class_routes import routed_passes
 from keras_ccsam.sharpness.class_conditional.radius import ClassSteps
+from keras_ccsam.sharpness.global_batch import GlobalBatch
 from keras_ccsam.sharpness.objective import Evaluation, Objective
 from keras_ccsam.sharpness.perturbed_weights import scalars
 from keras_ccsam.typing import Tensor
 
 
 def passes_by_class(
-    objective: Objective, chosen: Sequence[int], steps: ClassSteps, mix: Tensor
+    objective: Objective,
+    chosen: Sequence[int],
+    steps: ClassSteps,
+    mix: Tensor,
+    sync: str = "global",
 ) -> tuple[list[Tensor], Evaluation]:
     """One gradient and one full pass for each class of the batch.
 
@@ -26,6 +31,7 @@ def passes_by_class(
         chosen: the positions of the perturbed weights among the trainable variables.
         steps: how far each class is moved.
         mix: the share of the perturbed loss.
+        sync: whose class gradients, on several replicas.
     """
     gradients, evaluation = objective.gradient(
         objective.values, lambda outputs: -mix * outputs.reduce(outputs.sample_losses)
@@ -41,6 +47,8 @@ def passes_by_class(
         lambda weight_norm, norm, label: steps.length(weight_norm, norm, label, size),
         objective.replay,
         objective.scale,
+        objective.batch,
+        sync,
     )
     gradients = _add(gradients, mix, passes.gradients)
     return gradients, _add_loss(evaluation, mix * passes.loss)
@@ -52,6 +60,7 @@ def passes_by_route(
     steps: ClassSteps,
     mix: Tensor,
     chunk: int | None = None,
+    batch: GlobalBatch | None = None,
 ) -> tuple[list[Tensor], Evaluation]:
     """Every sample in its own class's passes, with BatchNorm's statistics held, if there are any.
 
@@ -59,6 +68,7 @@ def passes_by_route(
         objective: the batch, in which nothing but BatchNorm couples samples.
         chosen, steps, mix: see `passes_by_class`.
         chunk: samples at a time.
+        batch: that whose class gradients are meant, where it is more than these rows.
     """
     size = sum(scalars(objective.variables[i]) for i in chosen)
     # The reduction weighs all samples alike. Its weight is part of the loss scale: without it
@@ -85,6 +95,7 @@ def passes_by_route(
         coupling.convolutions,
         chunk,
         clean=not layers,
+        batch=batch,
     )
     if not layers:
         gradients, evaluation = samples.evaluate(passes.predictions)

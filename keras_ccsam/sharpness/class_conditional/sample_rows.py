@@ -91,3 +91,16 @@ def along_rows(steps: Tensor, total: Tensor) -> Tensor:
     """One number per row, in the shape and type that multiply `total`."""
     shape = (-1,) + (1,) * (len(total.shape) - 1)
     return ops.reshape(ops.cast(steps, total.dtype), shape)
+
+
+def same_class(labels: Tensor, others: Tensor, dtype: str) -> Tensor:
+    """[y_i = z_j]."""
+    return ops.cast(ops.equal(labels[:, None], others[None, :]), dtype)
+
+
+def in_order(
+    values: Sequence[Tensor], positions: Sequence[int], found: Sequence[Tensor]
+) -> list[Tensor]:
+    """The tensors found for some positions, zeros at the others."""
+    by_position = dict(zip(positions, found, strict=True))
+    return [by_position.get(i, ops.zeros_like(value)) for i, value in enumerate(values)]

@@ -1,0 +1,201 @@
+"""What one device, or one of several, trains: each method on a tiny network for a dozen steps."""
+
+import dataclasses
+import functools
+import os
+import sys
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+import keras_ccsam as cc
+from keras_ccsam import backend
+from tests.contract.registry import METHODS, Method
+from tests.distributed.started import free_port, launch_variables
+from tests.support import COUNTS
+
+ON_JAX = keras.backend.backend() == "jax"
+SIZES = (12, 12, 12, 8 if ON_JAX else 7)
+"""Of the global batches, three times over. The last one is short, and no number of devices divides
+it; JAX repeats such rows, and counts them as often in what it logs: the variation "short"."""
+
+
+class Batches(keras.utils.PyDataset):
+    """The global batches, of which a process takes its own rows."""
+
+    def __init__(
+        self, sizes: Sequence[int] = SIZES, mixed: bool = False, weighted: bool = False
+    ) -> None:
+        super().__init__()
+        rng = np.random.default_rng(3)
+        self.batches = []
+        for size in sizes:
+            # One sample of the rarest class: no more than one replica sees it.
+            y = np.sort(rng.choice(4, size)).astype("int32")
+            y[-1] = 4
+            x = rng.normal(size=(size, 6, 6, 2)).astype("float32") + y[:, None, None, None] * 0.3
+            second = {"labels": y, "second_labels": y[::-1].copy()}
+            targets = {**second, "mix": np.full(size, 0.8, "float32")} if mixed else y
+            weights = np.linspace(0.2, 2.0, size).astype("float32")
+            self.batches.append((x, targets, weights) if weighted else (x, targets))
+
+    def __len__(self) -> int:
+        return 3 * len(self.batches)
+
+    def __getitem__(self, index: int) -> Any:
+        batch = self.batches[index % len(self.batches)]
+        own = backend.batch_rows(len(batch[0]))
+        return keras.tree.map_structure(lambda rows: rows[own], batch)
+
+
+def model_of(method: Method, norm: str, **options: Any) -> cc.SharpnessAwareModel:
+    """A network of four channels with `norm`, from weights that every process makes itself."""
+    inputs = keras.Input((6, 6, 2))
+    x = keras.layers.Conv2D(4, 3, kernel_regularizer="l2")(inputs)
+    if norm == "batch":
+        x = cc.layers.BatchNormalization()(x)
+    else:
+        x = keras.layers.GroupNormalization(2)(x)
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.ReLU()(x))
+    x = keras.layers.Dense(8, activation="tanh")(x)
+    model = cc.SharpnessAwareModel(
+        keras.Model(inputs, x), method.head(), method.sharpness(), weight_decay=1e-3, **options
+    )
+    # Other weights in each process: training starts from those of the first one. JAX refuses them.
+    rng = np.random.default_rng(1 if ON_JAX else 1 + backend.process_index())
+    for variable in [*model.backbone.variables, *model.head.variables]:
+        if "seed" not in variable.path and "moving" not in variable.path:
+            variable.assign(0.4 * rng.normal(size=variable.shape) + ("gamma" in variable.path))
+    return model
+
+
+def train(model: Any, data: Batches, loss: Any, **options: Any) -> dict[str, np.ndarray]:
+    """Weights, statistics, and what is logged."""
+    optimizer = keras.optimizers.SGD(0.05, momentum=0.9, **options)
+    model.compile(optimizer, loss, metrics=["accuracy"])
+    for seeds in (model.loss_seeds, getattr(model, "method_seeds", None)):
+        if seeds is not None:
+            seeds.state.assign(np.array([5, 0], "uint32"))
+    history = model.fit(data, shuffle=False, verbose=0).history
+    parts = [*model.backbone.weights, *model.head.weights]
+    found = {f"{i} {w.name}": ops.convert_to_numpy(w) for i, w in enumerate(parts)}
+    return {**found, **{f"log {k}": np.array(v) for k, v in history.items()}}
+
+
+def replica_sync(sharpness: Any) -> Any:
+    """The method, perturbed by each replica's own rows."""
+    return type(sharpness).from_config({**sharpness.get_config(), "sync": "replica"})
+
+
+def translating() -> cc.m2m.MajorToMinor:
+    """M2m with a helper that finds much of what it is shown convincing."""
+    inputs = keras.Input((6, 6, 2))
+    outputs = keras.layers.Dense(5)(keras.layers.Flatten()(inputs))
+    helper = keras.Model(inputs, outputs)
+    rng = np.random.default_rng(2)
+    for variable in helper.variables:
+        variable.assign(0.4 * rng.normal(size=variable.shape))
+    return cc.m2m.MajorToMinor(
+        helper, COUNTS, beta=0.9, gamma=0.05, steps=2, pixel_range=(-3.0, 3.0), seed=1
+    )
+
+
+def run(name: str) -> dict[str, np.ndarray]:
+    """One run: `norm:method@variation`, the last one of those below or none."""
+    norm, rest = name.split(":", 1)
+    method, _, variation = rest.partition("@")
+    entry, data, loss = METHODS[method], Batches(), METHODS[method].loss()
+    model: dict[str, Any] = {}
+    options: dict[str, Any] = {}
+    if variation == "replica":
+        sharpness = entry.sharpness
+        entry = dataclasses.replace(entry, sharpness=lambda: replica_sync(sharpness()))
+    elif variation == "own statistics":
+        model = {"batch_norm_sync": "replica"}
+    elif variation == "clipped":
+        options = {"global_clipnorm": 0.1}
+    elif variation == "short":
+        data = Batches((12, 12, 1, 7))
+    elif variation == "mixed":
+        data = Batches(mixed=True, weighted=True)
+    elif variation == "weighted":
+        data = Batches(weighted=True)
+        loss = type(loss)(from_logits=True, reduction="mean_with_sample_weight")
+    elif variation == "translated":
+        model = {"step_parts": [translating()]}
+    else:
+        assert not variation, variation
+    return train(model_of(entry, norm, **model), data, loss, **options)
+
+
+def all_runs(names: list[str]) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+    """Each run by its name."""
+    for name in names:
+        yield name, run(name)
+        print(name, f"{time.process_time():.0f} s", flush=True)
+
+
+def flat(results: Any) -> dict[str, np.ndarray]:
+    """Of all runs, for one file."""
+    return {f"{name}|{key}": value for name, run in results for key, value in run.items()}
+
+
+def start(devices: int) -> Any:
+    """Joins the other processes, or shares the devices of this one: a context."""
+    if backend.join_processes():
+        return backend.share_devices(1)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        one = tf.config.LogicalDeviceConfiguration()
+        tf.config.set_logical_device_configuration(cpu, [one] * devices)
+        # A graph that runs for milliseconds is not worth making faster first.
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    return backend.share_devices(devices)
+
+
+def work(out: Path, devices: int, names: list[str]) -> None:
+    """One process's part."""
+    warnings.simplefilter("ignore")  # of the few rows that a replica has here
+    with start(devices):
+        found = flat(all_runs(names))
+    # All processes log the same.
+    logs = np.concatenate([value for key, value in sorted(found.items()) if "|log" in key])
+    np.testing.assert_array_equal(backend.broadcast_host(logs), logs)
+    if backend.process_index() == 0:
+        np.savez(out, **found)
+    print("trained", flush=True)
+
+
+def fork(processes: int, target: Callable[[], None]) -> None:
+    """PyTorch's processes as children of this one: its imports take longer than their training."""
+    port = free_port()
+    for place in range(processes):
+        if os.fork() == 0:
+            os.environ.update(launch_variables(place, processes, port))
+            try:
+                target()
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
+            os._exit(0)
+    for _ in range(processes):
+        if os.wait()[1]:
+            sys.exit(1)  # whoever waits for this process ends the others
+
+
+if __name__ == "__main__":
+    where, count, *wanted = sys.argv[1:]
+    part = functools.partial(work, Path(where), int(count), wanted)
+    if keras.backend.backend() == "torch":
+        fork(int(count), part)
+    else:
+        part()
