@@ -2,6 +2,7 @@
 # make test    the whole suite under JAX, PyTorch and TensorFlow, in its own environment
 # make check   lint, types and test: what continuous integration runs
 # make test-fast     what is quick of it, under one backend: for daily work
+# make test-ray      the tests of runs on a Ray cluster, which it installs first (240 MB)
 # make test-lowest   the suite under JAX with the lowest versions that pyproject.toml allows
 # make docs    write the method cards, the tables of the pages and the recipes' schema anew
 # make bench-check   has anything got slower? Some minutes, against benchmarks/results
@@ -34,7 +35,7 @@ export PYTHONDONTWRITEBYTECODE :=
 PYTEST := -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder \
 	--durations 10
 
-.PHONY: help demo test $(BACKENDS:%=test-%) test-fast test-lowest lint format types check docs \
+.PHONY: help demo test $(BACKENDS:%=test-%) test-fast test-ray test-lowest lint format types check docs \
 	bench-check clean
 
 help:
@@ -57,6 +58,11 @@ $(BACKENDS:%=test-%): test-%: $(TEST)/.installed
 # PyTorch has nothing to compile and starts first.
 test-fast: $(TEST)/.installed
 	KERAS_BACKEND=torch $(TEST)/bin/python $(PYTEST) -m "not slow" $(ARGS)
+
+# Apart from `test`: to start a cluster takes as long as a hundred tests.
+test-ray: $(TEST)/.installed
+	$(TEST)/bin/python -m pip install --quiet -c constraints.txt -e ".[ray]"
+	KERAS_BACKEND=torch $(TEST)/bin/python -m pytest -q tests/launching/test_ray.py $(ARGS)
 
 test-lowest: $(LOWEST)/.installed
 	KERAS_BACKEND=jax $(LOWEST)/bin/python $(PYTEST) $(ARGS)
@@ -97,7 +103,7 @@ $(DEMO)/.installed: pyproject.toml $(SOURCES)
 $(TEST)/.installed: pyproject.toml constraints.txt
 	$(call environment,$(TEST))
 	$(TEST)/bin/python -m pip install --quiet -c constraints.txt \
-		-e ".[jax,tensorflow,torch,table,onnx,fast,crops,hub,auto,report,dev]"
+		-e ".[jax,tensorflow,torch,table,onnx,fast,crops,hub,auto,slurm,report,dev]"
 	touch $@
 
 # On the oldest Python that is here: the oldest versions know no newer one.

@@ -51,6 +51,11 @@ def trackers(_: click.Context, __: click.Parameter, incomplete: str) -> Items:
     return _starting(light.library("trackers.known").NAMES, incomplete)
 
 
+def launchers(_: click.Context, __: click.Parameter, incomplete: str) -> Items:
+    """What `--launcher` takes."""
+    return _starting(tuple(light.library("launching.known").LAUNCHERS), incomplete)
+
+
 def profiles(_: click.Context, __: click.Parameter, incomplete: str) -> Items:
     """The shapes of a tail."""
     return _starting(("exponential", "step"), incomplete)

@@ -120,16 +120,15 @@ def as_failure(error: Exception) -> Failure:
     )
 
 
-def fail_if_diverged(runs: int) -> None:
-    """End a command with `EXIT_RUNTIME` where some of its runs diverged, once it has told the rest.
+def fail_if_missing(runs: int) -> None:
+    """End a command with `EXIT_RUNTIME` where runs have no results, once it has told the rest.
 
     Raises:
         Failure: as said.
     """
     if runs:
-        one, several = "1 run diverged and has", f"{runs} runs diverged and have"
-        said = f"{several if runs > 1 else one} no results"
-        raise Failure(f"{said}; the reason is below the table", EXIT_RUNTIME)
+        said = "1 run has" if runs == 1 else f"{runs} runs have"
+        raise Failure(f"{said} no results; the reason is below the table", EXIT_RUNTIME)
 
 
 # What is said where the process at the other end is gone.

@@ -10,6 +10,7 @@ from keras_ccsam import comparison as comparison
 from keras_ccsam import data as data
 from keras_ccsam import deployment as deployment
 from keras_ccsam import heads as heads
+from keras_ccsam import launching as launching
 from keras_ccsam import layers as layers
 from keras_ccsam import losses as losses
 from keras_ccsam import m2m as m2m

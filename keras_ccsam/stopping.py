@@ -57,7 +57,7 @@ def check() -> None:
 
 
 @contextmanager
-def stoppable() -> Iterator[None]:
+def stoppable(*others: str) -> Iterator[None]:
     """Let SIGINT (Ctrl-C), SIGTERM and SIGHUP ask the block to stop.
 
     What runs in the block looks at `requested`, where it can stop without a loss. After the first
@@ -65,6 +65,9 @@ def stoppable() -> Iterator[None]:
     once, even in the middle of a compilation. The handlers of before are put back at the end, also
     under an exception. A signal that is ignored, as SIGHUP below nohup, stays so. In any other
     thread than the main one, the block changes nothing: Python has signals only there.
+
+    Args:
+        *others: names of further signals that ask, as in `"SIGUSR2"`.
     """
     global _asked
     if threading.current_thread() is not threading.main_thread():
@@ -72,7 +75,7 @@ def stoppable() -> Iterator[None]:
         return
     outer: dict[signal.Signals, Any] = {}
     before, _asked = _asked, None
-    for name in _NAMES:
+    for name in (*_NAMES, *others):
         number = getattr(signal, name, None)  # no SIGHUP on Windows
         if number is not None and signal.getsignal(number) not in (signal.SIG_IGN, None):
             outer[number] = signal.signal(number, _ask)
@@ -88,7 +91,6 @@ def _ask(number: int, _: FrameType | None) -> None:
     """Note a first signal; leave the second one to the system."""
     global _asked
     _asked = signal.Signals(number).name
-    for name in _NAMES:
-        other = getattr(signal, name, None)
-        if other is not None and signal.getsignal(other) is _ask:
+    for other in signal.valid_signals():
+        if signal.getsignal(other) is _ask:
             signal.signal(other, signal.SIG_DFL)

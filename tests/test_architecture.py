@@ -42,6 +42,7 @@ LEVELS = (
     {"second_stage", "m2m"},
     {"callbacks", "analysis", "recipes", "trackers"},
     {"runs"},
+    {"launching"},
     {"comparison", "deployment"},
     {"reproduction", "reporting"},
     {"auto"},

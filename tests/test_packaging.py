@@ -75,6 +75,8 @@ def test_no_pin_is_a_requirement_of_the_package(pyproject: dict[str, Any]) -> No
         "table",
         "onnx",
         "auto",
+        "ray",
+        "slurm",
         "report",
         "dev",
     }

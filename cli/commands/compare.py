@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from .. import complete, early, notes
-from ..errors import debug_option, fail_if_diverged
+from .. import complete, early, launching, notes
+from ..errors import debug_option, fail_if_missing
 from ..interruption import same_folder, stoppable
 from ..options import (
     Choices,
@@ -22,7 +22,6 @@ from ..options import (
     tracker_option,
 )
 from ..output import Output, json_option, quiet_option
-from ..runtime import prepare
 
 
 @click.command()
@@ -39,6 +38,7 @@ from ..runtime import prepare
     help="Folder of the comparison; one that was interrupted is finished. [runs/compare-DATA-TIME]",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be trained, and do nothing.")
+@launching.launcher_options
 @tracker_option
 @compile_cache_option
 @feature_cache_option
@@ -56,6 +56,9 @@ def command(
     feature_cache: str,
     record: str,
     record_settings: tuple[str, ...],
+    launcher: str | None,
+    jobs: str | None,
+    launcher_settings: tuple[str, ...],
     trackers: tuple[str, ...],
     dry_run: bool,
     quiet: bool,
@@ -68,15 +71,17 @@ def command(
     those of stage2 for the recipes that have a second stage.
     Accuracies are means over the seeds, with the standard deviation. Recipes whose first stage is
     the same train it once and share it. With the same --out, finished runs are kept, and one that
-    was interrupted goes on.
+    was interrupted goes on. With --launcher several runs are trained at a time; one that fails
+    leaves the others alone, and ccsam watch shows them all.
     """
     output, chosen = Output(as_json, quiet), Choices(**choices)
     numbers = parse_seeds(seeds)
     early.check_recipes(recipe_names, chosen.dataset, chosen.overrides())
     early.check_trackers(trackers)
+    launched = launching.chosen(launcher, jobs, launcher_settings)
     recorded = early.record(record, record_settings)
     early.check_out(out, "comparison")
-    prepare(backend, device, dry=dry_run)
+    launched.prepare(backend, device, dry=dry_run)
     with output.working():
         from keras_ccsam import comparison, recipes
         from keras_ccsam.callbacks.metrics_log import finite
@@ -98,6 +103,7 @@ def command(
                     feature_cache=feature_cache,
                     record=recorded,
                     trackers=trackers,
+                    launcher=launched.launcher(),
                 )
     if dry_run:
         output.result(planned.text, planned.to_dict)
@@ -107,4 +113,4 @@ def command(
         lambda: f"{gap}{result.table()}\n\nThe runs are in {result.path}",
         lambda: finite(result.to_dict()) | {"path": str(result.path)},
     )
-    fail_if_diverged(len(result.diverged))
+    fail_if_missing(len(result.missing))

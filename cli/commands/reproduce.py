@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from .. import complete, early, notes
+from .. import complete, early, launching, notes
 from ..errors import EXIT_RUNTIME, Failure, debug_option
 from ..interruption import same_command, stoppable
 from ..options import (
@@ -21,7 +21,6 @@ from ..options import (
     tracker_option,
 )
 from ..output import Output, json_option, quiet_option
-from ..runtime import prepare
 
 
 @click.command()
@@ -52,6 +51,7 @@ from ..runtime import prepare
     help="Folder; the finished runs in it are kept. [runs/reproduce-SCALE]",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be trained, and do nothing.")
+@launching.launcher_options
 @tracker_option
 @compile_cache_option
 @record_option
@@ -68,6 +68,9 @@ def command(
     compile_cache: str,
     record: str,
     record_settings: tuple[str, ...],
+    launcher: str | None,
+    jobs: str | None,
+    launcher_settings: tuple[str, ...],
     trackers: tuple[str, ...],
     dry_run: bool,
     quiet: bool,
@@ -85,9 +88,10 @@ def command(
     numbers = parse_seeds(seeds)
     early.check_table(name, scale, changed.overrides(), dataset)
     early.check_trackers(trackers)
+    launched = launching.chosen(launcher, jobs, launcher_settings)
     recorded = early.record(record, record_settings)
     early.check_out(out, "reproduction")
-    prepare(backend, device, dry=dry_run or name is None)
+    launched.prepare(backend, device, dry=dry_run or name is None)
     with output.working():
         from keras_ccsam import reproduction
 
@@ -112,6 +116,7 @@ def command(
                         compile_cache=compile_cache,
                         record=recorded,
                         trackers=trackers,
+                        launcher=launched.launcher(),
                     )
     if name is None:
         output.result(_listed, _tables)

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from .. import complete, early, notes
-from ..errors import debug_option, fail_if_diverged
+from .. import complete, early, launching, notes
+from ..errors import debug_option, fail_if_missing
 from ..interruption import same_folder, stoppable
 from ..options import (
     Choices,
@@ -20,7 +20,6 @@ from ..options import (
     tracker_option,
 )
 from ..output import Output, json_option, quiet_option
-from ..runtime import prepare
 
 
 @click.command()
@@ -53,6 +52,7 @@ from ..runtime import prepare
     help="Folder; the finished runs in it are kept. [runs/sweep-KEY-RECIPE-DATA]",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be trained, and do nothing.")
+@launching.launcher_options
 @tracker_option
 @compile_cache_option
 @record_option
@@ -70,6 +70,9 @@ def command(
     compile_cache: str,
     record: str,
     record_settings: tuple[str, ...],
+    launcher: str | None,
+    jobs: str | None,
+    launcher_settings: tuple[str, ...],
     trackers: tuple[str, ...],
     dry_run: bool,
     quiet: bool,
@@ -86,9 +89,10 @@ def command(
     numbers = parse_seeds(seeds)
     early.check_recipes([recipe], chosen.dataset, chosen.settings)
     early.check_trackers(trackers)
+    launched = launching.chosen(launcher, jobs, launcher_settings)
     recorded = early.record(record, record_settings)
     early.check_out(out, "comparison")
-    prepare(backend, device, dry=dry_run)
+    launched.prepare(backend, device, dry=dry_run)
     with output.working():
         from keras_ccsam import comparison
         from keras_ccsam.callbacks.metrics_log import finite
@@ -114,6 +118,7 @@ def command(
                     compile_cache=compile_cache,
                     record=recorded,
                     trackers=trackers,
+                    launcher=launched.launcher(),
                 )
     if dry_run:
         output.result(planned.text, planned.to_dict)
@@ -123,4 +128,4 @@ def command(
         lambda: f"{gap}{result.table()}\n\nThe runs are in {result.comparison.path}",
         lambda: finite(result.to_dict()) | {"path": str(result.comparison.path)},
     )
-    fail_if_diverged(len(result.comparison.diverged))
+    fail_if_missing(len(result.comparison.missing))

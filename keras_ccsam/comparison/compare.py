@@ -1,26 +1,33 @@
 """Several recipes over several seeds, each distinct first stage trained once."""
 
 import warnings
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 
 from keras_ccsam import atomic
-from keras_ccsam.comparison.comparison import Comparison, Diverged, Row
+from keras_ccsam.comparison.check_models import check_models
+from keras_ccsam.comparison.comparison import Comparison, MissingRun, Row
+from keras_ccsam.comparison.launched import launched
 from keras_ccsam.comparison.plan import ComparisonPlan, PlannedRun, plan_comparison, run_path
 from keras_ccsam.comparison.time_left import TimeLeft
+from keras_ccsam.comparison.waiting import to_train
 from keras_ccsam.duration import duration
+from keras_ccsam.launching import Launcher
 from keras_ccsam.recipes import Recipe, override
-from keras_ccsam.recipes.slots import name_of, values
-from keras_ccsam.runs import experiment, parts
+from keras_ccsam.runs import experiment
 from keras_ccsam.runs.claim import claim, release, released_if_it_fails
 from keras_ccsam.runs.compiled_programs import kept_programs
 from keras_ccsam.runs.folders import PathLike, make, require_writable
 from keras_ccsam.runs.progress import Progress
 from keras_ccsam.runs.record_options import Record, check_record
-from keras_ccsam.runs.recorders import check_for
 from keras_ccsam.runs.run_directory import RunDirectory, write_json
-from keras_ccsam.runs.set_aside import set_aside
 from keras_ccsam.trackers import check
+
+
+class NothingTrained(RuntimeError):
+    """No run of a comparison has results."""
+
+    exit_code = 1
 
 
 def compare(
@@ -33,6 +40,7 @@ def compare(
     record: Record = (),
     trackers: Sequence[str] = (),
     feature_cache: PathLike = "auto",
+    launcher: Launcher | None = None,
 ) -> Comparison:
     """Train every recipe with every seed and put the results into one table.
 
@@ -42,7 +50,7 @@ def compare(
     it was, and the others are trained; any finished run in it lends its first stage.
 
     A run that diverges (`callbacks.OnNonfinite`) is warned of, and the others are trained: its row
-    has no mean, and `Comparison.diverged` has the reason. Nothing else is passed over: what fails
+    has no mean, and `Comparison.missing` has the reason. Nothing else is passed over: what fails
     one run, as a full disk does, would fail the next.
 
     Args:
@@ -57,12 +65,17 @@ def compare(
         record: what each run records, as in `experiment.run`; finished runs stay as they are.
         trackers: as in `experiment.run`, for every run that is trained.
         feature_cache: as in `experiment.run`; `"auto"` is beside `out`.
+        launcher: executes the runs side by side (`launching.Local`, `Ray`, `Slurm`), each with the
+            same result, and adds what each prints to a file in `logs`. The table is written anew
+            whenever a run ends. A run that fails, for whatever reason, ends no other one. By
+            default runs are trained one after another in this process.
 
     Raises:
         ValueError: recipes that do not go together, data that cannot be had, a model that cannot
             be built, a tracker that is not installed, or a folder with anything else or with runs
             of other recipes in it. Nothing has been written then.
         FloatingPointError: every run diverged.
+        NothingTrained: every run failed in the hands of the launcher.
     """
     shown = Progress(progress)
     record = check_record(record)
@@ -70,7 +83,16 @@ def compare(
     chosen = plan_comparison(recipes, seeds, out)
     check_models(recipes, record)
     clock = TimeLeft(chosen.runs)
-    return train(chosen, shown, clock, compile_cache, record, trackers, feature_cache=feature_cache)
+    return train(
+        chosen,
+        shown,
+        clock,
+        compile_cache,
+        record,
+        trackers,
+        feature_cache=feature_cache,
+        launcher=launcher,
+    )
 
 
 def train(
@@ -82,6 +104,7 @@ def train(
     trackers: Sequence[str] = (),
     *,
     feature_cache: PathLike = "auto",
+    launcher: Launcher | None = None,
 ) -> Comparison:
     """Train what is missing of a comparison that was planned; see `compare`.
 
@@ -93,16 +116,27 @@ def train(
         record: as in `compare`.
         trackers: as in `compare`.
         feature_cache: as in `compare`.
+        launcher: as in `compare`.
     """
-    folder = chosen.path
-    diverged = train_waiting(
-        chosen, shown, clock, compile_cache, record, trackers, feature_cache=feature_cache
+    missing = train_waiting(
+        chosen,
+        shown,
+        clock,
+        compile_cache,
+        record,
+        trackers,
+        feature_cache=feature_cache,
+        launcher=launcher,
+        after_run=lambda missing: _written(chosen, missing),
     )
-    comparison = _collect(folder, chosen.recipes, chosen.seeds, diverged)
-    write_json(folder / "comparison.json", comparison.to_dict())
-    atomic.write_text(folder / "comparison.md", comparison.markdown())
-    _plot(comparison)
-    release(folder, "comparison", "incomplete" if diverged else "complete")
+    comparison = _written(chosen, missing)
+    if comparison is None:
+        release(chosen.path, "comparison", "incomplete")
+        lost = missing[0]
+        raise NothingTrained(f"every run failed; {lost.recipe}, seed {lost.seed}: {lost.reason}")
+    if any(None not in row.results for row in comparison.rows):
+        _plot(comparison)
+    release(chosen.path, "comparison", "incomplete" if missing else "complete")
     return comparison
 
 
@@ -116,16 +150,20 @@ def train_waiting(
     *,
     tested: bool = True,
     feature_cache: PathLike = "auto",
-) -> tuple[Diverged, ...]:
+    launcher: Launcher | None = None,
+    after_run: Callable[[Sequence[MissingRun]], object] = lambda missing: None,
+) -> tuple[MissingRun, ...]:
     """Train the runs of a comparison that are missing, and put no table together.
 
     Args:
         chosen, shown, clock, compile_cache, record, trackers: as in `train`.
         tested: as in `experiment.run`: whether the test images are looked at.
         feature_cache: as in `compare`.
+        launcher: as in `compare`.
+        after_run: called when a run of the launcher's has ended, with what has failed by then.
 
     Returns:
-        The runs that diverged; the others are complete.
+        The runs that diverged, or failed in the hands of the launcher; the others are complete.
 
     Raises:
         FloatingPointError: every run of the comparison diverged.
@@ -139,11 +177,20 @@ def train_waiting(
         released_if_it_fails(folder, "comparison"),
         kept_programs(compile_cache, folder, announce=shown.shown),
     ):
+        if launcher is not None:
+            return launched(
+                chosen,
+                launcher,
+                shown,
+                after_run,
+                record=record,
+                trackers=trackers,
+                tested=tested,
+                feature_cache=feature_cache,
+            )
         for run in chosen.waiting:
-            if _finished_meanwhile(run):
+            if not to_train(run):
                 continue
-            if run.damage:
-                _set_aside(run)
             shown.say(_announced(run, clock))
             clock.start(run)
             try:
@@ -165,7 +212,7 @@ def train_waiting(
                 warnings.warn(f"{run.path.name} diverged: {error}", stacklevel=2)
             clock.finish(run.path not in failed)
     return tuple(
-        Diverged(run.recipe.name, run.recipe.seed, " ".join(str(failed[run.path]).split()))
+        MissingRun(run.recipe.name, run.recipe.seed, " ".join(str(failed[run.path]).split()))
         for run in chosen.runs
         if run.path in failed
     )
@@ -185,22 +232,6 @@ def _lender(run: PlannedRun, failed: Mapping[Path, FloatingPointError]) -> Path 
     raise FloatingPointError(words)
 
 
-def _finished_meanwhile(run: PlannedRun) -> bool:
-    """Whether another process, which held the folder when this comparison was planned, did it."""
-    directory = RunDirectory(run.path)
-    return not run.damage and directory.status() == "complete" and not directory.damage()
-
-
-def _set_aside(run: PlannedRun) -> None:
-    """Make room for a run whose files are damaged, and say where they have gone."""
-    aside = set_aside(run.path, "damaged")
-    warnings.warn(
-        f"{run.path}: {run.damage}; it was set aside as {aside and aside.name}, and is trained "
-        "again",
-        stacklevel=2,
-    )
-
-
 def _announced(run: PlannedRun, clock: TimeLeft) -> str:
     """`run 2/6: crt, seed 0 (first stage of ce-seed0); 3 min left in all`."""
     origin = f" ({run.origin})" if run.origin else ""
@@ -209,17 +240,22 @@ def _announced(run: PlannedRun, clock: TimeLeft) -> str:
     return f"run {clock.number(run)}: {run.recipe.name}, seed {run.recipe.seed}{origin}{rest}"
 
 
-def _collect(
-    folder: Path,
-    recipes: Sequence[Recipe],
-    seeds: tuple[int, ...],
-    diverged: tuple[Diverged, ...],
-) -> Comparison:
-    missing = {(run.recipe, run.seed) for run in diverged}
-    rows = tuple(row(folder, recipe, seeds, missing) for recipe in recipes)
-    first = next(found for row in rows for found in row.results if found is not None)
+def _written(chosen: ComparisonPlan, missing: Sequence[MissingRun]) -> Comparison | None:
+    """Put the table of the runs that are there together, and write it; None where none is."""
+    absent = {
+        (run.recipe.name, run.recipe.seed)
+        for run in chosen.runs
+        if RunDirectory(run.path).status() != "complete"
+    }
+    rows = tuple(row(chosen.path, recipe, chosen.seeds, absent) for recipe in chosen.recipes)
+    first = next((found for row in rows for found in row.results if found is not None), None)
+    if first is None:
+        return None
     counts = tuple(first["class_counts"])
-    return Comparison(folder, first["data"], counts, seeds, rows, diverged)
+    found = Comparison(chosen.path, first["data"], counts, chosen.seeds, rows, tuple(missing))
+    write_json(chosen.path / "comparison.json", found.to_dict())
+    atomic.write_text(chosen.path / "comparison.md", found.markdown())
+    return found
 
 
 def row(
@@ -250,32 +286,6 @@ def row(
             for seed in seeds
         ),
     )
-
-
-def check_models(recipes: Sequence[Recipe], record: Record = ()) -> None:
-    """Build each model once: the last recipe's mistake must not show after hours of the others.
-
-    Raises:
-        ValueError: the data cannot be had, a model cannot be built, or what is to be recorded has
-            an option that does not fit it.
-    """
-    images = parts.load_data(recipes[0].data)
-    for recipe in recipes:
-        steps = len(parts.train_batches(recipe, images))
-        # To draw weights nobody trains takes time, and what JAX compiles for it before the runs
-        # is not kept for whoever opens them.
-        model = parts.build_model(recipe, images, steps, empty=_draws_weights(recipe))
-        check_for(check_record(record), images, model)
-
-
-def _draws_weights(recipe: Recipe) -> bool:
-    """Whether the network's first weights are drawn, and none is read or downloaded.
-
-    A network from outside the package may do anything with its weights while it is built.
-    """
-    choice = recipe.model.backbone
-    name, given = name_of(choice), (recipe.model.weights, values(choice).get("weights"))
-    return given == (None, None) and name != "hub" and ":" not in name
 
 
 def _plot(comparison: Comparison) -> None:

@@ -14,18 +14,20 @@ _VALIDATION = {"validation": "overall", "validation_balanced": "balanced"}
 
 
 @dataclasses.dataclass(frozen=True)
-class Diverged:
-    """A run that left the finite numbers, and has no results.
+class MissingRun:
+    """A run that came to no end, and has no results.
 
     Attributes:
         recipe: its name.
         seed: of the run.
         reason: in one line.
+        how: `"diverged"`, or `"failed"` for any other reason.
     """
 
     recipe: str
     seed: int
     reason: str
+    how: str = "diverged"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Row:
         recipe: its name.
         description: its one line.
         digest: of the recipe with seed 0.
-        results: the content of results.json, one entry per seed; None of a run that diverged.
+        results: the content of results.json, one entry per seed; None of a run without any.
     """
 
     recipe: str
@@ -47,7 +49,7 @@ class Row:
     def values(self, column: str) -> list[float | None]:
         """Return a column's value for each seed; accuracies in 0..1, times in milliseconds.
 
-        Of a run that diverged it is None.
+        Of a run without results it is None.
 
         Args:
             column: "overall", "balanced", "ece", "stage1" (overall accuracy after stage 1),
@@ -82,8 +84,8 @@ class Comparison:
         class_counts: training images of each class.
         seeds: of weights, batches and augmentation.
         rows: one per recipe, in the order asked for.
-        diverged: the runs without results, in the order they were trained in. At least one run
-            has results.
+        missing: the runs that diverged or failed. At least one run has results. One without them
+            that is not here has not been trained yet.
     """
 
     path: Path
@@ -91,7 +93,7 @@ class Comparison:
     class_counts: tuple[int, ...]
     seeds: tuple[int, ...]
     rows: tuple[Row, ...]
-    diverged: tuple[Diverged, ...] = ()
+    missing: tuple[MissingRun, ...] = ()
 
     @property
     def results(self) -> list[dict[str, Any]]:
@@ -124,11 +126,15 @@ class Comparison:
             ]
             for row in self.rows
         ]
-        failed = {run.recipe for run in self.diverged}
-        for cells in rows:
-            if cells[0] in failed:
-                cells[1] = "diverged"
+        for cells, row in zip(rows, self.rows, strict=True):
+            cells[1] = self.lack(row) or cells[1]
         return header, rows
+
+    def lack(self, row: Row) -> str:
+        """Why a row has no means: `"diverged"`, `"failed"`, `"not yet"`; "" where it has."""
+        if None not in row.results:
+            return ""
+        return next((run.how for run in self.missing if run.recipe == row.recipe), "not yet")
 
     def caption(self) -> str:
         """Say what the numbers are."""
@@ -163,10 +169,10 @@ class Comparison:
         return "\n\n".join(parts) + "\n"
 
     def reasons(self) -> list[str]:
-        """Say of each run that diverged why."""
+        """Say of each run that is missing why."""
         return [
-            f"{run.recipe}, seed {run.seed}, diverged: {table.shown(run.reason)}"
-            for run in self.diverged
+            f"{run.recipe}, seed {run.seed}, {run.how}: {table.shown(run.reason)}"
+            for run in self.missing
         ]
 
     def to_dict(self) -> dict[str, Any]:
@@ -187,7 +193,7 @@ class Comparison:
                 }
                 for row in self.rows
             ],
-            "diverged": [dataclasses.asdict(run) for run in self.diverged],
+            "missing": [dataclasses.asdict(run) for run in self.missing],
         }
 
 

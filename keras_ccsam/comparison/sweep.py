@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_ccsam import text_table as table
-from keras_ccsam.comparison.compare import check_models, train
+from keras_ccsam.comparison.check_models import check_models
+from keras_ccsam.comparison.compare import NothingTrained, train
 from keras_ccsam.comparison.comparison import Comparison, Row, summary
 from keras_ccsam.comparison.sweep_plan import SweepPlan, plan_sweep
 from keras_ccsam.comparison.time_left import TimeLeft
+from keras_ccsam.launching import Launcher
 from keras_ccsam.runs.folders import PathLike
 from keras_ccsam.runs.progress import Progress
 from keras_ccsam.runs.record_options import Record, check_record
@@ -62,10 +64,8 @@ class Sweep:
             [value, *(table.mean_std(row.values(column), 100.0) for column in _COLUMNS)]
             for value, row in zip(self.plan.values, self.comparison.rows, strict=True)
         ]
-        failed = {run.recipe for run in self.comparison.diverged}
         for cells, row in zip(rows, self.comparison.rows, strict=True):
-            if row.recipe in failed:
-                cells[1] = "diverged"
+            cells[1] = self.comparison.lack(row) or cells[1]
         whole = [table.text_table(header, rows), self.verdict(), *self.comparison.reasons()]
         return "\n\n".join(whole)
 
@@ -113,7 +113,7 @@ class Sweep:
                 }
                 for value, row in zip(self.plan.values, self.comparison.rows, strict=True)
             ],
-            "diverged": [dataclasses.asdict(run) for run in self.comparison.diverged],
+            "missing": [dataclasses.asdict(run) for run in self.comparison.missing],
         }
 
     def _mean(self, row: Row) -> float:
@@ -133,6 +133,7 @@ def sweep(
     compile_cache: PathLike = "auto",
     record: Record = (),
     trackers: Sequence[str] = (),
+    launcher: Launcher | None = None,
 ) -> Sweep:
     """Train a recipe at several values of one key, and recommend one by the validation split.
 
@@ -149,11 +150,12 @@ def sweep(
         seeds: as in `compare`; 3 by default.
         out: as in `compare`; `runs/sweep-<key>-<recipe>-<data>` by default. Gets `sweep.json` and
             `sweep.png`, too.
-        progress, compile_cache, record, trackers: as in `compare`.
+        progress, compile_cache, record, trackers, launcher: as in `compare`.
 
     Raises:
         ValueError: as `plan_sweep`, or data that cannot be had. Nothing has been written then.
         FloatingPointError: every run diverged; one that did is no reason to end, as in `compare`.
+        NothingTrained: each value lacks a run that failed in the hands of the launcher.
     """
     shown = Progress(progress)
     record = check_record(record)
@@ -162,7 +164,10 @@ def sweep(
     check_models(chosen.plan.recipes, record)
     plan = chosen.plan
     clock = TimeLeft(plan.runs)
-    found = Sweep(chosen, train(plan, shown, clock, compile_cache, record, trackers))
+    compared = train(plan, shown, clock, compile_cache, record, trackers, launcher=launcher)
+    if launcher is not None and all(None in row.results for row in compared.rows):
+        raise NothingTrained(f"each value lacks a run: {'; '.join(compared.reasons())}")
+    found = Sweep(chosen, compared)
     write_json(plan.path / "sweep.json", found.to_dict())
     _plot(found)
     return found

@@ -6,10 +6,12 @@ from pathlib import Path
 import keras
 
 from keras_ccsam import atomic
-from keras_ccsam.comparison.compare import check_models, row, train
-from keras_ccsam.comparison.comparison import Diverged, Row
+from keras_ccsam.comparison.check_models import check_models
+from keras_ccsam.comparison.compare import row, train
+from keras_ccsam.comparison.comparison import MissingRun, Row
 from keras_ccsam.comparison.plan import run_path
 from keras_ccsam.comparison.time_left import TimeLeft
+from keras_ccsam.launching import Launcher
 from keras_ccsam.reproduction.accuracy_figure import accuracy_figure
 from keras_ccsam.reproduction.bound_figure import RECORD, bound_figure
 from keras_ccsam.reproduction.figure import Figure
@@ -39,6 +41,7 @@ def reproduce(
     compile_cache: PathLike = "auto",
     record: Record = (),
     trackers: Sequence[str] = (),
+    launcher: Launcher | None = None,
 ) -> Reproduction:
     """Train the rows of a published table and set the results beside the published numbers.
 
@@ -66,6 +69,7 @@ def reproduce(
         compile_cache: as in `run`; `"auto"` is beside `out`.
         record: as in `compare`.
         trackers: as in `compare`.
+        launcher: as in `compare`; of the runs on one data set. Figures are drawn here.
 
     Returns:
         The table. A row whose data cannot be had, or whose training failed, is in `missing` with
@@ -89,7 +93,7 @@ def reproduce(
     make(chosen.path)
     claim(chosen.path, "reproduction", scale=scale)
     clock = TimeLeft(run for plan in comparisons.values() for run in plan.runs)
-    diverged: dict[tuple[Path, str], Diverged] = {}
+    missing: dict[tuple[Path, str], MissingRun] = {}
     for folder in failed:
         clock.drop(folder)
     with (
@@ -101,13 +105,13 @@ def reproduce(
                 continue
             shown.say(f"{name} {number}/{len(comparisons)}: {folder.name}")
             try:
-                trained = train(plan, shown, clock, "off", record, trackers)
-                diverged |= {(folder, run.recipe): run for run in trained.diverged}
+                trained = train(plan, shown, clock, "off", record, trackers, launcher=launcher)
+                missing |= {(folder, run.recipe): run for run in trained.missing}
             except Exception as error:  # the other data sets' rows must not be lost with this one's
                 reason = " ".join(str(error).split())
                 failed[folder] = f"training failed: {type(error).__name__}: {reason}"
                 clock.drop(folder)
-    rows = tuple(_reproduced(planned, chosen.seeds, failed, diverged) for planned in chosen.rows)
+    rows = tuple(_reproduced(planned, chosen.seeds, failed, missing) for planned in chosen.rows)
     figure = _figure(chosen, rows, shown)
     reproduction = Reproduction(
         name,
@@ -166,13 +170,13 @@ def _reproduced(
     planned: PlannedRow,
     seeds: tuple[int, ...],
     failed: dict[Path, str],
-    diverged: dict[tuple[Path, str], Diverged],
+    missing: dict[tuple[Path, str], MissingRun],
 ) -> ReproducedRow:
     result: Row | None = None
     paths = (run_path(planned.folder, planned.recipe, seed) for seed in seeds)
     if all(RunDirectory(path).status() == "complete" for path in paths):
         result = row(planned.folder, planned.recipe, seeds)
-    missing = failed.get(planned.folder, "") if result is None else ""
-    if run := diverged.get((planned.folder, planned.recipe.name)):
-        missing = f"diverged with seed {run.seed}: {run.reason}"
-    return ReproducedRow(planned.source, planned.recipe, planned.folder, result, missing)
+    reason = failed.get(planned.folder, "") if result is None else ""
+    if run := missing.get((planned.folder, planned.recipe.name)):
+        reason = f"{run.how} with seed {run.seed}: {run.reason}"
+    return ReproducedRow(planned.source, planned.recipe, planned.folder, result, reason)

@@ -27,6 +27,11 @@ except ImportError:  # Windows
 
 NAME = ".lock"
 
+
+class Held(ValueError):
+    """Another process is at work in a folder."""
+
+
 # The open file of each folder that this process holds; None where the file itself is the lock.
 _held: dict[Path, int | None] = {}
 
@@ -38,7 +43,7 @@ def take(folder: Path) -> bool:
         Whether it was free; False where this process holds it already.
 
     Raises:
-        ValueError: another process holds it: which one, and on which machine.
+        Held: another process holds it: which one, and on which machine.
         OSError: nothing can be written into the folder.
     """
     key = folder.resolve()
@@ -86,14 +91,14 @@ def holder(folder: Path) -> str | None:
     return _words(told) if writer.standing(told) == writer.HERE else None
 
 
-def refusal(told: Any, folder: Path) -> ValueError:
+def refusal(told: Any, folder: Path) -> Held:
     """Say that another process is at work in a folder.
 
     Args:
         told: what its file says of it.
         folder: that was asked for.
     """
-    return ValueError(
+    return Held(
         f"another process ({_words(told)}) trains in this folder; let it end, or name another "
         f"folder. Received: out={str(folder)!r}"
     )

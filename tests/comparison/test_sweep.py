@@ -11,7 +11,7 @@ from PIL import Image
 
 from keras_ccsam.analysis import plots
 from keras_ccsam.comparison import plan_sweep, sweep
-from keras_ccsam.comparison.comparison import Comparison, Diverged, Row
+from keras_ccsam.comparison.comparison import Comparison, MissingRun, Row
 from keras_ccsam.comparison.sweep import Sweep
 from keras_ccsam.recipes import override
 from keras_ccsam.reproduction import plan_reproduction
@@ -78,8 +78,8 @@ def test_a_value_at_which_the_training_diverges_is_shown_and_not_recommended(tmp
     found = made([[0.5], [0.6], [0.4]], [[0.5], [0.5], [0.5]])
     rows = list(found.comparison.rows)
     rows[0] = dataclasses.replace(rows[0], results=(None,))
-    failed = (Diverged(rows[0].recipe, 0, "too far"),)
-    comparison = dataclasses.replace(found.comparison, rows=tuple(rows), diverged=failed)
+    failed = (MissingRun(rows[0].recipe, 0, "too far"),)
+    comparison = dataclasses.replace(found.comparison, rows=tuple(rows), missing=failed)
     found = dataclasses.replace(found, comparison=comparison)
     assert found.table().splitlines()[2].split() == ["1e-1", "diverged", "-", "-", "-"]
     assert found.table().endswith(f"{rows[0].recipe}, seed 0, diverged: too far")

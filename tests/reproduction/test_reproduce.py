@@ -182,7 +182,7 @@ def test_data_that_cannot_be_had_costs_its_own_rows_only(reproduced, monkeypatch
 
 
 def test_a_run_that_fails_costs_its_own_rows_only(reproduced, monkeypatch, tmp_path):
-    def fail(plan, shown, clock, *options):
+    def fail(plan, shown, clock, *options, **named):
         raise RuntimeError(f"out of memory\nin {plan.path.name}")
 
     out = tmp_path / "out"
