@@ -266,20 +266,22 @@ def test_a_signal_ends_a_run_of_the_command_line(whole, cut, tmp_path, monkeypat
 @pytest.mark.parametrize("place", [1, 2])
 def test_a_signal_does_not_wait_for_an_evaluation(whole, tmp_path, monkeypatch, place):
     """Nor for the features of stage 2: what takes long is stopped between two of its batches."""
-    passes, predict = [], keras.Model.predict
+    passes, ended, predict = [], [], keras.Model.predict
 
     def asked(self, *arguments, **options):
         passes.append(self)
         if len(passes) == place:
             os.kill(os.getpid(), signal.SIGTERM)
-        return predict(self, *arguments, **options)
+        found = predict(self, *arguments, **options)
+        ended.append(self)
+        return found
 
     run = tmp_path / "run"
     with monkeypatch.context() as patch, stopping.stoppable():
         patch.setattr(keras.Model, "predict", asked)
         with pytest.raises(stopping.Stopped):
             runs.run(whole.recipe, run, record=["radius"], **OPTIONS)
-    assert len(passes) == place
+    assert (len(passes), len(ended)) == (place, place - 1)
     assert RunDirectory(run).status() == "interrupted"
     runs.resume(run, **OPTIONS)
     assert_same(whole.path, run)
