@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_ccsam import backend
+from keras_ccsam.training.together import same_variables
 
 
 def unequal(place: int) -> np.ndarray:
@@ -100,6 +101,19 @@ def traffic(count: int) -> None:
         assert told <= sum(sent) <= told + 200, (name, told, sum(sent), sent)
 
 
+def unlike_models(place: int) -> None:
+    """One process with another network: all of them say so, and none waits."""
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2 + (place == 1))])
+    model.compile("sgd", "mse")
+    try:
+        same_variables(model)
+    except ValueError as error:
+        assert "1 of them have other variables than process 0" in str(error), error
+        assert ("float32 (3, 3) for float32 (3, 2)" in str(error)) == (place == 1), error
+    else:
+        raise AssertionError("it was not noticed")
+
+
 def on_tensorflow(count: int) -> None:
     import tensorflow as tf
 
@@ -156,6 +170,7 @@ if __name__ == "__main__":
             assert backend.replica_count() == count
             of_step(count, place)
             traffic(count)
+            unlike_models(place)
         else:
             assert backend.replica_count() == 1 and backend.sharded_devices() == count
     print("kept")
