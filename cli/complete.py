@@ -63,7 +63,12 @@ def profiles(_: click.Context, __: click.Parameter, incomplete: str) -> Items:
 
 def protocols(_: click.Context, __: click.Parameter, incomplete: str) -> Items:
     """The ways to draw a tail."""
-    return _starting(("ldam", "seeded", "first_n"), incomplete)
+    return _starting(("ldam", "ccsam", "seeded", "first_n"), incomplete)
+
+
+def paper_protocols(_: click.Context, __: click.Parameter, incomplete: str) -> Items:
+    """The protocols of the CC-SAM paper."""
+    return _starting(light.library("recipes.known").PROTOCOLS, incomplete)
 
 
 def backends(_: click.Context, __: click.Parameter, incomplete: str) -> Items:

@@ -44,9 +44,13 @@ def check_recipes(
 
 
 def check_table(
-    name: str | None, scale: str, settings: Sequence[str] = (), data: str | None = None
+    name: str | None,
+    scale: str,
+    settings: Sequence[str] = (),
+    data: str | None = None,
+    protocol: str | None = None,
 ) -> None:
-    """Refuse an unknown table of `ccsam reproduce`, an unknown scale or set, and wrong settings.
+    """Refuse an unknown table of `ccsam reproduce`, scale, set or protocol, and wrong settings.
 
     Raises:
         ValueError: the first that is wrong.
@@ -60,15 +64,19 @@ def check_table(
     light.library("recipes.known").check("table", name, "tables")
     scales = light.library("reproduction.scales")
     scales.check_scale(scale)
+    light.library("recipes.known").with_protocol("cifar10-lt", protocol)
     if data is not None:
         light.library("recipes.known").check("data", data, "settings")
+    table = light.library("recipes.tables").load(name)
+    protocol = protocol or table.protocol
+    scales.check_protocol(protocol, scale, data)
     recipes = [
         (
             row.recipe,
-            data or scales.setting(row.data, scale),
+            data or scales.setting(row.data, scale, protocol),
             (*(() if data else (scales.ratio(row.imbalance_ratio, scale),)), *row.overrides),
         )
-        for row in light.library("recipes.tables").load(name).rows
+        for row in table.rows
     ]
     light.library("recipes.shipped").check(recipes, settings)
 

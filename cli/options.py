@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from . import complete
+from . import complete, light
 from .runtime import BACKENDS, DETERMINISTIC
 
 # As many as the library takes; a test compares them.
@@ -29,6 +29,7 @@ class Choices:
         seed: Of weights, batches and augmentation.
         epochs: Of stage 1.
         settings: The `--set` options, which go last and so win.
+        protocol: Of the CC-SAM paper, which chooses between two settings of a dataset.
     """
 
     dataset: str | None = None
@@ -37,6 +38,12 @@ class Choices:
     seed: int | None = None
     epochs: int | None = None
     settings: tuple[str, ...] = ()
+    protocol: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.protocol is not None:
+            chosen = light.library("recipes.known").with_protocol(self.dataset, self.protocol)
+            object.__setattr__(self, "dataset", chosen)
 
     def overrides(self) -> tuple[str, ...]:
         """The choices as `key=value` with a TOML value, as `recipes.load` wants them."""
@@ -114,6 +121,16 @@ def deterministic_option(function: F) -> F:
     )(function)
 
 
+def protocol_option(function: F) -> F:
+    """Add `--protocol`."""
+    return click.option(
+        "--protocol",
+        metavar="ablation|main",
+        shell_complete=complete.paper_protocols,
+        help="Of the CC-SAM paper, on CIFAR: mixup, or AutoAugment and Cutout in its place.",
+    )(function)
+
+
 def recipe_options(function: F) -> F:
     """Add what changes a recipe: the fields of `Choices` but for the seed."""
     return _apply(
@@ -133,6 +150,7 @@ def recipe_options(function: F) -> F:
             metavar="R|none",
             help="Images of the largest class over those of the smallest; none keeps every image.",
         ),
+        protocol_option,
         _EPOCHS,
         _SETTINGS,
     )

@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import textwrap
+import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -165,17 +166,24 @@ def recipe_list(card: Card) -> str:
     found = []
     for name in card.recipes:
         recipe = recipes.load(name)
-        note = f" {recipe.note}" if recipe.note else ""
-        line = f"- `{name}` ({recipe.variant}): {recipe.description}{note}"
-        found.append(_wrapped(line, "  "))
+        line = f"- `{name}` ({recipe.variant}): {recipe.description} From: {recipe.source}"
+        told = [f"Our readings: {' '.join(recipe.readings)}"] if recipe.readings else []
+        if recipe.differs:
+            told.append(
+                f"The code does otherwise in {len(recipe.differs)} points, which "
+                f"`ccsam recipes show {name}` lists."
+            )
+        told.append(recipe.note)
+        found.append(_wrapped(" ".join([line, *filter(None, told)]), "  "))
     if not card.recipes:
         return ""
     first = card.recipes[0]
     folder = resources.files("keras_ccsam.recipes") / "methods"
-    lines = (folder / f"{first}.toml").read_text(encoding="utf-8").strip().splitlines()
-    told = ("description", "note", "variant")
-    shown = [line for line in lines if line.partition(" = ")[0] not in told]
-    code = "\n".join(shown).strip()
+    text = (folder / f"{first}.toml").read_text(encoding="utf-8").strip()
+    # What the file says of itself stands above.
+    code = text[text.index("\n[") :].strip()
+    base = tomllib.loads(text).get("base")
+    code = f'base = "{base}"\n\n{code}' if base else code
     return "\n".join(found) + f"\n\n```sh\nccsam train {first}\n```\n\n```toml\n{code}\n```"
 
 

@@ -64,8 +64,11 @@ def _datasets() -> list[tuple[str, int | str, int | str, str, int, str]]:
             said = find("data", found.data.name).summary.rstrip(".")
         else:
             counted = (info.num_classes, info.test_images)
-            small = found.setting != found.data.name
-            said = f"{found.data.name} at a scale for CPUs" if small else info.description
+            said = info.description
+            if found.setting != found.data.name:
+                ways = {"-small": "at a scale for CPUs", "-main": "with AutoAugment and Cutout"}
+                own = [words for mark, words in ways.items() if mark in found.setting]
+                said = f"{found.data.name} {', '.join(own)}"
         network = found.to_dict()["model"]["backbone"]["name"]
         rows.append((found.setting, *counted, network, found.stage1.epochs, said))
     return rows
@@ -88,7 +91,7 @@ def _datasets() -> list[tuple[str, int | str, int | str, str, int, str]]:
 )
 @click.option(
     "--protocol",
-    metavar="ldam|seeded|first_n",
+    metavar="ldam|ccsam|seeded|first_n",
     shell_complete=complete.protocols,
     help="Which images are kept.",
 )

@@ -15,6 +15,7 @@ from ..options import (
     compile_cache_option,
     deterministic_option,
     parse_seeds,
+    protocol_option,
     record_option,
     runtime_options,
     seeds_option,
@@ -41,6 +42,7 @@ from ..output import Output, json_option, quiet_option
     help="Dataset in place of the table's, with its own network and schedule, as in figure2 "
     "--data places-lt.",
 )
+@protocol_option
 @change_options
 @seeds_option
 @runtime_options
@@ -77,6 +79,7 @@ def command(
     as_json: bool,
     dataset: str | None,
     data_path: str | None,
+    protocol: str | None,
     **choices: Any,
 ) -> None:
     """Train the rows of a published table and print both numbers.
@@ -86,7 +89,7 @@ def command(
     """
     output, changed = Output(as_json, quiet), Choices(**choices)
     numbers = parse_seeds(seeds)
-    early.check_table(name, scale, changed.overrides(), dataset)
+    early.check_table(name, scale, changed.overrides(), dataset, protocol)
     early.check_trackers(trackers)
     launched = launching.chosen(launcher, jobs, launcher_settings)
     recorded = early.record(record, record_settings)
@@ -98,7 +101,14 @@ def command(
         if name is not None:
             overrides = changed.overrides()
             plan = reproduction.plan_reproduction(
-                name, scale, numbers, out, data=dataset, data_path=data_path, overrides=overrides
+                name,
+                scale,
+                numbers,
+                out,
+                data=dataset,
+                data_path=data_path,
+                overrides=overrides,
+                protocol=protocol,
             )
             plan.comparisons()  # refuses folders that hold anything else
             notes.tell(output, [row.recipe for row in plan.rows], plan.without_stage2)
@@ -112,6 +122,7 @@ def command(
                         data=dataset,
                         data_path=data_path,
                         overrides=overrides,
+                        protocol=protocol,
                         progress=output.progress,
                         compile_cache=compile_cache,
                         record=recorded,

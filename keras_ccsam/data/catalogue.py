@@ -99,7 +99,8 @@ def load(
         imbalance_ratio: largest class count over the smallest, at least 1; `None` keeps every
             training image of the source.
         profile: `"exponential"` or `"step"` (`profiles.profile_counts`).
-        protocol: which images are kept: `"ldam"`, `"seeded"` or `"first_n"` (`subset.draw_subset`).
+        protocol: which images are kept: `"ldam"`, `"ccsam"`, `"seeded"` or `"first_n"`
+            (`subset.draw_subset`).
         seed: of the protocol `"seeded"` and of the validation split; at least 0.
         path: where CIFAR lies (`cifar.load_cifar` lists the formats); `None` downloads it. An npz
             may itself be a long-tailed draw with its `train_indices`: `"ldam"` then keeps the first

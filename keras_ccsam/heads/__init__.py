@@ -13,6 +13,7 @@ from keras_ccsam.heads.class_averaging import Averaging as Averaging
 from keras_ccsam.heads.class_averaging import averaging as averaging
 from keras_ccsam.heads.closed_form import ClassGradients as ClassGradients
 from keras_ccsam.heads.closed_form import ClosedForm as ClosedForm
+from keras_ccsam.heads.closed_form import TensorForm as TensorForm
 from keras_ccsam.heads.cosine import Cosine as Cosine
 from keras_ccsam.heads.dense import DenseClosedForm as DenseClosedForm
 from keras_ccsam.heads.dense import is_plain_dense as is_plain_dense
@@ -23,6 +24,7 @@ from keras_ccsam.heads.outputs import num_classes as num_classes
 from keras_ccsam.heads.outputs import num_outputs as num_outputs
 from keras_ccsam.heads.outputs import puts_out_logits as puts_out_logits
 from keras_ccsam.heads.scaled import Scaled as Scaled
+from keras_ccsam.heads.unit_columns import UnitColumns as UnitColumns
 
 
 def closed_form(head: Any) -> ClosedForm | None:

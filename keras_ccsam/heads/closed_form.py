@@ -14,7 +14,7 @@ for M and takes averages in whichever form is cheaper (class_averaging.py).
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import keras
 from keras import ops
@@ -34,6 +34,29 @@ class ClassGradients(NamedTuple):
 
     norm: Tensor
     logits_after: Callable[[Tensor], Tensor]
+
+
+class TensorGradients(NamedTuple):
+    """As `ClassGradients`, of each perturbed tensor apart.
+
+    Attributes:
+        norms: (B,) float for each tensor.
+        logits_after: maps as many step lengths (B,) to logits (B, K).
+    """
+
+    norms: Sequence[Tensor]
+    logits_after: Callable[[Sequence[Tensor]], Tensor]
+
+
+@runtime_checkable
+class TensorForm(Protocol):
+    """A closed form that also knows the class gradients of its tensors apart."""
+
+    def tensor_gradients(
+        self, features: Tensor, logits: Tensor, logit_gradients: Tensor, by_class: Averaging
+    ) -> TensorGradients:
+        """The class gradients of a batch; arguments as `ClosedForm.class_gradients`."""
+        ...
 
 
 class ClosedForm(Protocol):

@@ -27,6 +27,7 @@ from pydantic import Field
 from keras_ccsam.declare import part
 from keras_ccsam.heads.class_averaging import Averaging
 from keras_ccsam.heads.closed_form import ClassGradients, safe_divide, safe_sqrt
+from keras_ccsam.heads.unit_columns import UnitColumns
 from keras_ccsam.options import checked
 from keras_ccsam.typing import Tensor
 
@@ -46,8 +47,9 @@ class Cosine(keras.layers.Layer):
     Args:
         units: number of classes, at least 2.
         scale: s, what the cosines are multiplied with to give logits.
-        kernel_initializer: of the (D, units) kernel. Uniform in (-1, 1) by default, as the
-            LDAM-DRW code has it; only the columns' directions matter.
+        kernel_initializer: of the (D, units) kernel. `UnitColumns` by default: uniform in (-1, 1)
+            and normalised to columns of norm 1, as LDAM-DRW and GCL have it. The norm changes no
+            logit, and decides how fast SGD turns a column.
         kernel_regularizer: optional.
         **kwargs: of `keras.layers.Layer`.
 
@@ -74,7 +76,7 @@ class Cosine(keras.layers.Layer):
         self.units = int(units)
         self.scale: float = checked(Cosine, {"scale": scale})["scale"]
         if kernel_initializer is None:
-            kernel_initializer = keras.initializers.RandomUniform(-1.0, 1.0)
+            kernel_initializer = UnitColumns()
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
 

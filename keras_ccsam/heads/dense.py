@@ -8,25 +8,69 @@ With G = H H^T + 1 (the 1 is the bias; without one it is left out) and M the cla
 
 so one (B, B) product takes the place of a gradient, a forward and a backward pass per class. It is
 exact, has static shapes, and costs O(B^2 (D + K)) whatever the number of classes present; for few
-classes in a large batch T comes from the class means instead (class_averaging.py).
+classes in a large batch T comes from the class means instead (class_averaging.py). T is the sum of
+the kernel's part, (H H^T o M) delta, and the bias', M delta, which are also given apart.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import keras
 from keras import ops
+from pydantic import Field
 
 from keras_ccsam.declare import part
 from keras_ccsam.heads.class_averaging import Averaging
-from keras_ccsam.heads.closed_form import ClassGradients, safe_divide, safe_sqrt
+from keras_ccsam.heads.closed_form import (
+    ClassGradients,
+    TensorGradients,
+    safe_divide,
+    safe_sqrt,
+)
+from keras_ccsam.options import checked
 from keras_ccsam.typing import Tensor
 
 
 @part("head", "dense", offers=("linear",))
-def dense(units: int, name: str | None = None) -> keras.layers.Dense:
-    """A linear classifier with a bias: Keras' own layer."""
-    return keras.layers.Dense(units, name=name)
+def dense(
+    units: int,
+    name: str | None = None,
+    features: int | None = None,
+    initializer: Annotated[
+        Literal["keras", "torch"],
+        Field(
+            description="first weights: glorot uniform and a bias of 0; or as torch's Linear, both "
+            "uniform within 1 / sqrt(features) (code)"
+        ),
+    ] = "keras",
+) -> keras.layers.Dense:
+    """A linear classifier with a bias: Keras' own layer.
+
+    Args:
+        units: K.
+        name: of the layer.
+        features: D, which torch's range of the bias depends on.
+        initializer: of its first weights.
+
+    Raises:
+        ValueError: for another initializer, or torch's without `features`.
+    """
+    checked(dense, {"initializer": initializer})
+    if initializer == "keras":
+        return keras.layers.Dense(units, name=name)
+    if features is None:
+        raise ValueError(
+            "initializer='torch' draws the bias by the number of features: give it. "
+            "Received: features=None"
+        )
+    bound = features**-0.5
+
+    def uniform() -> keras.initializers.Initializer:
+        return keras.initializers.RandomUniform(-bound, bound)
+
+    return keras.layers.Dense(
+        units, kernel_initializer=uniform(), bias_initializer=uniform(), name=name
+    )
 
 
 def is_plain_dense(layer: Any) -> bool:
@@ -83,3 +127,21 @@ class DenseClosedForm:
             return logits + safe_divide(length, norm)[:, None] * along
 
         return ClassGradients(norm, logits_after)
+
+    def tensor_gradients(
+        self, features: Tensor, logits: Tensor, logit_gradients: Tensor, by_class: Averaging
+    ) -> TensorGradients:
+        """Of the kernel, and of the bias where there is one; see `closed_form`."""
+        moves = [by_class.along(features, ops.stop_gradient(features), logit_gradients)]
+        if self.layer.use_bias:
+            moves.append(by_class.mean(logit_gradients))
+        inner = [ops.sum(logit_gradients * ops.stop_gradient(m), axis=1) for m in moves]
+        norms = [safe_sqrt(by_class.mean(product[:, None])[:, 0]) for product in inner]
+
+        def logits_after(lengths: Sequence[Tensor]) -> Tensor:
+            after = logits
+            for length, norm, move in zip(lengths, norms, moves, strict=True):
+                after = after + safe_divide(length, norm)[:, None] * move
+            return after
+
+        return TensorGradients(norms, logits_after)

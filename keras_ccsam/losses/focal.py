@@ -58,6 +58,14 @@ def focal_of_each_class(logits: Tensor, gamma: float) -> Tensor:
     return -log_p if gamma == 0.0 else -focal_factor(log_p, gamma) * log_p
 
 
+def sigmoid_focal(targets: Tensor, logits: Tensor, gamma: float) -> Tensor:
+    """(B,): the focal loss of a sigmoid for each class, summed over the classes."""
+    sided = (2.0 * targets - 1.0) * logits  # p is the probability of what is true of the class
+    log_p = ops.log_sigmoid(sided)
+    factor = 1.0 if gamma == 0.0 else ops.exp(gamma * ops.log_sigmoid(-sided))
+    return ops.sum(-factor * log_p, axis=-1)
+
+
 def focal_factor(log_p: Tensor, gamma: float) -> Tensor:
     """(1 - p)^gamma from log p, exact where p is near 1."""
     return ops.power(ops.maximum(-ops.expm1(log_p), _TINY), gamma)

@@ -19,7 +19,7 @@ The layers are those of `keras_ccsam.layers` where it has a faster twin of Keras
 `models.plain_backbone` gives a copy in stock layers, which loads without this package.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Literal, TypeAlias
 
 import keras
@@ -41,6 +41,13 @@ WidthOption: TypeAlias = Annotated[
         "SURE); absent: narrow"
     ),
 ]
+BlocksOption: TypeAlias = Annotated[
+    Sequence[Annotated[int, Field(ge=1)]] | None,
+    Field(
+        description="basic blocks of each of the three stages; absent: the same number in each "
+        "(CC-SAM's code has 5, 5, 4 and calls it ResNet-32)"
+    ),
+]
 NormalizationLayers = Literal["batch", "group"]
 PixelOption: TypeAlias = Annotated[
     Normalization, Field(description="of pixels: cifar, unit, none, or [mean, deviation] in 0..1")
@@ -57,6 +64,7 @@ def resnet_cifar(
     name: str | None = None,
     normalization_layers: NormalizationLayers = "batch",
     width: Width | None = None,
+    blocks: Sequence[int] | None = None,
 ) -> keras.Model:
     """Builds a CIFAR ResNet from images (B, height, width, channels) to features (B, D).
 
@@ -70,13 +78,15 @@ def resnet_cifar(
         normalization_layers: `"batch"` or `"group"`: what follows each convolution.
         width: `"narrow"`, 16, 32 and 64 channels and D = 64, the default; or `"wide"`, four times
             as many: papers call both ResNet-32.
+        blocks: of each of the three stages; n of each by default.
 
     Returns:
         A functional `keras.Model`; its layers are named `stem_*`, `stage1_block1_*`, ...
 
     Raises:
         ValueError: A depth that is not 6n + 2, an input shape that is not (height, width,
-            channels), or unknown `normalization_layers` or `width`.
+            channels), unknown `normalization_layers` or `width`, or other than three `blocks` of at
+            least 1.
     """
     if depth < 8 or (depth - 2) % 6:
         raise ValueError(
@@ -92,6 +102,12 @@ def resnet_cifar(
             "`width` must be 'narrow' (16, 32 and 64 channels) or 'wide' (64, 128 and 256). "
             f"Received: width={width!r}"
         )
+    depths = [(depth - 2) // 6] * 3 if blocks is None else list(blocks)
+    if len(depths) != 3 or min(depths) < 1:
+        raise ValueError(
+            "`blocks` must be three numbers of at least 1, one for each stage, such as (5, 5, 4). "
+            f"Received: blocks={blocks!r}"
+        )
     widths = WIDTHS[width or "narrow"]
     shape = tuple(input_shape)
     if len(shape) != 3 or shape[2] is None:
@@ -106,7 +122,7 @@ def resnet_cifar(
     norm = _batch_norm if normalization_layers == "batch" else _group_norm
     x = layers.ReLU(name="stem_relu")(norm(x, "stem", ""))
     for stage, channels in enumerate(widths, start=1):
-        for block in range(1, (depth - 2) // 6 + 1):
+        for block in range(1, depths[stage - 1] + 1):
             stride = 2 if stage > 1 and block == 1 else 1
             x = _basic_block(x, channels, stride, norm, f"stage{stage}_block{block}")
     x = layers.GlobalAveragePooling2D(data_format="channels_last", name="features")(x)
@@ -166,9 +182,10 @@ def ResNet8(
     name: str | None = None,
     normalization_layers: LayersOption = "batch",
     width: WidthOption = None,
+    blocks: BlocksOption = None,
 ) -> keras.Model:
     """ResNet-8, one block per stage: for tests and small images. See `resnet_cifar`."""
-    return resnet_cifar(8, input_shape, normalization, name, normalization_layers, width)
+    return resnet_cifar(8, input_shape, normalization, name, normalization_layers, width, blocks)
 
 
 @part("backbone", "resnet14")
@@ -178,9 +195,10 @@ def ResNet14(
     name: str | None = None,
     normalization_layers: LayersOption = "batch",
     width: WidthOption = None,
+    blocks: BlocksOption = None,
 ) -> keras.Model:
     """ResNet-14, two blocks per stage. See `resnet_cifar`."""
-    return resnet_cifar(14, input_shape, normalization, name, normalization_layers, width)
+    return resnet_cifar(14, input_shape, normalization, name, normalization_layers, width, blocks)
 
 
 @part("backbone", "resnet20")
@@ -190,9 +208,10 @@ def ResNet20(
     name: str | None = None,
     normalization_layers: LayersOption = "batch",
     width: WidthOption = None,
+    blocks: BlocksOption = None,
 ) -> keras.Model:
     """ResNet-20, three blocks per stage, 269,072 parameters. See `resnet_cifar`."""
-    return resnet_cifar(20, input_shape, normalization, name, normalization_layers, width)
+    return resnet_cifar(20, input_shape, normalization, name, normalization_layers, width, blocks)
 
 
 @part("backbone", "resnet32")
@@ -202,9 +221,10 @@ def ResNet32(
     name: str | None = None,
     normalization_layers: LayersOption = "batch",
     width: WidthOption = None,
+    blocks: BlocksOption = None,
 ) -> keras.Model:
     """ResNet-32, five blocks per stage: the network of CIFAR-LT papers. See `resnet_cifar`."""
-    return resnet_cifar(32, input_shape, normalization, name, normalization_layers, width)
+    return resnet_cifar(32, input_shape, normalization, name, normalization_layers, width, blocks)
 
 
 @part("backbone", "resnet44")
@@ -214,9 +234,10 @@ def ResNet44(
     name: str | None = None,
     normalization_layers: LayersOption = "batch",
     width: WidthOption = None,
+    blocks: BlocksOption = None,
 ) -> keras.Model:
     """ResNet-44, seven blocks per stage. See `resnet_cifar`."""
-    return resnet_cifar(44, input_shape, normalization, name, normalization_layers, width)
+    return resnet_cifar(44, input_shape, normalization, name, normalization_layers, width, blocks)
 
 
 @part("backbone", "resnet56")
@@ -226,6 +247,7 @@ def ResNet56(
     name: str | None = None,
     normalization_layers: LayersOption = "batch",
     width: WidthOption = None,
+    blocks: BlocksOption = None,
 ) -> keras.Model:
     """ResNet-56, nine blocks per stage. See `resnet_cifar`."""
-    return resnet_cifar(56, input_shape, normalization, name, normalization_layers, width)
+    return resnet_cifar(56, input_shape, normalization, name, normalization_layers, width, blocks)

@@ -1,4 +1,4 @@
-"""ResNets for photographs: ResNet-18 and 50 (He et al. 2015), ResNeXt-50 (Xie et al. 2017).
+"""ResNets for photographs: ResNet-18, 34 and 50 (He et al. 2015), ResNeXt-50 (Xie et al. 2017).
 
 A 7x7 convolution of stride 2 and a maximum over 3x3 of stride 2, four stages, and global average
 pooling. The details are those of torchvision, with which the long-tail papers train:
@@ -8,6 +8,9 @@ pooling. The details are those of torchvision, with which the long-tail papers t
 * BatchNorm: momentum 0.9, epsilon 1e-5; convolutions: He-normal by fan-out, no bias;
 * padding is symmetric.
 
+ResNet-18 and 34 also begin as codes for CIFAR let them (`stem="cifar"`): one 3x3 convolution of
+stride 1 and no maximum. With it ResNet-34 is the network of LTR-weight-balancing and ImbSAM.
+
 ResNeXt-50 has blocks of 1x1, 3x3 in 32 groups of 4 channels, and 1x1 (32 x 4d): 22,979,904
 parameters without the classifier. `keras.applications` has ResNet-50, 101 and 152, in the form
 that their pre-trained weights want (the stride in the first 1x1 convolution, biases, pixels as
@@ -15,7 +18,7 @@ Caffe has them), and no ResNeXt.
 """
 
 from collections.abc import Sequence
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import keras
 from keras import layers
@@ -38,6 +41,14 @@ PixelOption: TypeAlias = Annotated[
     Field(description="of pixels: imagenet, unit, cifar, none, or [mean, deviation] in 0..1"),
 ]
 
+StemOption: TypeAlias = Annotated[
+    Literal["imagenet", "cifar"],
+    Field(
+        description="imagenet: 7x7 of stride 2, then a maximum; cifar: 3x3 of stride 1 (ImbSAM, "
+        "LTR-weight-balancing)"
+    ),
+]
+
 
 @part("backbone", "resnet18")
 def ResNet18(
@@ -45,6 +56,7 @@ def ResNet18(
     normalization: PixelOption = "imagenet",
     width: WidthOption = 64,
     name: str | None = None,
+    stem: StemOption = "imagenet",
 ) -> keras.Model:
     """ResNet-18, two basic blocks per stage: 11,176,512 parameters, D = 512.
 
@@ -54,12 +66,36 @@ def ResNet18(
             `keras_ccsam.models.normalization`.
         width: Channels of the first stage.
         name: Name of the model.
+        stem: `"imagenet"`, or `"cifar"` for images of 32 pixels or so.
 
     Raises:
-        ValueError: An input shape that is not (height, width, channels), or a width below 1.
+        ValueError: An input shape that is not (height, width, channels), a width below 1, or an
+            unknown stem.
     """
-    checked(ResNet18, {"width": width})
-    return _network(input_shape, normalization, width, (2, 2, 2, 2), None, name or "resnet18")
+    checked(ResNet18, {"width": width, "stem": stem})
+    blocks = (2, 2, 2, 2)
+    return _network(input_shape, normalization, width, blocks, None, name or "resnet18", stem)
+
+
+@part("backbone", "resnet34")
+def ResNet34(
+    input_shape: Shape = (224, 224, 3),
+    normalization: PixelOption = "imagenet",
+    width: WidthOption = 64,
+    name: str | None = None,
+    stem: StemOption = "imagenet",
+) -> keras.Model:
+    """ResNet-34, 3, 4, 6 and 3 basic blocks: 21,284,672 parameters, D = 512.
+
+    Args:
+        input_shape, normalization, width, name, stem: see `ResNet18`.
+
+    Raises:
+        ValueError: as `ResNet18`.
+    """
+    checked(ResNet34, {"width": width, "stem": stem})
+    blocks = (3, 4, 6, 3)
+    return _network(input_shape, normalization, width, blocks, None, name or "resnet34", stem)
 
 
 @part("backbone", "torch_resnet50")
@@ -140,6 +176,7 @@ def _network(
     blocks: Sequence[int],
     groups: int | None,
     name: str,
+    stem: Literal["imagenet", "cifar"] = "imagenet",
 ) -> keras.Model:
     """The network; of basic blocks without `groups`, else of bottlenecks, wider ones of several."""
     shape = tuple(input_shape)
@@ -150,11 +187,13 @@ def _network(
     images = keras.Input(shape, name="images")
     normalize = normalization_layer(normalization, shape[2])
     x = images if normalize is None else normalize(images)
-    x = _normalized(_convolution(x, width, 7, 2, "stem_conv"), "stem_bn")
+    size, stride = (7, 2) if stem == "imagenet" else (3, 1)
+    x = _normalized(_convolution(x, width, size, stride, "stem_conv"), "stem_bn")
     x = layers.ReLU(name="stem_relu")(x)
-    x = layers.ZeroPadding2D(1, data_format="channels_last", name="stem_pool_pad")(x)
-    # After ReLU zeros are no larger than any pixel.
-    x = layers.MaxPooling2D(3, 2, data_format="channels_last", name="stem_pool")(x)
+    if stem == "imagenet":
+        x = layers.ZeroPadding2D(1, data_format="channels_last", name="stem_pool_pad")(x)
+        # After ReLU zeros are no larger than any pixel.
+        x = layers.MaxPooling2D(3, 2, data_format="channels_last", name="stem_pool")(x)
     for stage, count in enumerate(blocks, start=1):
         for block in range(1, count + 1):
             stride = 2 if stage > 1 and block == 1 else 1

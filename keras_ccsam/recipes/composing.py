@@ -1,6 +1,10 @@
 """What a recipe says before it is checked: its layers from the files, put together.
 
-    schema defaults < setting < method < method's table for the dataset < user file < overrides
+    schema defaults < setting < method < method's tables for the data < user file < overrides
+
+A setting or a method of the package may name a `base`, another one that it changes. A method's
+tables for the data are below `on`: first that of the dataset, then that of the setting, and last
+that of the dataset at an imbalance ratio: `[on."cifar10-lt ratio 50".stage2]`.
 
 It needs pydantic and no Keras: the command line asks it before Keras is imported.
 """
@@ -17,6 +21,9 @@ from keras_ccsam.recipes import known, toml
 from keras_ccsam.recipes.errors import default_part, slots
 from keras_ccsam.recipes.layers import is_none, listed, merge, overridden, read_overrides
 from keras_ccsam.recipes.slot import Slot
+
+# What a file says of itself.
+_SAID = ("description", "variant", "source", "readings", "differs", "note")
 
 N = TypeVar("N")
 R = TypeVar("R")
@@ -48,7 +55,9 @@ def composed(
     defaults = _builtin("settings", setting)
     dataset = defaults.get("data", {}).get("name", setting)
     special = method.pop("on", {})
-    layers = [method, *(special.get(key, {}) for key in dict.fromkeys((dataset, setting)))]
+    ratio = _ratio(chosen, user, method, defaults)
+    places = (dataset, *_lineage("settings", setting), f"{dataset} ratio {ratio}")
+    layers = [method, *(special.get(place, {}) for place in dict.fromkeys(places))]
     own = next(filter(known.is_own_data, _data_named(data, chosen, user, method)), None)
     if own is not None:
         defaults["data"] = {"name": own, "imbalance_ratio": "none"}
@@ -159,7 +168,8 @@ def _sources(name_or_path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict
     if base not in known.stems("methods"):
         close = known.listed(base, "methods")
         raise ValueError(f"unknown base of {name} {close}. Received: base={base!r}")
-    return user, _builtin("methods", base) | {"name": path.stem, "variant": "default"}
+    method = {k: v for k, v in _builtin("methods", base).items() if k not in _SAID[1:]}
+    return user, method | {"name": path.stem}
 
 
 def _setting(data: str | None, *layers: Mapping[str, Any]) -> str:
@@ -182,6 +192,32 @@ def _data_named(data: str | None, *layers: Mapping[str, Any]) -> Iterator[str]:
         yield from (str(name) for name in (layer.get("setting"), dataset) if name)
 
 
+def _ratio(*layers: Mapping[str, Any]) -> str:
+    """The imbalance ratio, by the most specific of the layers that names one: "100"."""
+    for layer in layers:
+        table = layer.get("data")
+        found = table.get("imbalance_ratio") if isinstance(table, Mapping) else None
+        if found is not None:
+            return f"{found:g}" if isinstance(found, int | float) else str(found)
+    return ""
+
+
 def _builtin(folder: str, name: str) -> dict[str, Any]:
-    values = toml.parse(known.builtin(folder, name), f"{folder}/{name}.toml")
+    """A file of the package, laid on those that it is based on."""
+    values: dict[str, Any] = {}
+    for each in _lineage(folder, name):
+        # What a base is said to be is not said of this one.
+        kept = {key: value for key, value in values.items() if key not in _SAID}
+        values = merge(kept, _file(folder, each))
+    values.pop("base", None)
     return {"name": name} | values if folder == "methods" else values
+
+
+def _lineage(folder: str, name: str) -> tuple[str, ...]:
+    """A file of the package after those that it is based on, the first of them first."""
+    base = _file(folder, name).get("base")
+    return (name,) if base is None else (*_lineage(folder, base), name)
+
+
+def _file(folder: str, name: str) -> dict[str, Any]:
+    return toml.parse(known.builtin(folder, name), f"{folder}/{name}.toml")

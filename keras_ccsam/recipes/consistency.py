@@ -52,7 +52,7 @@ def check(
         )
     if second is not None:
         try:
-            second.retraining()
+            second.retraining(first)
         except ValueError as error:
             raise ValueError(f"stage2: {error}") from None
     if posthoc is None:

@@ -45,6 +45,38 @@ def is_path(data: str) -> bool:
     return bool(set("/\\") & set(data)) or kind_of_file(data) is not None or os.path.exists(data)
 
 
+PROTOCOLS = ("ablation", "main")
+_MAIN = "-main"
+
+
+def with_protocol(data: str | None, protocol: str | None) -> str | None:
+    """Return the setting that stands for a dataset under a protocol of the CC-SAM paper.
+
+    Args:
+        data: a setting, or None for the default one.
+        protocol: "ablation", the settings as they are: mixup; "main": AutoAugment and Cutout
+            in its place; None: `data` as it is.
+
+    Raises:
+        ValueError: there is no such protocol, or that dataset has not both.
+    """
+    if protocol is None:
+        return data
+    if protocol not in PROTOCOLS:
+        near = did_you_mean(protocol, PROTOCOLS) or "."
+        raise ValueError(
+            f"a protocol is one of {', '.join(PROTOCOLS)}{near} Received: protocol={protocol!r}"
+        )
+    both = [name.removesuffix(_MAIN) for name in stems("settings") if name.endswith(_MAIN)]
+    plain = (data or "digits-lt").removesuffix(_MAIN)
+    if plain not in both:
+        raise ValueError(
+            f"the two protocols are of {', '.join(both)}; name one of them as the data. Received: "
+            f"protocol={protocol!r} with data={data!r}"
+        )
+    return plain + _MAIN if protocol == "main" else plain
+
+
 def stems(folder: str) -> tuple[str, ...]:
     """Return the names in `"methods"`, `"settings"` or `"tables"`, sorted."""
     return tuple(sorted(path.stem for path in (_HERE / folder).glob("*.toml")))

@@ -76,6 +76,7 @@ class Model(Table):
 
 
 Source: TypeAlias = Annotated[Data, Declared("data", Data)]
+Lines: TypeAlias = Annotated[tuple[str, ...], Field(strict=False)]
 
 
 class Thresholds(_Thresholds):
@@ -98,10 +99,15 @@ class Recipe(Table):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="used in folder names")
     setting: str = Field("digits-lt", description="the dataset's protocol that it was made with")
-    variant: Literal["paper", "published", "default"] = Field(
-        "default", description="the paper's formulas, its released code, or neither"
+    variant: Literal["paper", "published", "recommended", "default"] = Field(
+        "default",
+        description="what the paper says, what its released code does, what we recommend, or a "
+        "recipe of one's own",
     )
-    description: str = Field("", description="one line")
+    description: str = Field("", description="what it is, one line")
+    source: str = Field("", description="where it is from, one line")
+    readings: Lines = Field((), description="what no source says: our own readings and choices")
+    differs: Lines = Field((), description="of a published one: what the code does and this not")
     note: str = Field("", description="what a user should know before relying on it")
     seed: Seed = Field(0, description="of weights, batches and augmentation")
     on_nonfinite: Literal["raise", "skip", "rollback"] = Field(

@@ -88,9 +88,20 @@ class Stage1(Table):
     weight_decay: float = Field(
         2e-4, ge=0, description="torch's: wd * w joins the gradient before momentum (field: 2e-4)"
     )
+    decay_in_loss: bool = Field(
+        False,
+        description="weight decay as a part of the loss, and so of an ascent (code of SAM and GNP: "
+        "yes; field: no)",
+    )
     clip_norm: float = Field(0.0, ge=0, description="bound on the gradient's global norm; 0: none")
     warmup_epochs: int = Field(
-        5, ge=0, le=1_000_000, description="epochs of linear warm-up from 0 (field: 5)"
+        5, ge=0, le=1_000_000, description="epochs of linear warm-up (field: 5)"
+    )
+    warmup_start: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="share of lr that the warm-up departs from (field: 0, CC-SAM's code: 1/3)",
     )
     decay: Literal["step", "cosine", "constant"] = Field(
         "step", description="what the rate does after the warm-up (field: step)"
@@ -99,6 +110,13 @@ class Stage1(Table):
         (0.8, 0.9),
         description="where a step decay falls: epochs, or below 1 shares of all epochs (paper: "
         "160 and 180 of 200)",
+    )
+    decay_lead: int = Field(
+        0,
+        ge=0,
+        le=1_000_000,
+        description="epochs by which each step decay comes early (CC-SAM's code: 1, as its "
+        "schedule advances before each epoch)",
     )
     factor: float = Field(0.1, gt=0, le=1, description="of each step decay (paper: 0.1)")
     mixup: float = Field(0.0, ge=0, description="alpha of mixup, one lambda per batch; 0: none")
@@ -144,7 +162,8 @@ class Stage1(Table):
         """Where the step decay falls, in (fractional) epochs; empty without one."""
         if self.decay != "step":
             return ()
-        return tuple(x * self.epochs if isinstance(x, float) else float(x) for x in self.boundaries)
+        epochs = (x * self.epochs if isinstance(x, float) else float(x) for x in self.boundaries)
+        return tuple(max(x - self.decay_lead, 0.0) for x in epochs)
 
 
 _Retraining: Any = _declared("_Retraining", Retraining, stage2_sgd)
@@ -153,7 +172,11 @@ _Retraining: Any = _declared("_Retraining", Retraining, stage2_sgd)
 class Stage2(_Retraining):
     """Classifier re-training on class-balanced batches with the backbone frozen."""
 
-    augment: Augmentations = Field((), description=options(Retraining)["augment"].description)
+    augment: Literal["stage1"] | Augmentations = Field(
+        (),
+        description='as in stage 1; "stage1": what stage 1 has (code); none: features are computed '
+        "once",
+    )
     loss: Loss | None = Field(None, description="of a sample; absent: that of stage 1")
     decay: Literal["constant", "cosine"] = Field(
         "constant", description="what the rate does (paper: constant; decoupling, MiSLAS: cosine)"
@@ -161,14 +184,16 @@ class Stage2(_Retraining):
     average: Average | None = Field(None, description="absent: the last weights count")
     callbacks: Callbacks | None = Field(None, description="absent: none; as in stage 1")
 
-    def retraining(self, **given: Any) -> Retraining:
+    def retraining(self, first: Stage1, **given: Any) -> Retraining:
         """The stage without what only a recipe has.
 
         Args:
+            first: stage 1.
             **given: of `Retraining`: what a run makes of `loss`, `lr`, `decay` and `momentum`.
 
         Raises:
             ValueError: if two options exclude each other.
         """
         chosen = {name: getattr(self, name) for name in options(Retraining)}
-        return Retraining(**{**chosen, "augment": augmentations(self.augment)}, **given)
+        changes = first.augment if self.augment == "stage1" else self.augment
+        return Retraining(**{**chosen, "augment": augmentations(changes)}, **given)

@@ -60,6 +60,10 @@ class Table(_Closed):
     title: str = Field(min_length=1, description="one line")
     source: str = Field(min_length=1, description="where the published numbers stand")
     note: str = Field("", description="what a reader should know before comparing")
+    selection: str = Field("", description="how the published numbers were chosen, where known")
+    protocol: Literal["ablation", "main"] = Field(
+        "ablation", description="of the CC-SAM paper: mixup, or AutoAugment and Cutout in its place"
+    )
     measure: Literal["accuracy", "time", "bound", "landscape"] = Field(
         "accuracy",
         description="test accuracy, the time of a training step over another row's, the bound over "

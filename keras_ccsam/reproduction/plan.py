@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from keras_ccsam import recipes
 from keras_ccsam import text_table as table
 from keras_ccsam.comparison.plan import ComparisonPlan, PlannedRun, checked_seeds, plan_comparison
 from keras_ccsam.comparison.varied import renamed, varied_name
-from keras_ccsam.recipes import Recipe, tables
+from keras_ccsam.recipes import Recipe, known, tables
 from keras_ccsam.recipes.composing import of_stage2
 from keras_ccsam.reproduction import scales
 from keras_ccsam.runs.folders import PathLike, kind_of, named, require_free
@@ -39,6 +39,7 @@ class ReproductionPlan:
         overrides: what is changed in every recipe, but for the path of the data.
         path: the folder.
         rows: in the order of the table.
+        protocol: of the CC-SAM paper.
         without_stage2: recipes that overrides of `stage2` are not applied to.
     """
 
@@ -50,6 +51,7 @@ class ReproductionPlan:
     path: Path
     rows: tuple[PlannedRow, ...]
     without_stage2: tuple[str, ...]
+    protocol: str = "ablation"
 
     @property
     def state_file(self) -> Path:
@@ -85,7 +87,7 @@ class ReproductionPlan:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a user should know before comparing the numbers with the published ones."""
-        found = [self.table.note]
+        found = [self.table.note, self.table.selection, *readings(row.recipe for row in self.rows)]
         for plan in self.comparisons().values():
             with suppress(ValueError):  # data that is not there costs its own rows only
                 found += plan.notes
@@ -113,6 +115,7 @@ class ReproductionPlan:
         facts = [
             f"table     {self.table.title} ({self.table.source})",
             f"scale     {self.scale}",
+            f"protocol  {self.protocol}",
             f"seeds     {', '.join(map(str, self.seeds))}",
             f"runs      {len(runs)}, of which {len(runs) - len(waiting)} are finished",
             f"stage 1   {own} to train; {len(waiting) - own} taken over from another run, which "
@@ -133,6 +136,7 @@ class ReproductionPlan:
             "source": self.table.source,
             "notes": list(self.notes),
             "scale": self.scale,
+            "protocol": self.protocol,
             "seeds": list(self.seeds),
             "overrides": list(self.overrides),
             "path": str(self.path),
@@ -173,6 +177,7 @@ def plan_reproduction(
     data: str | None = None,
     data_path: PathLike | None = None,
     overrides: Sequence[str] = (),
+    protocol: str | None = None,
 ) -> ReproductionPlan:
     """Choose everything that `reproduce` would train; same arguments.
 
@@ -181,6 +186,11 @@ def plan_reproduction(
     """
     published = tables.load(name)
     scales.check_scale(scale)
+    known.with_protocol("cifar10-lt", protocol)
+    trained = protocol or published.protocol
+    scales.check_protocol(trained, scale, data)
+    if trained != published.protocol:
+        published = _by_another_protocol(published)
     chosen = checked_seeds(seeds)
     path = named(f"runs/reproduce-{scale}" if out is None else out)
     overrides = (overrides,) if isinstance(overrides, str) else tuple(overrides)
@@ -188,7 +198,7 @@ def plan_reproduction(
     source = () if data_path is None else (f"data.path={json.dumps(str(data_path))}",)
     rows = []
     for row in published.rows if data is None else on_other_data(published.rows, data):
-        recipe = _recipe(row, scale, (*source, *overrides), data)
+        recipe = _recipe(row, scale, (*source, *overrides), data, trained)
         ratio = recipe.data.imbalance_ratio
         # With every image of a set there is no ratio to name.
         folder = recipe.setting if ratio == "none" else f"{recipe.setting}-{ratio:g}"
@@ -198,7 +208,26 @@ def plan_reproduction(
         without = tuple(dict.fromkeys(r.recipe.name for r in rows if r.recipe.stage2 is None))
         if all(row.recipe.stage2 is None for row in rows):
             recipes.load(published.rows[0].recipe, overrides=overrides)  # says what is wrong
-    return ReproductionPlan(name, published, scale, chosen, overrides, path, tuple(rows), without)
+    return ReproductionPlan(
+        name, published, scale, chosen, overrides, path, tuple(rows), without, trained
+    )
+
+
+def readings(recipes: Iterable[Recipe]) -> tuple[str, ...]:
+    """Our own readings in some recipes, each once with the recipes that it is of."""
+    found: dict[str, list[str]] = {}
+    for recipe in recipes:
+        for text in recipe.readings:
+            names = found.setdefault(text, [])
+            if recipe.name not in names:
+                names.append(recipe.name)
+    return tuple(f"Our reading ({', '.join(names)}): {text}" for text, names in found.items())
+
+
+def _by_another_protocol(table: tables.Table) -> tables.Table:
+    """A table without the numbers that were published, which are of another protocol."""
+    rows = tuple(row.model_copy(update={"published": None}) for row in table.rows)
+    return table.model_copy(update={"rows": rows, "selection": ""})
 
 
 def on_other_data(rows: Sequence[tables.Row], data: str) -> tuple[tables.Row, ...]:
@@ -213,10 +242,14 @@ def on_other_data(rows: Sequence[tables.Row], data: str) -> tuple[tables.Row, ..
 
 
 def _recipe(
-    row: tables.Row, scale: str, overrides: Sequence[str], data: str | None = None
+    row: tables.Row,
+    scale: str,
+    overrides: Sequence[str],
+    data: str | None = None,
+    protocol: str = "ablation",
 ) -> Recipe:
     """Return the row's recipe, under a name that says what was changed in it."""
-    setting = data or scales.setting(row.data, scale)
+    setting = data or scales.setting(row.data, scale, protocol)
 
     def load(*changes: str) -> Recipe:
         if data is None:

@@ -37,6 +37,7 @@ def reproduce(
     data: str | None = None,
     data_path: PathLike | None = None,
     overrides: Sequence[str] = (),
+    protocol: str | None = None,
     progress: str = "auto",
     compile_cache: PathLike = "auto",
     record: Record = (),
@@ -65,6 +66,8 @@ def reproduce(
             with both.
         overrides: `"stage1.epochs=20"`, as in `recipes.load`, for every row; those of `stage2` go
             to the recipes that have a second stage.
+        protocol: `"ablation"`, with mixup, or `"main"`, with AutoAugment and Cutout in its place;
+            by default the table's own. By another one no number was published.
         progress: as in `run`.
         compile_cache: as in `run`; `"auto"` is beside `out`.
         record: as in `compare`.
@@ -84,7 +87,14 @@ def reproduce(
     record = check_record(record)
     check(trackers)
     chosen = plan_reproduction(
-        name, scale, seeds, out, data=data, data_path=data_path, overrides=overrides
+        name,
+        scale,
+        seeds,
+        out,
+        data=data,
+        data_path=data_path,
+        overrides=overrides,
+        protocol=protocol,
     )
     comparisons = chosen.comparisons()
     if chosen.table.measure == "bound":

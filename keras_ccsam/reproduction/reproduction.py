@@ -8,6 +8,7 @@ from keras_ccsam import text_table as table
 from keras_ccsam.comparison.comparison import GROUPS, Row, summary
 from keras_ccsam.recipes import Recipe, tables
 from keras_ccsam.reproduction.figure import Figure
+from keras_ccsam.reproduction.plan import readings
 
 _SCALES = {
     "tiny": "Scale tiny: the embedded digits in place of CIFAR, at half of each imbalance "
@@ -135,7 +136,8 @@ class Reproduction:
     def caption(self) -> str:
         """Say what the numbers are, and how far they can be compared."""
         parts = [f"{self.table.title} ({self.table.source}).", self.table.note]
-        parts += [_SCALES[self.scale], self._numbers(), self._best()]
+        parts += [_SCALES[self.scale], self.table.selection, self._numbers(), self._best()]
+        parts += readings(row.recipe for row in self.rows)
         if self.overrides:
             parts.append(f"Changed: {', '.join(self.overrides)}.")
         for reason, rows in self.missing.items():

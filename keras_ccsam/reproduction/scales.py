@@ -19,9 +19,34 @@ def check_scale(scale: str) -> None:
         raise ValueError(f"`scale` must be one of {', '.join(SCALES)}{hint} Received: {scale=}")
 
 
-def setting(data: str, scale: str) -> str:
-    """The setting of `recipes` that a published dataset is trained with at a scale."""
-    return {"tiny": "digits-lt", "small": f"{data}-small", "full": data}[scale]
+def check_protocol(protocol: str, scale: str, data: str | None) -> None:
+    """Refuse the main protocol where there is none.
+
+    Args:
+        protocol: of the CC-SAM paper, "ablation" or "main".
+        scale: of `SCALES`.
+        data: a setting in place of the table's data, or None.
+
+    Raises:
+        ValueError: it is the main one, and the data is not CIFAR.
+    """
+    if protocol == "main" and (scale == "tiny" or data is not None):
+        raise ValueError(
+            "the main protocol is of CIFAR: at the scales small and full, with the table's own "
+            f"data. Received: protocol={protocol!r}, scale={scale!r}, data={data!r}"
+        )
+
+
+def setting(data: str, scale: str, protocol: str = "ablation") -> str:
+    """The setting of `recipes` that a published dataset is trained with at a scale.
+
+    Args:
+        data: as published.
+        scale: of `SCALES`.
+        protocol: of `recipes.known.PROTOCOLS`; one that `check_protocol` accepts.
+    """
+    found = {"tiny": "digits-lt", "small": f"{data}-small", "full": data}[scale]
+    return f"{found}-main" if protocol == "main" else found
 
 
 def ratio(published: float, scale: str) -> str:

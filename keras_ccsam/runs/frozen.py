@@ -38,7 +38,7 @@ def why_images(recipe: Recipe, batches: BatchSequence, record: Sequence[str]) ->
         return "stage1.mixup mixes them"
     if first.translate is not None:
         return "stage1.translate translates them"
-    if second is not None and (second.augment or second.mixup):
+    if second is not None and (second.retraining(first).augment or second.mixup):
         return "stage2.augment or stage2.mixup changes them"
     if record:
         return f"{', '.join(record)} is recorded of the whole network"

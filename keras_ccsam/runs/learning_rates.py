@@ -15,15 +15,19 @@ def stage1_rate(stage: Stage1, steps: int) -> Schedule:
     The warm-up rises once per epoch, as in the torch codebases. A boundary inside the warm-up takes
     effect at its end. Where weights are averaged, the rate is constant from there on.
     """
-    warmup = stage.warmup_epochs * steps
+    warmup, start = stage.warmup_epochs * steps, stage.warmup_start * stage.lr
     if stage.decay == "cosine":
-        schedule = schedules.WarmupCosine(stage.lr, warmup, stage.epochs * steps, interval=steps)
+        schedule = schedules.WarmupCosine(
+            stage.lr, warmup, stage.epochs * steps, start=start, interval=steps
+        )
         return _averaged(schedule, stage.average, stage.epochs, steps)
     boundaries: list[int] = []
     for epoch in stage.boundary_epochs():
         least = boundaries[-1] + 1 if boundaries else max(warmup, 1)
         boundaries.append(max(round(epoch * steps), least))
-    stepped = schedules.WarmupSteps(stage.lr, warmup, boundaries, stage.factor, interval=steps)
+    stepped = schedules.WarmupSteps(
+        stage.lr, warmup, boundaries, stage.factor, start=start, interval=steps
+    )
     return _averaged(stepped, stage.average, stage.epochs, steps)
 
 

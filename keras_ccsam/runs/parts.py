@@ -133,7 +133,8 @@ def build_model(
             with keras.StatelessScope(initialize_variables=False) if empty else nullcontext():
                 backbone = build_backbone(recipe.model, images.image_shape, empty=empty)
                 # After the backbone: each initializer takes the next seed when it is made.
-                head = build(recipe.model.head, units=images.num_classes, name="classifier")
+                known = {"units": images.num_classes, "features": backbone.output_shape[-1]}
+                head = build(recipe.model.head, name="classifier", **known)
                 if empty:  # else the model builds it, and draws its values
                     head.build(backbone.output_shape)
         else:
@@ -143,6 +144,7 @@ def build_model(
             head=head,
             sharpness=build(stage.method, class_counts=images.class_counts),
             weight_decay=stage.weight_decay,
+            decay_in_loss=stage.decay_in_loss,
             step_parts=step_parts,
         )
     model.compile(
@@ -163,6 +165,7 @@ def retraining(recipe: Recipe, stage: Stage2, batches: data.BatchSequence) -> Re
     size = stage.batch_size or batches.batch_size
     rate = stage2_rate(stage, len(batches.with_options(batch_size=size)))
     return stage.retraining(
+        recipe.stage1,
         loss=build(stage.loss or recipe.stage1.loss, class_counts=batches.class_counts),
         optimizer=keras.optimizers.SGD(rate, momentum=stage.momentum),
     )

@@ -63,6 +63,7 @@ class RunPlan:
         counted = "; counted, not read" if recipe.data.name in data.DATASETS else ""
         lines = [
             f"recipe    {recipe.name} ({recipe.variant}): {recipe.description}",
+            *([f"from      {recipe.source}"] if recipe.source else []),
             f"data      {recipe.data_shown}: {sum(images.class_counts)} images of "
             f"{'x'.join(map(str, images.image_shape))} to train on, {validation} for "
             f"validation, {sum(images.test_counts)} to test on{counted}",
@@ -79,6 +80,8 @@ class RunPlan:
             f"seed      {recipe.seed}",
             f"digest    {recipe.digest()} (stage 1: {recipe.stage1_digest()})",
         ]
+        lines += [f"reading   {text}" for text in recipe.readings]
+        lines += [f"differs   {text}" for text in recipe.differs]
         lines += [f"note      {text}" for text in self.notes]
         lines += [f"warning   {text}" for text in recipe.warnings()]
         rows = [
@@ -135,7 +138,8 @@ def plan(recipe: Recipe) -> RunPlan:
     model = parts.build_model(recipe, images, steps, empty=True)
     if (second := recipe.stage2) is not None:
         loss = build(second.loss or recipe.stage1.loss, class_counts=images.class_counts)
-        second.retraining(loss=loss, optimizer=keras.optimizers.SGD(second.lr)).check(model)
+        optimizer = keras.optimizers.SGD(second.lr)
+        second.retraining(recipe.stage1, loss=loss, optimizer=optimizer).check(model)
     schedule = stage1_rate(recipe.stage1, steps)
     epochs = recipe.stage1.epochs
     asked = sorted({i * (epochs - 1) // _EPOCHS_ASKED for i in range(_EPOCHS_ASKED + 1)})
@@ -200,6 +204,12 @@ def _second(recipe: Recipe) -> str:
         return "none"
     size = stage.batch_size or recipe.stage1.batch_size
     features = "adversarial features" if stage.adversarial else "features"
+    if stage.retraining(recipe.stage1).features_once:
+        features += " computed once"
+    elif stage.batch_norm == "update":
+        features += " of each batch, BatchNorm's statistics following"
+    else:
+        features += " of each batch"
     head = "a new head" if stage.reinitialize_head else "the head of stage 1"
     scales = {"scales": "a scale per class for ", "both": "a scale per class and "}
     falling = " falling to 0" if stage.decay == "cosine" else ""

@@ -5,10 +5,12 @@ With mu_c the mean feature of class c, u^ = u / ||u||, and what depends on h alo
     euclidean          -||h - mu_c||^2     ->   W_c = 2 mu_c,    b_c = -||mu_c||^2
     cosine             cos(h, mu_c)        ->   W_c = mu_c^,     b_c = 0
     cosine, centred    cos(h - m, mu_c - m)     W_c = (mu_c - m)^,   b_c = -m . W_c
+    normalised         mu_c is the mean of the features' unit vectors, of (h - m)^ with centred
 
 where m is the mean feature of all training images. The largest logit is then the nearest mean's
 (Kang et al. 2020, "Decoupling representation and classifier for long-tailed recognition", section
-4.1 and its released code). Frequent classes have no longer vectors than rare ones.
+4.1 and its released code, which calls features as they are `un`, normalised ones `l2n`, and centred
+and normalised ones `cl2n`). Frequent classes have no longer vectors than rare ones.
 """
 
 from typing import Annotated, Literal
@@ -39,6 +41,10 @@ def nearest_class_mean(
     centred: Annotated[
         bool, Field(description="features less their mean first (paper: option)")
     ] = False,
+    normalized: Annotated[
+        bool,
+        Field(description="features to norm 1 before their mean (code: l2n; with centred, cl2n)"),
+    ] = False,
 ) -> None:
     """Makes the head of `model` a nearest-class-mean classifier, in place.
 
@@ -53,11 +59,18 @@ def nearest_class_mean(
         metric: `"cosine"` or `"euclidean"`.
         centred: subtract the mean of all training features first. It makes no
             difference to Euclidean distances.
+        normalized: divide each feature by its norm before the class means are taken; of cosines
+            alone: Euclidean distances to a normalised feature are no linear function of it.
 
     Raises:
-        ValueError: for another `metric`, data that is not for training, a class without images,
-            or a head that cannot hold the result.
+        ValueError: for another `metric`, `normalized` Euclidean distances, data that is not for
+            training, a class without images, or a head that cannot hold the result.
     """
+    if normalized and metric != "cosine":
+        raise ValueError(
+            "normalized=True needs metric='cosine': a Euclidean distance to a normalised feature "
+            f"is no linear function of the feature. Received: metric={metric!r}"
+        )
     head = check_nearest(model, metric, centred)
     check_train(train)
     features, labels = labelled_features(model, train)
@@ -68,8 +81,12 @@ def nearest_class_mean(
             f"Received: no image of class {int(np.argmin(counts))}"
         )
     origin = features.mean(axis=0) if centred else np.zeros(features.shape[1])
+    seen = features - origin
+    if normalized:
+        norms = np.linalg.norm(seen, axis=1, keepdims=True)
+        seen = seen / np.where(norms > 0, norms, 1.0)
     sums = np.zeros((len(counts), features.shape[1]))
-    np.add.at(sums, labels, features - origin)
+    np.add.at(sums, labels, seen)
     means = sums / counts[:, None]
 
     if metric == "euclidean":

@@ -213,7 +213,7 @@ class Retraining:
         """
         check_split(train, "train", reason="`train` must be the training part of the data.")
         rows = row_batches(train)
-        if rows is not train and not self._features_once:
+        if rows is not train and not self.features_once:
             refuse_passes(augment=self.augment, mixup=self.mixup, batch_norm=self.batch_norm)
         return rows.with_options(
             sampler=self.sampler,
@@ -257,7 +257,7 @@ class Retraining:
             reinitialize(model.head)
         backbone: keras.layers.Layer = model.backbone
         batches: keras.utils.PyDataset = drawn
-        if self._features_once:
+        if self.features_once:
             images, _ = inputs_and_labels(train)
             features = extract_features(model, images, drawn.batch_size)
             batches = FeatureBatches(drawn, features, drawn.arrays()[1])
@@ -276,8 +276,8 @@ class Retraining:
         return history
 
     @property
-    def _features_once(self) -> bool:
-        """Whether every epoch sees the same features of an image."""
+    def features_once(self) -> bool:
+        """Whether every epoch sees the same features, which are then kept: a shortcut."""
         return not self.augment and not self.mixup and self.batch_norm == "frozen"
 
     def _model(

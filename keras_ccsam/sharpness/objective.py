@@ -24,6 +24,14 @@ class Evaluation(NamedTuple):
     updates: list[Tensor | None]
 
 
+class SampleLosses(Protocol):
+    """The losses of the samples, as a function of one thing."""
+
+    def __call__(self, at: Any, /, unmixed: bool = False) -> Tensor:
+        """(B,) at logits, features or weight values; `unmixed`: of the first labels alone."""
+        ...
+
+
 class Outputs(NamedTuple):
     """A pass as a term of the loss sees it, inside the pass's scope.
 
@@ -31,8 +39,9 @@ class Outputs(NamedTuple):
         features: (B, D) inputs of the head, float32 or wider.
         logits: (B, K) before a Dense head's activation, else its outputs; float32 or wider.
         sample_losses: (B,) each sample's loss times its weight, no regularisers.
-        losses_of_logits: maps logits (B, K) to sample losses (B,).
-        losses_of_features: maps features (B, D) to sample losses (B,) through the head.
+        losses_of_logits: maps logits (B, K) to sample losses (B,); `unmixed=True`: those of a mixed
+            batch's first labels alone.
+        losses_of_features: the same of features (B, D), through the head.
         reduce: maps sample losses (B,) to the scalar that the compiled loss's reduction gives; on
             several replicas to this one's share of it.
     """
@@ -40,8 +49,8 @@ class Outputs(NamedTuple):
     features: Tensor
     logits: Tensor
     sample_losses: Tensor
-    losses_of_logits: Callable[[Tensor], Tensor]
-    losses_of_features: Callable[[Tensor], Tensor]
+    losses_of_logits: SampleLosses
+    losses_of_features: SampleLosses
     reduce: Callable[[Tensor], Tensor]
 
 
@@ -78,6 +87,11 @@ class Samples(Protocol):
     @property
     def data(self) -> Any:
         """The batch: a structure of tensors whose first axis counts the samples."""
+        ...
+
+    @property
+    def flat_data(self) -> Any:
+        """`data` as the perturbed losses see it: mixed, or of the first labels alone."""
         ...
 
     @property
@@ -175,8 +189,11 @@ class Objective(Protocol):
         """
         ...
 
-    def sample_losses(self, values: Sequence[Tensor]) -> Tensor:
-        """(B,) sample losses at `values`, with the randomness of the clean pass."""
+    def sample_losses(self, values: Sequence[Tensor], unmixed: bool = False) -> Tensor:
+        """(B,) sample losses at `values`, with the randomness of the clean pass.
+
+        `unmixed`: of a mixed batch's first labels alone.
+        """
         ...
 
     def gradient_and_statistics(
@@ -188,10 +205,13 @@ class Objective(Protocol):
         """
         ...
 
-    def samples(self, state: Sequence[tuple[keras.Variable, Tensor]] = ()) -> Samples:
+    def samples(
+        self, state: Sequence[tuple[keras.Variable, Tensor]] = (), unmixed: bool = False
+    ) -> Samples:
         """The batch sample by sample, BatchNorm normalising by `state`.
 
-        It is the batch only where no other layer couples samples: see `coupling`.
+        It is the batch only where no other layer couples samples: see `coupling`. `unmixed`: the
+        perturbed losses are those of a mixed batch's first labels alone.
         """
         ...
 

@@ -1,7 +1,7 @@
 """Sharpness-aware minimisation, and its scale-invariant form.
 
     SAM    eps = rho g / ||g||                      g = grad L(w), all weights jointly
-    ASAM   eps = rho w^2 o g / || |w| o g ||
+    ASAM   eps = rho t^2 o g / || t o g ||          t = |w| + eta; 1 for biases
     step   grad L(w + eps)
 
 BatchNorm statistics, seeds and metrics are those of the pass at w; the pass at w + eps draws the
@@ -15,6 +15,7 @@ References:
 
 from typing import Annotated
 
+import keras
 from pydantic import Field
 
 from keras_ccsam.declare import Limit, part
@@ -65,21 +66,35 @@ class SAM(SharpnessMethod):
         gradient, evaluation = objective.gradient(objective.values)
         ascent = summed_ascent(gradient, objective.batch, options.sync)
         objective.replay()
-        moved = worst_point(objective.values, ascent, options.rho, options.adaptive)
+        moved = self.moved(objective, ascent, options)
         gradient, _ = objective.gradient(moved)
         return gradient, evaluation
 
+    def moved(self, objective: Objective, ascent: list[Tensor], options: Options) -> list[Tensor]:
+        """The weights at the worst point."""
+        return worst_point(objective.values, ascent, options.rho, options.adaptive)
 
-@part("sharpness", "asam", limit=Limit("erm", rho=0.0))
+
+@part(
+    "sharpness",
+    "asam",
+    limit=Limit("erm", rho=0.0),
+    trials=({}, {"eta": 0.0, "weights_only": False}),
+)
 class ASAM(SAM):
-    """SAM whose radius scales with each weight: `SAM` with `adaptive=True`.
+    """SAM whose radius scales with each weight.
+
+    With `eta=0` and `weights_only=False` it is `SAM` with `adaptive=True`.
 
     Args:
         rho: radius of the ball, relative to the weights. A variable.
+        eta: added to a weight's size, so that one of 0 moves as well.
+        weights_only: biases (and BatchNorm's beta) take part by their gradient alone, as in the
+            authors' code, whatever their size.
         sync: see `SAM`.
 
     Raises:
-        ValueError: if `rho` is negative.
+        ValueError: if `rho` or `eta` is negative.
     """
 
     def __init__(
@@ -87,13 +102,31 @@ class ASAM(SAM):
         rho: Annotated[
             float, Field(ge=0, description="radius relative to the weights (ASAM: 0.5)"), VARIABLE
         ] = 0.5,
+        eta: Annotated[
+            float, Field(ge=0, description="added to each weight's size (code: 0.01)")
+        ] = 0.01,
+        weights_only: Annotated[
+            bool, Field(description="biases by their gradient alone, whatever their size (code)")
+        ] = True,
         *,
         sync: Sync = "global",
     ) -> None:
-        super().__init__(rho, adaptive=True, sync=sync)
+        SharpnessMethod.__init__(
+            self, rho=rho, adaptive=True, eta=eta, weights_only=weights_only, sync=sync
+        )
+
+    def moved(self, objective: Objective, ascent: list[Tensor], options: Options) -> list[Tensor]:
+        """The weights at the worst point."""
+        scaled = [not (options.weights_only and _is_bias(v)) for v in objective.variables]
+        return worst_point(objective.values, ascent, options.rho, scaled, options.eta)
 
     def get_config(self) -> dict[str, object]:
         """The constructor's arguments."""
         config = super().get_config()
         del config["adaptive"]
         return config
+
+
+def _is_bias(variable: keras.Variable) -> bool:
+    """By its own name: that of Dense and convolutions, and BatchNorm's, which torch calls bias."""
+    return variable.name in ("bias", "beta")

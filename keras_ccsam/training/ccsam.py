@@ -31,6 +31,8 @@ class CCSAM(SharpnessAwareModel):
             `sharpness.ClassConditional`.
         chunk: with all weights, samples at a time; see `sharpness.ClassConditional`.
         sync: on several replicas, whose class gradients; see `sharpness.ClassConditional`.
+        norm_scope, perturbed_labels: the released code's readings; see
+            `sharpness.ClassConditional`.
         weight_decay: torch's; see `SharpnessAwareModel`.
         **kwargs: of `SharpnessAwareModel`: step_parts, batch_norm_sync, and those of `keras.Model`.
 
@@ -57,6 +59,8 @@ class CCSAM(SharpnessAwareModel):
         batch_norm: Literal["literal", "clean"] = _DECLARED["batch_norm"].default,
         chunk: int | None = _DECLARED["chunk"].default,
         sync: Literal["global", "replica"] = _DECLARED["sync"].default,
+        norm_scope: Literal["joint", "per_tensor"] = _DECLARED["norm_scope"].default,
+        perturbed_labels: Literal["mixed", "unmixed"] = _DECLARED["perturbed_labels"].default,
         weight_decay: float = 0.0,
         **kwargs: Any,
     ) -> None:
@@ -66,7 +70,15 @@ class CCSAM(SharpnessAwareModel):
                 "example numpy.bincount(y_train). Received: class_counts=None"
             )
         method = ClassConditional(
-            class_counts, radius_scale, flat_ratio, perturb, batch_norm, chunk, sync=sync
+            class_counts,
+            radius_scale,
+            flat_ratio,
+            perturb,
+            batch_norm,
+            chunk,
+            norm_scope,
+            perturbed_labels,
+            sync=sync,
         )
         check_class_counts(method.class_counts, num_classes)
         if head is None:

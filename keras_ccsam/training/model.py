@@ -42,6 +42,9 @@ class SharpnessAwareModel(FedModel):
             optimizer sees it: torch's weight decay, inside momentum (Keras' own is outside, about
             ten times weaker at momentum 0.9) and outside the ascent. Gradient clipping in the
             optimizer sees the sum.
+        decay_in_loss: half of `weight_decay` times the squared norm of all weights is a part of the
+            loss instead, and so bends an ascent, as in the codes of SAM and GNP (Foret et al. 2021,
+            Zhao et al. 2022). A plain step is the same. The loss that is shown is without it.
         step_parts: what a step does around the gradient, such as `m2m.MajorToMinor`.
         batch_norm_sync: on several replicas, `"global"` gives BatchNorm the statistics of the whole
             batch, as on one device; `"replica"` those of each replica's rows, without a message
@@ -69,6 +72,7 @@ class SharpnessAwareModel(FedModel):
         sharpness: SharpnessMethod | None = None,
         *,
         weight_decay: float = 0.0,
+        decay_in_loss: bool = False,
         step_parts: Sequence[StepPart] = (),
         batch_norm_sync: Literal["global", "replica"] = "global",
         **kwargs: Any,
@@ -83,6 +87,7 @@ class SharpnessAwareModel(FedModel):
         is_method = isinstance(self.sharpness, SharpnessMethod)
         require(is_method, "sharpness", sharpness, "a method such as sharpness.SAM(0.05)")
         self.weight_decay = float(weight_decay)
+        self.decay_in_loss = bool(decay_in_loss)
         self.sample_loss: SampleLoss | None = None
         self._logit_scale: float | None = None
         # In a holder of no layer's type: Keras would track the layers in it as the model's own.
@@ -94,7 +99,9 @@ class SharpnessAwareModel(FedModel):
         # that draws is compiled, so that the others leave Keras' seeds alone.
         self.loss_seeds = keras.random.SeedGenerator(0)
         self.hyper_parameters = self.sharpness.bind(self)
-        self.step_parts = StepParts(self, [WeightDecay(weight_decay)], step_parts)
+        self.step_parts = StepParts(
+            self, [WeightDecay(0.0 if decay_in_loss else weight_decay)], step_parts
+        )
         input_shape = getattr(backbone, "input_shape", None) if backbone.built else None
         if adapted(backbone):
             self.lora_factors = LoraFactors(backbone)

@@ -15,12 +15,12 @@ from keras import ops
 from keras_ccsam import backend
 from keras_ccsam.checks import at_least_float32
 from keras_ccsam.heads.outputs import activation, logits_before_activation, num_outputs
-from keras_ccsam.labels import class_indices, is_mixed
+from keras_ccsam.labels import class_indices, first_labels, is_mixed
 from keras_ccsam.sharpness.global_batch import GlobalBatch
 from keras_ccsam.sharpness.objective import Coupling, Evaluation, Outputs
 from keras_ccsam.training.clean_pass import clean_pass_with_statistics
 from keras_ccsam.training.replicas import global_batch, with_added_losses
-from keras_ccsam.training.sample_loss import SampleLoss, check_mixed
+from keras_ccsam.training.sample_loss import Noise, SampleLoss, Seen, check_mixed
 from keras_ccsam.training.samples import BatchSamples
 from keras_ccsam.training.together import warn_of_small_batches
 from keras_ccsam.training.trainee import Trainee
@@ -33,7 +33,7 @@ class _Pass(NamedTuple):
     loss: Tensor
     predictions: Tensor
     features: Tensor | None
-    noise: Tensor | None
+    noise: Noise
 
 
 def _scope(mapping: Sequence[tuple[keras.Variable, Tensor]]) -> Any:
@@ -126,7 +126,7 @@ class BatchObjective:
             return scaled, Evaluation(loss, found.predictions, self.changed(scope, before))
 
         (_, evaluation), gradients = backend.value_and_grad(whole, values)
-        return gradients, evaluation
+        return self.decayed(gradients, values), evaluation
 
     def split_gradient(
         self, values: Sequence[Tensor], part: Callable[[Outputs], Tensor]
@@ -143,7 +143,7 @@ class BatchObjective:
             return scaled, Evaluation(found.loss, found.predictions, changed)
 
         (_, evaluation), (rest, own) = backend.value_and_grads(two_parts, values)
-        return rest, own, evaluation
+        return self.decayed(rest, values), own, evaluation
 
     def gradient_and_statistics(
         self,
@@ -155,26 +155,30 @@ class BatchObjective:
             self.gradient, self.values, self.side_variables, layers, term
         )
 
-    def samples(self, state: Sequence[tuple[keras.Variable, Tensor]] = ()) -> BatchSamples:
+    def samples(
+        self, state: Sequence[tuple[keras.Variable, Tensor]] = (), unmixed: bool = False
+    ) -> BatchSamples:
         """The batch sample by sample, which is the batch where no layer couples samples.
 
         Args:
             state: BatchNorm's moving statistics with the values to normalise by. Without them the
                 network runs as in training, with them as in inference.
+            unmixed: whether the perturbed losses are those of a mixed batch's first labels alone.
         """
-        return BatchSamples(self, state)
+        return BatchSamples(self, state, unmixed)
 
-    def sample_losses(self, values: Sequence[Tensor]) -> Tensor:
+    def sample_losses(self, values: Sequence[Tensor], unmixed: bool = False) -> Tensor:
         """(B,) weighted losses at `values`; what the pass writes is dropped."""
         with self.scope(values):
             predictions = self.model(self.x, training=True)
-            return self._losses(predictions, self.sample_loss().draw(predictions, self.batch))
+            noise = self.sample_loss().draw(predictions, self.y, self.batch)
+            return self._losses(predictions, noise, unmixed)
 
     def reduce(self, sample_losses: Tensor) -> Tensor:
         """The compiled loss's own reduction."""
         return self.sample_loss().reduce(sample_losses, self.sample_weight, self._divisor)
 
-    def compiled_loss(self, predictions: Tensor) -> Tensor:
+    def compiled_loss(self, predictions: Seen) -> Tensor:
         """The compiled loss and the added ones, inside a scope; on several replicas its share."""
         model = self.model
         if self.batch is None:
@@ -204,28 +208,42 @@ class BatchObjective:
         after = self.side(scope)
         return [None if new is old else new for new, old in zip(after, before, strict=True)]
 
+    def decayed(self, gradients: Sequence[Tensor], values: Sequence[Tensor]) -> list[Tensor]:
+        """The gradients, with those of half the weights' square where decay is in the loss."""
+        if not (self.model.decay_in_loss and self.model.weight_decay):
+            return list(gradients)
+        decay = self.model.weight_decay * self.scale / backend.replica_count()
+        return [
+            g + ops.cast(decay, g.dtype) * ops.cast(value, g.dtype)
+            for g, value in zip(gradients, values, strict=True)
+        ]
+
     def scaled(self, loss: Tensor) -> Tensor:
         """The loss times the scale of mixed precision."""
         optimizer = self.model.optimizer
         return loss if optimizer is None else optimizer.scale_loss(loss)
 
     def _forward(self, with_features: bool = True) -> _Pass:
-        model, features, noise = self.model, None, None
+        model, features = self.model, None
+        noise: Noise = ()
         if with_features:
             predictions, features = model(self.x, training=True, return_features=True)
         else:
             predictions = model(self.x, training=True)
         seen = predictions
         if model.sample_loss is not None:
-            noise = model.sample_loss.draw(predictions, self.batch)
+            noise = model.sample_loss.draw(predictions, self.y, self.batch)
             seen = model.sample_loss.seen(predictions, noise)
         return _Pass(self.compiled_loss(seen), predictions, features, noise)
 
-    def _losses(self, predictions: Tensor, noise: Tensor | None) -> Tensor:
-        return self._values(self.sample_loss().seen(predictions, noise))
+    def _losses(self, predictions: Tensor, noise: Noise, unmixed: bool = False) -> Tensor:
+        return self._values(self.sample_loss().seen(predictions, noise), unmixed)
 
-    def _values(self, seen: Tensor) -> Tensor:
-        return self.sample_loss().values(self.y, seen, self.sample_weight, self._factors)
+    def _values(self, seen: Seen, unmixed: bool = False) -> Tensor:
+        y, factors = self.y, self._factors
+        if unmixed and is_mixed(y):
+            y, factors = first_labels(y), None if factors is None else factors[0]
+        return self.sample_loss().values(y, seen, self.sample_weight, factors)
 
     def sample_loss(self) -> SampleLoss:
         """The compiled loss before its reduction."""
@@ -248,11 +266,12 @@ class BatchObjective:
         if known:
             logits = before
 
-        def losses_of_logits(logits: Tensor) -> Tensor:
-            return self._losses(activate(logits) if activate and known else logits, noise)
+        def losses_of_logits(logits: Tensor, unmixed: bool = False) -> Tensor:
+            outputs = activate(logits) if activate and known else logits
+            return self._losses(outputs, noise, unmixed)
 
-        def losses_of_features(features: Tensor) -> Tensor:
-            return self._losses(head(features, training=True), noise)
+        def losses_of_features(features: Tensor, unmixed: bool = False) -> Tensor:
+            return self._losses(head(features, training=True), noise, unmixed)
 
         return Outputs(
             features,

@@ -17,6 +17,11 @@ from keras_ccsam.losses.loss import one_hot_targets
 from keras_ccsam.sharpness.global_batch import GlobalBatch
 from keras_ccsam.typing import Tensor
 
+# What a loss that draws has drawn for one pass, once for each label of a sample.
+Noise = tuple[Tensor, ...]
+# Outputs as the loss sees them: one tensor, or one for each label of a mixed sample.
+Seen = Tensor | tuple[Tensor, Tensor]
+
 _REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "mean_with_sample_weight")
 
 
@@ -129,27 +134,33 @@ class SampleLoss:
             # As SeedGenerator(None) does: `keras.utils.set_random_seed` seeds this generator.
             seeds.state.assign([random.randint(1, int(1e9)), 0])
 
-    def draw(self, outputs: Tensor, batch: GlobalBatch | None = None) -> Tensor | None:
-        """What the loss draws for one training pass; None for one without randomness.
+    def draw(self, outputs: Tensor, y: Any, batch: GlobalBatch | None = None) -> Noise:
+        """What the loss draws for one training pass; nothing for one without randomness.
+
+        Under mixup it draws for each of the two labels, as codes do that call it once for each.
 
         Args:
             outputs: (b, K).
+            y: the targets.
             batch: on several replicas, that for all of whose rows each of them draws.
         """
-        if not self._draws:
-            return None
+        draws = (2 if is_mixed(y) else 1) if self._draws else 0
         if batch is None:
-            return self.loss.noise(ops.shape(outputs), self._seeds)
-        return batch.own(self.loss.noise((batch.size, outputs.shape[-1]), self._seeds))
+            return tuple(self.loss.noise(ops.shape(outputs), self._seeds) for _ in range(draws))
+        shape = (batch.size, outputs.shape[-1])
+        return tuple(batch.own(self.loss.noise(shape, self._seeds)) for _ in range(draws))
 
-    def seen(self, outputs: Tensor, noise: Tensor | None) -> Tensor:
+    def seen(self, outputs: Tensor, noise: Noise) -> Seen:
         """The outputs as the loss sees them while training."""
-        return outputs if noise is None else self.loss.with_noise(outputs, noise)
+        if not noise:
+            return outputs
+        seen = tuple(self.loss.with_noise(outputs, drawn) for drawn in noise)
+        return (seen[0], seen[1]) if len(seen) > 1 else seen[0]
 
     def values(
         self,
         y: Any,
-        y_pred: Tensor,
+        y_pred: Seen,
         sample_weight: Tensor | None = None,
         factors: Any = None,
     ) -> Tensor:
@@ -159,14 +170,14 @@ class SampleLoss:
             y: labels, `y_pred` the outputs as the loss sees them, `sample_weight` (B,) or None.
             factors: of `batch_factors`, on several replicas.
         """
+        first, second = of_each_label(y_pred)
         if is_mixed(y):
             mix = ops.cast(y["mix"], self.dtype)
             one, two = (None, None) if factors is None else factors
-            first = self.values(y["labels"], y_pred, sample_weight, one)
-            return mix * first + (1.0 - mix) * self.values(
-                y["second_labels"], y_pred, sample_weight, two
-            )
-        predictions = ops.convert_to_tensor(y_pred, dtype=self.dtype)
+            of_first = self.values(y["labels"], first, sample_weight, one)
+            of_second = self.values(y["second_labels"], second, sample_weight, two)
+            return mix * of_first + (1.0 - mix) * of_second
+        predictions = ops.convert_to_tensor(first, dtype=self.dtype)
         targets = ops.convert_to_tensor(y, dtype=self.dtype)
         if len(targets.shape) == 1 and predictions.shape[-1] == 1:
             targets = targets[:, None]  # a function would set each label against every output
@@ -237,12 +248,17 @@ def check_mixed(sample_loss: SampleLoss | None) -> SampleLoss:
     return sample_loss
 
 
+def of_each_label(seen: Seen) -> tuple[Tensor, Tensor]:
+    """Outputs as the loss of a mixed sample's first and second label sees them."""
+    return seen if isinstance(seen, tuple) else (seen, seen)
+
+
 def mixed_loss(
     compute_loss: Callable[..., Tensor],
     sample_loss: SampleLoss | None,
     x: Any,
     y: Any,
-    y_pred: Tensor,
+    y_pred: Seen,
     sample_weight: Tensor | None,
 ) -> Tensor:
     """Keras' loss of a mixed batch: of both labels in their shares, the added losses once.
@@ -250,7 +266,8 @@ def mixed_loss(
     Args:
         compute_loss: `keras.Model.compute_loss`.
         sample_loss: the compiled loss.
-        x: the batch, `y` its mixup target, `y_pred` its outputs, `sample_weight` (B,) or None.
+        x: the batch, `y` its mixup target, `y_pred` its outputs as `SampleLoss.seen` gives them,
+            `sample_weight` (B,) or None.
 
     Raises:
         ValueError: for a loss that divides by the sum of the weights.
@@ -258,6 +275,7 @@ def mixed_loss(
     sample_loss = check_mixed(sample_loss)
     mix = y["mix"]
     weight = 1.0 if sample_weight is None else sample_weight
-    first = compute_loss(x, y["labels"], y_pred, weight * mix, True)
-    second = sample_loss.values(y["second_labels"], y_pred, weight * (1.0 - mix))
-    return first + sample_loss.reduce(second)
+    first, second = of_each_label(y_pred)
+    of_first = compute_loss(x, y["labels"], first, weight * mix, True)
+    of_second = sample_loss.values(y["second_labels"], second, weight * (1.0 - mix))
+    return of_first + sample_loss.reduce(of_second)

@@ -14,6 +14,7 @@ from keras import ops
 
 from keras_ccsam import backend
 from keras_ccsam.heads import is_plain_dense, plain_dense
+from keras_ccsam.labels import first_labels
 from keras_ccsam.sharpness.objective import Evaluation, Tap
 from keras_ccsam.training.sample_loss import SampleLoss
 from keras_ccsam.training.tapped_layers import tapped
@@ -53,6 +54,10 @@ class ScopedBatch(Protocol):
         """The compiled loss and the added ones."""
         ...
 
+    def decayed(self, gradients: Sequence[Tensor], values: Sequence[Tensor]) -> list[Tensor]:
+        """The gradients, with those of half the weights' square where decay is in the loss."""
+        ...
+
     def sample_loss(self) -> SampleLoss:
         """The compiled loss before its reduction."""
         ...
@@ -65,10 +70,14 @@ class BatchSamples:
         objective: the batch's objective.
         state: BatchNorm's moving statistics with the values to normalise by; with them the network
             runs in inference mode.
+        unmixed: whether the perturbed losses are those of a mixed batch's first labels alone.
     """
 
     def __init__(
-        self, objective: ScopedBatch, state: Sequence[tuple[keras.Variable, Tensor]]
+        self,
+        objective: ScopedBatch,
+        state: Sequence[tuple[keras.Variable, Tensor]],
+        unmixed: bool = False,
     ) -> None:
         self._objective = objective
         self._state = list(state)
@@ -80,6 +89,8 @@ class BatchSamples:
         if objective.sample_weight is not None:
             data["sample_weight"] = objective.sample_weight
         self.data: dict[str, Any] = keras.tree.map_structure(ops.convert_to_tensor, data)
+        y = first_labels(self.data["y"]) if unmixed else self.data["y"]
+        self.flat_data = {**self.data, "y": y}
 
     def loss(
         self,
@@ -114,6 +125,7 @@ class BatchSamples:
             return scaled, (loss, objective.changed(scope, before))
 
         (_, (loss, updates)), gradients = backend.value_and_grad(scaled_loss, objective.values)
+        gradients = objective.decayed(gradients, objective.values)
         return gradients, Evaluation(loss, predictions, updates)
 
 

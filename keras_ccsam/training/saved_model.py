@@ -22,6 +22,7 @@ class SavedModel(keras.Model):
     step_parts: StepParts
     weight_decay: float
     batch_norm_sync: str
+    decay_in_loss: bool
     sample_loss: SampleLoss | None
     pixels: PixelRecord | None
     _logit_scale: float | None
@@ -62,6 +63,7 @@ class SavedModel(keras.Model):
             "sharpness": keras.saving.serialize_keras_object(self.sharpness),
             "weight_decay": self.weight_decay,
             **({"batch_norm_sync": "replica"} if self.batch_norm_sync == "replica" else {}),
+            "decay_in_loss": self.decay_in_loss,
             **self.step_parts.get_config(),
             **held_config(self.backbone),
             **scale,

@@ -21,6 +21,8 @@ class Trainee(Network, Protocol):
     built: bool
     backbone: keras.Layer
     batch_norm_sync: str
+    weight_decay: float
+    decay_in_loss: bool
 
     @property
     def non_trainable_variables(self) -> list[keras.Variable]:

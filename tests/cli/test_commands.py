@@ -245,9 +245,13 @@ def test_data_list() -> None:
     assert [line.split()[0] for line in text.splitlines()[2:]] == [
         "digits-lt",
         "cifar10-lt",
+        "cifar10-lt-main",
         "cifar10-lt-small",
+        "cifar10-lt-small-main",
         "cifar100-lt",
+        "cifar100-lt-main",
         "cifar100-lt-small",
+        "cifar100-lt-small-main",
         "imagenet-lt",
         "imagenet-lt-resnext50",
         "images",
@@ -330,6 +334,24 @@ def test_choices_become_overrides_and_set_goes_last() -> None:
         "seed=1",
     )
     assert Choices().overrides() == ()
+
+
+@pytest.mark.any_backend
+def test_a_protocol_of_the_paper_is_a_setting_of_the_dataset() -> None:
+    assert Choices(dataset="cifar10-lt", protocol="main").dataset == "cifar10-lt-main"
+    assert Choices(dataset="cifar100-lt-small-main", protocol="ablation").dataset == (
+        "cifar100-lt-small"
+    )
+    assert Choices(dataset="cifar10-lt-main").dataset == "cifar10-lt-main"
+    with pytest.raises(ValueError, match=r"are of cifar10-lt, .*protocol='main' with data=None"):
+        Choices(protocol="main")
+    with pytest.raises(ValueError, match="did you mean 'main'"):
+        Choices(dataset="cifar10-lt", protocol="mian")
+    text = ccsam("train", "ccsam-paper", "--data", "cifar10-lt", "--protocol", "main", "--dry-run")
+    assert "cifar10-lt-main (cifar10-lt)" in text.stdout
+    assert "of each batch, BatchNorm's statistics following" in text.stdout
+    shown = ccsam("recipes", "show", "ce", "--data", "cifar10-lt-main").stdout
+    assert 'augment = ["crop", "flip", "auto_augment", "cutout"]' in shown
 
 
 @pytest.mark.any_backend

@@ -216,9 +216,11 @@ def completed(words: str, folder: Path) -> list[str]:
     ("words", "offered"),
     [
         ("ccsam rep", ["report", "reproduce"]),
-        ("ccsam train ccsam-stage1", ["ccsam-stage1", "ccsam-stage1-published"]),
+        ("ccsam train ccsam-stage1", ["ccsam-stage1", "ccsam-stage1-paper",
+                                      "ccsam-stage1-published"]),
         ("ccsam compare ce la-c", ["la-ccsam"]),
-        ("ccsam train --data cifar100", ["cifar100-lt", "cifar100-lt-small"]),
+        ("ccsam train --data cifar100", ["cifar100-lt", "cifar100-lt-main", "cifar100-lt-small",
+                                                  "cifar100-lt-small-main"]),
         ("ccsam data describe dig", ["digits-lt"]),
         ("ccsam recipes show ld", ["ldam", "ldam-ccsam", "ldam-drw", "ldam-drw-ccsam",
                                    "ldam-drw-sam", "ldam-sam"]),

@@ -265,6 +265,14 @@ def test_a_long_tailed_file_gives_the_nested_draw(drawn, ratio):
     assert np.array_equal(data.y_train, expected.y_train)
 
 
+def test_the_draw_of_cc_sams_code_from_a_part_of_the_set_is_noted(drawn):
+    _, path = drawn
+    note = "draws from that part: these are not the images of CC-SAM's code"
+    found = ccdata.load("cifar10-lt", path=path, protocol="ccsam", imbalance_ratio=10)
+    assert any(note in text for text in found.notes)
+    assert not ccdata.load("cifar10-lt", path=path, imbalance_ratio=10).notes
+
+
 def test_a_long_tailed_file_cannot_give_a_smaller_ratio(drawn):
     _, path = drawn
     with pytest.raises(ValueError, match=r"Class 1 \(automobile\).* has 33 images .*wants 34"):

@@ -15,18 +15,19 @@ def labels():
     return np.random.default_rng(5).permutation(np.repeat(np.arange(4), 60)).astype(np.int32)
 
 
-def test_ldam_is_the_legacy_global_stream_from_seed_0(labels):
+@pytest.mark.parametrize(("protocol", "seed"), [("ldam", 0), ("ccsam", 42)])
+def test_the_legacy_global_stream_from_the_code_s_own_seed(labels, protocol, seed):
     # The published code, restated: the global generator is seeded once and used class after class.
     state = np.random.get_state()
-    np.random.seed(0)
+    np.random.seed(seed)
     expected = []
     for label, count in enumerate(COUNTS):
         rows = np.where(labels == label)[0]
         np.random.shuffle(rows)
         expected.extend(rows[:count])
     np.random.set_state(state)
-    assert draw_subset(labels, COUNTS, "ldam").tolist() == expected
-    assert draw_subset(labels, COUNTS, "ldam", seed=7).tolist() == expected
+    assert draw_subset(labels, COUNTS, protocol).tolist() == expected
+    assert draw_subset(labels, COUNTS, protocol, seed=7).tolist() == expected
 
 
 def test_ldam_leaves_the_global_generator_alone(labels):
@@ -48,7 +49,7 @@ def test_first_n_is_file_order(labels):
     assert rows.tolist() == expected
 
 
-@pytest.mark.parametrize("protocol", ["ldam", "seeded", "first_n"])
+@pytest.mark.parametrize("protocol", ["ldam", "ccsam", "seeded", "first_n"])
 def test_counts_and_nesting(labels, protocol):
     large = draw_subset(labels, COUNTS, protocol, seed=4)
     small = draw_subset(labels, [40, 9, 2, 1], protocol, seed=4)

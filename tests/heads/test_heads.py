@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_ccsam import backend
 from keras_ccsam.heads import Cosine, DenseClosedForm, averaging, class_averages, closed_form
+from keras_ccsam.heads.dense import dense
 from keras_ccsam.sharpness import characteristic_radius, step_length
 
 
@@ -25,6 +26,22 @@ def test_who_has_a_closed_form():
     assert closed_form(adapted) is None
 
 
+def test_a_dense_head_may_begin_as_torch_s_linear_layer_does():
+    keras.utils.set_random_seed(0)
+    head = dense(50, features=400, initializer="torch")
+    assert type(head) is keras.layers.Dense  # so that it has its closed form
+    head.build((None, 400))
+    kernel, bias = map(ops.convert_to_numpy, (head.kernel, head.bias))
+    for drawn in (kernel, bias):
+        assert 0.04 < np.abs(drawn).max() <= 0.05  # 1 / sqrt(400)
+    assert np.abs(kernel[0] - bias).max() > 0.01
+    plain = dense(50)
+    plain.build((None, 400))
+    assert not ops.convert_to_numpy(plain.bias).any()
+    with pytest.raises(ValueError, match="features=None"):
+        dense(50, initializer="torch")
+
+
 def test_class_averages():
     m = ops.convert_to_numpy(class_averages(ops.convert_to_tensor([2, 0, 2])))
     np.testing.assert_allclose(m, [[0.5, 0, 0.5], [0, 1, 0], [0.5, 0, 0.5]])
@@ -40,6 +57,21 @@ def test_cosine_logits():
     assert np.abs(z).max() <= 5.0
     np.testing.assert_allclose(ops.convert_to_numpy(head(10 * h)), z, rtol=1e-4, atol=1e-5)
     assert np.isfinite(ops.convert_to_numpy(head(np.zeros((1, 6), "float32")))).all()
+
+
+def test_the_columns_of_a_cosine_head_begin_with_norm_1():
+    keras.utils.set_random_seed(0)
+    head = Cosine(7)
+    head.build((None, 64))
+    first = ops.convert_to_numpy(head.kernel)
+    np.testing.assert_allclose(np.linalg.norm(first, axis=0), 1.0, rtol=1e-6)
+    assert np.ptp(first) > 0.2  # directions are drawn, not given
+    again = Cosine.from_config(head.get_config())
+    again.build((None, 64))
+    np.testing.assert_allclose(
+        np.linalg.norm(ops.convert_to_numpy(again.kernel), axis=0), 1.0, rtol=1e-6
+    )
+    assert np.abs(ops.convert_to_numpy(again.kernel) - first).max() > 0.1
 
 
 def test_cosine_round_trips():

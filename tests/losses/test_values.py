@@ -103,6 +103,19 @@ def test_class_balanced_is_the_mean_weighted_by_class(gamma):
     assert mean == pytest.approx(of_samples[rows].mean(), rel=1e-5)
 
 
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+def test_class_balanced_with_a_sigmoid_sums_over_the_classes_and_divides_by_the_batch(gamma):
+    u = np.array([(1 - 0.99) / (1 - 0.99**n) for n in COUNTS])
+    u = (u / u.sum() * len(COUNTS))[LABELS]
+    right = np.eye(LOGITS.shape[1])[LABELS] == 1
+    p = 1 / (1 + np.exp(-np.where(right, LOGITS, -LOGITS)))  # of what is true of each class
+    expected = u * np.sum(-((1 - p) ** gamma) * np.log(p), axis=1)
+    loss = losses.ClassBalanced(COUNTS, beta=0.99, gamma=gamma, activation="sigmoid")
+    close(values(loss, LOGITS), expected)
+    far = ops.convert_to_numpy(loss.call(LABELS, (300.0 * LOGITS).astype("float32")))
+    assert np.isfinite(far).all()
+
+
 CROSS_ENTROPY = each(cross_entropy, LOGITS)
 OF_COSINES = np.array(
     [cross_entropy(list(20.0 * c), int(y)) for c, y in zip(COSINES, LABELS, strict=True)]

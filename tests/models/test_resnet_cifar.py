@@ -50,6 +50,34 @@ def test_wide_has_four_times_the_channels_in_every_convolution():
         models.ResNet8(width="broad")
 
 
+@pytest.mark.any_backend
+def test_resnet34_of_imbsam_sees_32_pixels_without_a_pooled_stem():
+    with keras.StatelessScope(initialize_variables=False):
+        model = models.build("resnet34", (32, 32, 3), stem="cifar", normalization="cifar")
+        pooled = models.build("resnet34", (32, 32, 3))
+    assert (model.name, model.output_shape) == ("resnet34", (None, 512))
+    assert sum(int(np.prod(v.shape)) for v in pooled.trainable_variables) == 21_284_672
+    maps = {layer.name: layer.output.shape[1:3] for layer in (*model.layers,)}
+    assert maps["stem_relu"] == (32, 32) and maps["stage4_block3_relu2"] == (4, 4)
+    assert not [layer for layer in model.layers if "pool" in layer.name]
+    basic = [name for name in maps if name.endswith("_conv1")]
+    assert len(basic) == 3 + 4 + 6 + 3
+
+
+@pytest.mark.any_backend
+def test_blocks_of_each_stage_can_be_told():
+    """CC-SAM's code calls a network of 5, 5 and 4 blocks ResNet-32."""
+    released = models.ResNet32((8, 8, 3), blocks=[5, 5, 4])
+    whole = models.ResNet32((8, 8, 3))
+    gone = {layer.name for layer in whole.layers} - {layer.name for layer in released.layers}
+    assert {name.rsplit("_", 1)[0] for name in gone} == {"stage3_block5"}
+    one_block = 2 * (9 * 64 * 64) + 4 * 64
+    assert trainable_parameters(whole) - trainable_parameters(released) == one_block
+    for wrong in ([5, 5], [5, 5, 0]):
+        with pytest.raises(ValueError, match="three numbers of at least 1"):
+            models.ResNet32(blocks=wrong)
+
+
 def test_group_norm_stands_in_for_each_batch_norm():
     batch, group = (
         models.ResNet8((8, 8, 3), normalization_layers=kind) for kind in ("batch", "group")

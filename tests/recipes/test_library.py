@@ -51,6 +51,7 @@ def test_a_later_layer_wins(tmp_path):
     )
     mine = recipes.load(file, overrides=("stage1.lr=0.4", "data.protocol=seeded"))
     assert (mine.name, mine.variant, mine.setting) == ("mine", "default", "cifar10-lt")
+    assert (mine.source, mine.readings, mine.note) == ("", (), "")
     assert (mine.stage1.method.flat_ratio, mine.stage2.epochs) == (0.7, 7)
     assert (mine.stage1.lr, mine.data.protocol) == (0.4, "seeded")
     assert mine.stage1.batch_size == 64
@@ -141,12 +142,61 @@ def test_the_samplers_of_stage_2_are_those_of_the_data():
         recipes.load("crt", overrides=["stage2.sampler=sequential"])
 
 
+@pytest.mark.parametrize("name", recipes.names())
+def test_a_recipe_says_what_kind_it_is_and_from_where(name):
+    recipe = recipes.load(name)
+    kinds = {"-paper": "paper", "-published": "published", "-published-first": "published"}
+    expected = next((kind for end, kind in kinds.items() if name.endswith(end)), recipe.variant)
+    assert recipe.variant == expected != "default"
+    assert recipe.source.endswith((".", "mixup")) and "\n" not in recipe.source
+    # What a published recipe does otherwise than the code is listed, and what no source says.
+    assert recipe.differs if recipe.variant == "published" else not recipe.differs
+    once = recipe.stage2 and recipe.stage2.retraining(recipe.stage1).features_once
+    if once and recipe.model.train is None:  # on a frozen network nothing else is meant
+        assert recipe.variant == "recommended"
+        assert any("computed once" in text for text in recipe.readings)
+
+
+@pytest.mark.parametrize("data", ["cifar10-lt", "cifar100-lt"])
+def test_paper_and_published_rows_augment_and_let_batch_norm_follow_in_stage_2(data):
+    """As the released codes of CC-SAM and decoupling do; GCL's and MiSLAS' own differ."""
+    found = {recipe.name: recipe for recipe in (recipes.load(n, data) for n in recipes.names())}
+    others = {"gcl", "gcl-ccsam", "mislas"}
+    checked = [
+        recipe
+        for recipe in found.values()
+        if recipe.stage2 and recipe.variant in ("paper", "published") and recipe.name not in others
+    ]
+    assert len(checked) >= 11
+    for recipe in checked:
+        stage = recipe.stage2.retraining(recipe.stage1)
+        assert (stage.augment, stage.batch_norm) == ("default", "update"), recipe.name
+    # Stage 2 follows what stage 1 does to an image, under the main protocol too.
+    main = recipes.load("ccsam-paper", f"{data}-main")
+    names = ("crop", "flip", "auto_augment", "cutout")
+    assert main.stage1.augment == main.stage2.retraining(main.stage1).augment == names
+    assert main.stage1.mixup == 0.0
+    assert main.stage1.epochs == recipes.load("ccsam-paper", data).stage1.epochs
+
+
+def test_a_table_of_a_method_for_a_ratio_is_laid_over_that_of_the_dataset():
+    def smoothing(data, *changes):
+        stage = recipes.load("mislas", data, changes).stage2
+        return stage.loss.head, stage.loss.tail, stage.lr_factor
+
+    assert smoothing("cifar10-lt") == (0.3, 0.0, 0.5)
+    assert smoothing("cifar10-lt", "data.imbalance_ratio=50") == (0.2, 0.0, 0.2)
+    assert smoothing("cifar10-lt-small", "data.imbalance_ratio=10") == (0.1, 0.0, 0.2)
+    assert smoothing("cifar100-lt") == (0.4, 0.1, 0.2)
+    assert smoothing("cifar100-lt-main", "data.imbalance_ratio=50.0") == (0.3, 0.0, 0.1)
+    assert smoothing("cifar100-lt", "data.imbalance_ratio=200") == (0.4, 0.1, 0.2)
+
+
 def test_the_published_variants_differ_and_warn():
-    paper, published = (recipes.load(n, "cifar10-lt") for n in ("ccsam", "ccsam-published"))
-    assert (paper.variant, published.variant) == ("paper", "published")
-    assert (paper.stage1.method.radius_scale, published.stage1.method.radius_scale) == (1e-2, 1e-6)
-    assert (paper.stage2.loss_weights, published.stage2.loss_weights) == (False, True)
-    assert published.stage2.batch_norm == "update"
+    plain, published = (recipes.load(n, "cifar10-lt") for n in ("ccsam", "ccsam-published"))
+    assert (plain.variant, published.variant) == ("recommended", "published")
+    assert (plain.stage1.method.radius_scale, published.stage1.method.radius_scale) == (1e-2, 1e-6)
+    assert (plain.stage2.loss_weights, published.stage2.loss_weights) == (False, True)
     assert "collapse" in published.note
     assert "54.5 / 26.2 / 56.8 / 79.7" in published.note
 
@@ -156,7 +206,7 @@ def test_changing_a_method_drops_the_old_ones_parameters():
     method = {"name": "sam", "rho": 0.05, "adaptive": False, "sync": "global"}
     assert recipe.stage1.method.model_dump() == method
     recipe = recipes.load("ccsam", overrides=["stage1.method.rho=0.1", "stage1.method.name=asam"])
-    method = {"name": "asam", "rho": 0.1, "sync": "global"}
+    method = {"name": "asam", "rho": 0.1, "eta": 0.01, "weights_only": True, "sync": "global"}
     assert recipe.stage1.method.model_dump() == method
     grouped = recipes.load("ce", "cifar100-lt", ["groups=thirds"])
     assert grouped.groups.model_dump() == {"rule": "thirds"}

@@ -79,7 +79,7 @@ def test_an_augmentation_has_options():
     assert recipe.digest() != plain.digest()
     assert augmentations(recipe.stage1.augment) == ("flip", Cutout(3))
     second = recipes.load("crt", overrides=['stage2.augment=[{name="crop", padding=1}]']).stage2
-    assert second.retraining().augment == (Crop(1),)
+    assert second.retraining(recipe.stage1).augment == (Crop(1),)
     assert augmentations("default") == "default"
 
 

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_ccsam import SharpnessAwareModel, data, runs
+from keras_ccsam import SharpnessAwareModel, data, recipes, runs
 from keras_ccsam.recipes import Recipe
 from keras_ccsam.runs import parts
 from keras_ccsam.runs.learning_rates import stage1_rate
@@ -169,6 +169,10 @@ def test_the_learning_rate_follows_the_recipe(small):
     epochs = (0, 4, 159, 160, 179, 180, 199)
     expected = [0.02, 0.1, 0.1, 0.01, 0.01, 0.001, 0.001]
     assert rates(recipe, 7, epochs) == pytest.approx(expected)
+    # CC-SAM's code: from lr / 3, and each fall an epoch early
+    released = recipes.load("ccsam-published", "cifar10-lt")
+    expected = [0.1 / 3 * 0.8 + 0.02, 0.1, 0.1, 0.01, 0.01, 0.001]
+    assert rates(released, 7, (0, 4, 158, 159, 178, 179)) == pytest.approx(expected)
     constant = small("ce", "stage1.decay=constant", "stage1.epochs=9", "stage1.lr=0.2")
     assert rates(constant, 7, (1, 8)) == pytest.approx([0.2, 0.2])
     cosine = small("ce", "stage1.decay=cosine", "stage1.epochs=11", "stage1.lr=0.2")

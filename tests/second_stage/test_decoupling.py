@@ -115,6 +115,27 @@ def test_the_nearest_mean_wins(data, metric, centred):
     assert (z.argmax(axis=1) == expected.argmax(axis=1)).all()
 
 
+@pytest.mark.parametrize("centred", [False, True])
+def test_features_of_norm_1_before_their_mean(data, centred):
+    """Decoupling's l2n, and centred its cl2n."""
+    model, plain = model_with(), model_with()
+    x, y = data.train.arrays()
+    h = extract_features(model, x).astype("float64")
+    h_test = extract_features(model, data.x_test).astype("float64")
+    origin = h.mean(axis=0) if centred else 0.0
+    unit = (h - origin) / np.linalg.norm(h - origin, axis=1, keepdims=True)
+    expected = nearest(h_test - origin, class_means(unit, y), "cosine")
+    nearest_class_mean(model, data.train, centred=centred, normalized=True)
+    z = logits(model, data.x_test)
+    np.testing.assert_allclose(
+        z / np.linalg.norm(h_test - origin, axis=1, keepdims=True), expected, atol=2e-5
+    )
+    nearest_class_mean(plain, data.train, centred=centred)
+    assert np.abs(logits(plain, data.x_test) - z).max() > 1e-3
+    with pytest.raises(ValueError, match=r"normalized=True needs metric='cosine'"):
+        nearest_class_mean(plain, data.train, "euclidean", normalized=True)
+
+
 def test_centring_makes_a_difference_to_cosines(data):
     plain, centred = model_with(), model_with()
     nearest_class_mean(plain, data.train)

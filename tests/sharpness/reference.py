@@ -53,6 +53,13 @@ def ascended(weights, g, rho, adaptive=False):
     return [w + rho * d / length for w, d in zip(weights, g, strict=True)]
 
 
+def ascended_as_asam(weights, g, rho, eta):
+    """w + eps of ASAM's code: t = |w| + eta for kernels, 1 for biases."""
+    sizes = [abs(w) + eta if w.ndim > 1 else np.ones_like(w) for w in weights]
+    length = norm([t * d for t, d in zip(sizes, g, strict=True)])
+    return [w + rho * t**2 * d / length for w, t, d in zip(weights, sizes, g, strict=True)]
+
+
 def combined(*terms):
     """The sum of (factor, gradient) pairs."""
     return [sum(f * g[i] for f, g in terms) for i in range(4)]

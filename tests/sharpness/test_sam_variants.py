@@ -8,7 +8,15 @@ import pytest
 from keras import ops
 
 import keras_ccsam as cc
-from keras_ccsam.sharpness import ERM, SAM, FocalSAM, GaussianPerturbation, GradientNorm, ImbSAM
+from keras_ccsam.sharpness import (
+    ASAM,
+    ERM,
+    SAM,
+    FocalSAM,
+    GaussianPerturbation,
+    GradientNorm,
+    ImbSAM,
+)
 from tests.sharpness import reference as ref
 from tests.support import float_type, step_gradients, vector
 from tests.training.test_vectors import close, two_layers
@@ -20,6 +28,7 @@ TAIL = np.array([0.0, 0.0, 0.0, 1.0, 1.0, 1.0])  # threshold 9
 METHODS = {
     "gnp": lambda: GradientNorm(0.3, 0.6),
     "gnp-published": lambda: GradientNorm(0.3, 0.6, "published"),
+    "asam": lambda: ASAM(0.3, eta=0.4),
     "imbsam": lambda: ImbSAM(COUNTS, 0.3, 9, 2.5),
     "focal-sam": lambda: FocalSAM(COUNTS, 0.3, 2.0, 0.7),
     "focal-asam": lambda: FocalSAM(COUNTS, 0.3, 2.0, 0.7, adaptive=True),
@@ -35,6 +44,9 @@ def expected(name, weights, gradient, labels, per_sample):
     if name == "gnp-published":
         second = gradient(ref.ascended(weights, first, 0.3), per_sample)
         return ref.combined((0.4 / ref.norm(first), first), (0.6, second))
+    if name == "asam":
+        moved = ref.ascended_as_asam(weights, first, 0.3, 0.4)
+        return gradient(moved, per_sample)
     if name == "imbsam":
         head, tail = (1.0 - TAIL[labels]) * per_sample, 2.5 * TAIL[labels] * per_sample
     else:
@@ -158,6 +170,44 @@ def test_limits(method, limit, factor):
     np.testing.assert_allclose(loss, clean, rtol=1e-6)
     for a, b in zip(ours.values(), theirs.values(), strict=True):
         np.testing.assert_allclose(a, factor * b, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "method", [lambda: SAM(0.3), lambda: GradientNorm(0.3, 0.6), lambda: ImbSAM(COUNTS, 0.3, 9)]
+)
+def test_decay_in_the_loss_bends_the_ascent_and_is_taken_where_the_gradient_is(method):
+    """As a kernel regulariser of every weight would do it; and a plain step is the same."""
+    v = vector("sam_all_weights")
+    x, y = v["inputs"].astype("float32"), v["labels"].astype("int32")
+
+    def gradients(method, decay, in_loss):
+        plain = two_layers(v, method)
+        model = cc.SharpnessAwareModel(
+            plain.backbone, plain.head, method, weight_decay=decay, decay_in_loss=in_loss
+        )
+        model.compile("sgd", "sparse_categorical_crossentropy")
+        return list(step_gradients(model, x, y)[0].values())
+
+    weights, targets = ref.weights_of(v), ref.one_hot(y)
+    mean = np.full(32, 1.0 / 32)
+
+    def decayed(at, coefficients):
+        return ref.combined((1.0, ref.gradient(at, x, targets, coefficients)), (0.5, at))
+
+    ours, made = gradients(method(), 0.5, True), method()
+    first = decayed(weights, mean)
+    if isinstance(made, ImbSAM):  # outside the ascent, as regularisers are
+        tail = ref.gradient(weights, x, targets, TAIL[y] * mean)
+        sharp = ref.gradient(ref.ascended(weights, tail, 0.3), x, targets, TAIL[y] * mean)
+        theirs = ref.combined((1.0, first), (-1.0, tail), (2.0, sharp))
+    else:
+        second = decayed(ref.ascended(weights, first, 0.3), mean)
+        share = 0.6 if isinstance(made, GradientNorm) else 1.0
+        theirs = ref.combined((1.0 - share, first), (share, second))
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5)
+    for a, b in zip(gradients(ERM(), 0.5, True), first, strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5)
 
 
 def test_a_batch_without_tail_samples_is_the_plain_step():

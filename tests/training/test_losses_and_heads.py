@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 import keras_ccsam as cc
+from keras_ccsam.labels import is_mixed
 from keras_ccsam.sharpness import SAM, ClassConditional
 from tests.support import FixedFeatures, float_type, step_gradients, vector
 from tests.training.test_vectors import PRECISIONS, close, targets
@@ -45,7 +46,7 @@ def gradients(name, head, method=None, noise=None):
     model.compile("sgd", LOSSES[name.split("_")[1]]())
     fixed = ops.convert_to_tensor(v["noise"] if noise is None else noise, keras.config.floatx())
     if "gcl" in name:
-        model.sample_loss.draw = lambda outputs, batch: fixed
+        model.sample_loss.draw = lambda outputs, y, batch: (fixed,) * (1 + is_mixed(y))
     if "class_weights" in v:
         part = model.add_step_part(cc.training.ClassWeighting())
         part.class_weights.assign(v["class_weights"])
@@ -129,6 +130,22 @@ def test_the_noise_follows_the_seed_and_moves_the_step():
     assert np.abs(one - other).max() > 1e-4
     still = cc.losses.GCL(COUNTS, amplitude=0.0, margin=0.1, scale=20.0)
     assert np.abs(one - weights(fitted(None, still))).max() > 1e-4
+
+
+def test_each_label_of_a_mixed_sample_has_a_cloud_of_its_own():
+    """As in the authors' code, which calls the loss once for each label."""
+    model = fitted(None, LOSSES["gcl"]())
+    loss, cosines = model.sample_loss, ops.zeros((16, 6))
+    y = np.arange(16, dtype="int32") % 6
+    mixed = {"labels": y, "second_labels": y[::-1], "mix": np.full(16, 0.7, "float32")}
+    assert len(loss.draw(cosines, y)) == 1
+    noise = loss.draw(cosines, mixed)
+    first, second = loss.seen(cosines, noise)
+    assert np.abs(ops.convert_to_numpy(first - second)).max() > 0.05
+    ours = ops.convert_to_numpy(loss.values(mixed, (first, second)))
+    of_first = ops.convert_to_numpy(loss.values(y, first))
+    of_second = ops.convert_to_numpy(loss.values(y[::-1], second))
+    np.testing.assert_allclose(ours, 0.7 * of_first + 0.3 * of_second, rtol=1e-5)
 
 
 def test_both_passes_of_a_step_draw_the_same_noise():

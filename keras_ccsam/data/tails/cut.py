@@ -123,12 +123,19 @@ def _check_weights(weights: NDArray[np.float32] | None, labels: Labels, source: 
 
 
 def _notes(source: Source, tail: Tail) -> tuple[str, ...]:
-    if source.x_validation is None or not tail.validation_fraction:
-        return ()
-    return (
-        "the set has its own validation part, so validation_fraction "
-        f"{tail.validation_fraction:g} cuts nothing from the training part",
-    )
+    found = []
+    if source.x_validation is not None and tail.validation_fraction:
+        found.append(
+            "the set has its own validation part, so validation_fraction "
+            f"{tail.validation_fraction:g} cuts nothing from the training part"
+        )
+    if source.drawn and tail.imbalance_ratio is not None and tail.protocol == "ccsam":
+        found.append(
+            "the file holds a part of the training set that was drawn before, so protocol 'ccsam' "
+            "draws from that part: these are not the images of CC-SAM's code, which needs the "
+            "whole set"
+        )
+    return tuple(found)
 
 
 def _check_enough(source: Source, counts: Sequence[int], imbalance_ratio: float) -> None:

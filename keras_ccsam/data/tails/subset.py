@@ -14,6 +14,8 @@ from keras_ccsam.data.tails.tail import Protocol, Tail, check_option
 Rows = NDArray[np.int64]
 Labels = NDArray[np.int32]
 
+_LEGACY_SEEDS = {"ldam": 0, "ccsam": 42}
+
 
 def draw_subset(
     labels: Labels,
@@ -28,8 +30,9 @@ def draw_subset(
         counts: images wanted of each class; no class may have fewer.
         protocol: `"ldam"`: each class's rows in label order are shuffled by one NumPy legacy
             generator seeded with 0, and the first n_c kept (LDAM-DRW, Cao et al. 2019);
+            `"ccsam"`: the same with the seed 42 (CC-SAM's released code);
             `"seeded"`: the same with a `numpy.random.Generator` from `seed`; `"first_n"`: the first
-            n_c rows in the source's order (M2m, Kim et al. 2020). The draws of all three are
+            n_c rows in the source's order (M2m, Kim et al. 2020). The draws of each are
             nested: a larger ratio keeps a part of a smaller one.
         seed: only read by `"seeded"`.
 
@@ -37,12 +40,12 @@ def draw_subset(
         Row numbers (sum(counts),).
     """
     check_option("protocol", protocol)
-    legacy = np.random.RandomState(0)
+    legacy = np.random.RandomState(_LEGACY_SEEDS.get(protocol, 0))
     generator = np.random.default_rng(check_option("seed", seed))
     kept = []
     for label, count in enumerate(counts):
         rows = np.flatnonzero(labels == label)
-        if protocol == "ldam":
+        if protocol in _LEGACY_SEEDS:
             legacy.shuffle(rows)
         elif protocol == "seeded":
             generator.shuffle(rows)

@@ -11,7 +11,7 @@ from keras_ccsam.options import options
 
 Ratio: TypeAlias = Annotated[float, Field(ge=1)]
 Profile: TypeAlias = Literal["exponential", "step"]
-Protocol: TypeAlias = Literal["ldam", "seeded", "first_n"]
+Protocol: TypeAlias = Literal["ldam", "ccsam", "seeded", "first_n"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class Tail:
         imbalance_ratio: largest class count over the smallest, at least 1; `None` keeps every
             training image of the source.
         profile: `"exponential"` or `"step"` (`profiles.profile_counts`).
-        protocol: which images are kept: `"ldam"`, `"seeded"` or `"first_n"` (`subset.draw_subset`).
+        protocol: which images are kept: `"ldam"`, `"ccsam"`, `"seeded"` or `"first_n"`
+            (`subset.draw_subset`).
         seed: of the protocol `"seeded"` and of the splits.
         validation_fraction: share of each class cut from train for validation, in [0, 1).
     """
@@ -39,7 +40,10 @@ class Tail:
     ] = "exponential"
     protocol: Annotated[
         Protocol,
-        Field(description="which images of a class are kept (field: LDAM-DRW's legacy seed)"),
+        Field(
+            description="which images of a class are kept (field: LDAM-DRW's legacy seed 0; "
+            "CC-SAM's code: seed 42)"
+        ),
     ] = "ldam"
     seed: Annotated[
         int,

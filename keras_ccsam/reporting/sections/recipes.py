@@ -6,7 +6,10 @@ from keras_ccsam.analysis.report.blocks import Block, Cell, Code, Column, Detail
 from keras_ccsam.reporting.found_runs import Runs, flattened
 from keras_ccsam.reporting.wording import NONE
 
-NOT_COMPARED = ("name", "description", "note", "seed", "setting", "variant")
+NOT_COMPARED = (
+    *("name", "description", "source", "readings", "differs", "note"),
+    *("seed", "setting", "variant"),
+)
 """What tells a recipe from others without changing what is trained."""
 
 

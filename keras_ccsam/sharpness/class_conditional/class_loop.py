@@ -3,8 +3,9 @@
     g_c = grad mean_{i in B_c} l_i(w),   eps_c = length_c g_c / ||g_c||
     flat = sum_i l_i(w + sg(eps_{y_i})), reduced
 
-for any function of any weights. The loop is a `while_loop` over the classes present, so a compiled
-step has one body whatever the number of classes; the sum does not depend on their order.
+for any function of any weights; or with a norm and a length for each tensor of w apart. The loop is
+a `while_loop` over the classes present, so a compiled step has one body whatever the number of
+classes; the sum does not depend on their order.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ from keras import ops
 from keras_ccsam import backend
 from keras_ccsam.sharpness.global_batch import GlobalBatch, synchronised
 from keras_ccsam.sharpness.method import ascend, global_norm
+from keras_ccsam.sharpness.objective import SampleLosses
 from keras_ccsam.typing import Tensor
 
 
@@ -31,7 +33,7 @@ class ClassPasses(NamedTuple):
 
 
 def perturbed_passes(
-    losses: Callable[[list[Tensor]], Tensor],
+    losses: SampleLosses,
     reduce: Callable[[Tensor], Tensor],
     values: Sequence[Tensor],
     perturbed: Sequence[int],
@@ -42,6 +44,9 @@ def perturbed_passes(
     scale: Tensor,
     batch: GlobalBatch | None = None,
     sync: str = "global",
+    *,
+    per_tensor: bool = False,
+    unmixed: bool = False,
 ) -> ClassPasses:
     """Runs the classes of a batch, one after the other.
 
@@ -57,6 +62,9 @@ def perturbed_passes(
         scale: the loss scale of mixed precision.
         batch: that of all replicas; every one goes through all of its classes.
         sync: whether a class gradient is that of the `"global"` batch or of each `"replica"`.
+        per_tensor: whether each tensor of w takes a step of its own, by the norm of its gradient;
+            ||w|| stays that of all.
+        unmixed: whether the perturbed losses are those of a mixed batch's first labels alone.
     """
     values = list(values)
     whole = synchronised(batch, sync)
@@ -86,21 +94,24 @@ def perturbed_passes(
         _, ascent = backend.value_and_grad(mean, ws)
         if whole is not None:
             ascent = whole.total(ascent)
-        # Radii are not invariant to the loss scale.
-        scaled_norm = global_norm(ascent)
-        norm = scaled_norm / ops.cast(scale, scaled_norm.dtype)
-        step = length(weight_norm, norm, label) / ops.where(scaled_norm > 0, scaled_norm, 1.0)
         moved = list(values)
-        for i, w in zip(perturbed, ascend(ws, ascent, step), strict=True):
-            moved[i] = w
+        places = [[n] for n in range(len(ws))] if per_tensor else [list(range(len(ws)))]
+        for place in places:
+            own = [ascent[n] for n in place]
+            # Radii are not invariant to the loss scale.
+            scaled_norm = global_norm(own)
+            norm = scaled_norm / ops.cast(scale, scaled_norm.dtype)
+            step = length(weight_norm, norm, label) / ops.where(scaled_norm > 0, scaled_norm, 1.0)
+            for n, w in zip(place, ascend([ws[n] for n in place], own, step), strict=True):
+                moved[perturbed[n]] = w
 
         def flat(vs: list[Tensor]) -> tuple[Tensor, Tensor]:
             replay()
-            value = reduce(ops.where(members, losses(vs), 0.0))
+            value = reduce(ops.where(members, losses(vs, unmixed=unmixed), 0.0))
             return value * ops.cast(scale, value.dtype), value
 
-        (_, value), own = backend.value_and_grad(flat, moved)
-        sums = [ops.add(total, g) for total, g in zip(gradients, own, strict=True)]
+        (_, value), found = backend.value_and_grad(flat, moved)
+        sums = [ops.add(total, g) for total, g in zip(gradients, found, strict=True)]
         return (index + 1, loss + ops.cast(value, loss.dtype), *sums)
 
     start = (

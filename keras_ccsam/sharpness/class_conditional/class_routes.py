@@ -185,8 +185,9 @@ class _RoutedBatch:
 
         def body(at: Chunk, total: Tensor, predictions: Tensor, *sums: Tensor) -> Any:
             own = [self.values[i] for i in positions]
+            data = {"data": self.samples.data}
             loss, wide, inputs, deltas, grads = self._run(
-                positions, own, [False] * len(own), at, {}, lambda n, x, sample: 0.0
+                positions, own, [False] * len(own), at, data, lambda n, x, sample: 0.0
             )
             slot = ops.take(self.slots, at.index)
             places = [*[slot] * count, *[None] * len(others), *[at.index] * 2 * len(taps)]
@@ -270,8 +271,8 @@ class _RoutedBatch:
             slot = ops.take(self.slots, at.index)
             own = [ops.take(weights, slot, axis=0) for weights in moved]
             own += [self.values[i] for i in self.shared]
-            along = {"along": steps.of_pair}
-            loss, _, xs, ds, grads = self._run(everything, own, stacked, at, along, shift)
+            rest = {"data": self.samples.flat_data, "along": steps.of_pair}
+            loss, _, xs, ds, grads = self._run(everything, own, stacked, at, rest, shift)
             grads = [ops.sum(grad, axis=0) for grad in grads]
             grads += [outer(x, d) for x, d in zip(xs, ds, strict=True)]
             return (total + loss, *[s + g for s, g in zip(sums, grads, strict=True)])
@@ -287,7 +288,7 @@ class _RoutedBatch:
         own: list[Tensor],
         stacked: Sequence[bool],
         at: Chunk,
-        rest: dict[str, Tensor],
+        rest: dict[str, Any],
         shift: Callable[[int, Tensor, Tensor], Tensor],
     ) -> tuple[Tensor, Tensor, list[Tensor], list[Tensor], list[Tensor]]:
         """Losses, predictions, the taps' inputs and output gradients, and the other gradients."""
@@ -306,8 +307,7 @@ class _RoutedBatch:
             value = ops.where(sample["valid"], value, ops.zeros_like(value))
             return value * ops.cast(self.scale, value.dtype), (value, prediction, inputs)
 
-        sample = {"data": self.rows.take(self.samples.data, at.index), "valid": at.valid}
-        sample |= self.rows.take(rest, at.index)
+        sample = {"valid": at.valid, **self.rows.take(rest, at.index)}
         # The gradient at a zero that is added to a layer's output is the output's.
         zeros = [ops.zeros((self.rows.size, tap.units), real) for tap in taps]
         (_, (losses, predictions, inputs)), grads = backend.sample_gradients(

@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from keras_ccsam import backend
-from keras_ccsam.heads import ClosedForm, averaging, logits_before_activation
+from keras_ccsam.heads import ClosedForm, TensorForm, averaging, logits_before_activation
 from keras_ccsam.sharpness.class_conditional.class_loop import perturbed_passes
 from keras_ccsam.sharpness.class_conditional.radius import ClassSteps
 from keras_ccsam.sharpness.global_batch import GlobalBatch
@@ -42,13 +42,22 @@ def closed_form_term(
     delta = ops.stop_gradient(delta)
     if batch is not None:
         features, logits, labels, delta = _rows_of_all(batch, objective, outputs, delta)
-    by_class = averaging(features, logits, labels, objective.num_classes)
-    classes = form.class_gradients(features, logits, delta, by_class)
+    rows = (features, logits, delta, averaging(features, logits, labels, objective.num_classes))
     weights = [ops.stop_gradient(ops.convert_to_tensor(v)) for v in form.perturbed_weights]
     size = sum(scalars(v) for v in form.perturbed_weights)
-    length = steps.length(global_norm(weights), ops.stop_gradient(classes.norm), labels, size)
-    after = classes.logits_after(length)
-    flat = outputs.losses_of_logits(after if batch is None else batch.own(after))
+
+    def length(norm: Tensor) -> Tensor:
+        return steps.length(global_norm(weights), ops.stop_gradient(norm), labels, size)
+
+    if steps.per_tensor and isinstance(form, TensorForm) and len(weights) > 1:
+        tensors = form.tensor_gradients(*rows)
+        after = tensors.logits_after([length(norm) for norm in tensors.norms])
+    else:
+        classes = form.class_gradients(*rows)
+        after = classes.logits_after(length(classes.norm))
+    flat = outputs.losses_of_logits(
+        after if batch is None else batch.own(after), unmixed=steps.unmixed
+    )
     return outputs.reduce(flat) - outputs.reduce(outputs.sample_losses)
 
 
@@ -75,6 +84,12 @@ def _rows_of_all(
     return batch.put(features, outputs.features), logits, labels, delta
 
 
+def steps_in_closed_form(form: ClosedForm, steps: ClassSteps) -> bool:
+    """Whether a closed form knows the steps: of several tensors apart, few do."""
+    apart = steps.per_tensor and len(form.perturbed_weights) > 1
+    return not apart or isinstance(form, TensorForm)
+
+
 def head_loop_term(
     objective: Objective, outputs: Outputs, steps: ClassSteps, sync: str = "global"
 ) -> Tensor:
@@ -89,9 +104,9 @@ def head_loop_term(
     features = outputs.features
     own = [ops.convert_to_tensor(v) for v in variables]
 
-    def losses(values: list[Tensor]) -> Tensor:
+    def losses(values: list[Tensor], unmixed: bool = False) -> Tensor:
         with keras.StatelessScope([*fixed, *zip(variables, values[1:], strict=True)]):
-            return outputs.losses_of_features(values[0])
+            return outputs.losses_of_features(values[0], unmixed=unmixed)
 
     size = sum(scalars(v) for v in variables)
     passes = perturbed_passes(
@@ -106,6 +121,8 @@ def head_loop_term(
         ops.ones((), features.dtype),
         objective.batch,
         sync,
+        per_tensor=steps.per_tensor,
+        unmixed=steps.unmixed,
     )
     linear = sum(
         ops.sum(ops.stop_gradient(g) * (v - ops.stop_gradient(v)))

@@ -25,6 +25,11 @@ Moving averages, seeds and metrics are those of the clean pass.
 Regularisers and `add_loss` terms are added once, unperturbed. With mixup the class of a sample is
 that of its first label, and l_i is the mixed loss.
 
+The released code has two readings of its own. It takes a full radius for the kernel and another for
+the bias, each by the norm of its own gradient, with ||w|| and k of both (`norm_scope`); and the
+perturbed loss of a mixed sample is that of its first label alone (`perturbed_labels`), while g_c is
+of the mixed one.
+
 References:
     Zhou, Zhipeng, et al., Class-Conditional Sharpness-Aware Minimization for Deep Long-Tailed
     Recognition, CVPR 2023 (appendix, Eqn 1 and Theorem 1).
@@ -42,7 +47,11 @@ from keras_ccsam.declare import Limit, part
 from keras_ccsam.heads import closed_form, num_outputs
 from keras_ccsam.layers.over_replicas import is_over_replicas
 from keras_ccsam.options import VARIABLE
-from keras_ccsam.sharpness.class_conditional.head import closed_form_term, head_loop_term
+from keras_ccsam.sharpness.class_conditional.head import (
+    closed_form_term,
+    head_loop_term,
+    steps_in_closed_form,
+)
 from keras_ccsam.sharpness.class_conditional.network import passes_by_class, passes_by_route
 from keras_ccsam.sharpness.class_conditional.radius import ClassSteps
 from keras_ccsam.sharpness.global_batch import ascent_numbers, synchronised
@@ -61,6 +70,7 @@ from keras_ccsam.typing import Tensor
         {"radius_scale": 0.5},
         {"radius_scale": 0.5, "perturb": "all"},
         {"radius_scale": 0.5, "perturb": "all", "batch_norm": "clean"},
+        {"radius_scale": 0.5, "norm_scope": "per_tensor", "perturbed_labels": "unmixed"},
     ),
 )
 class ClassConditional(SharpnessMethod):
@@ -79,6 +89,10 @@ class ClassConditional(SharpnessMethod):
             BatchNorm trains, both are the same.
         chunk: of weights other than the head: how many samples have weights of their own at a
             time, which bounds memory. By default as many as keep chunk x k within 2^24 scalars.
+        norm_scope: `"joint"`, one step over all perturbed tensors; or `"per_tensor"`, one for each,
+            as the released code has it: kernel and bias apart.
+        perturbed_labels: of a mixed batch in the perturbed loss: `"mixed"`, both in their shares;
+            or `"unmixed"`, the first alone, as the released code has it.
         sync: on several replicas, `"global"` takes the class gradients of the global batch. For a
             head with a closed form each replica gathers B (D + K + 1) numbers for it; beyond the
             head a whole gradient for each class of the batch is summed. `"replica"` takes those of
@@ -89,8 +103,9 @@ class ClassConditional(SharpnessMethod):
             [0, 1], `batch_norm` is neither of the two or `chunk` is below 1; when the model is
             compiled, or at the first step of one that is not built by then, if `perturb` matches no
             variable, or if `batch_norm="clean"` and something other than BatchNorm may couple
-            samples too; on several replicas of TensorFlow at the first step, where there is a pass
-            for each class.
+            samples too; or for `norm_scope="per_tensor"` with `batch_norm="clean"` beyond the head;
+            on several replicas of TensorFlow at the first step, where there is a pass for each
+            class.
     """
 
     def __init__(
@@ -121,6 +136,14 @@ class ClassConditional(SharpnessMethod):
             int | None,
             Field(ge=1, description="beyond the head: samples at a time; absent: by their size"),
         ] = None,
+        norm_scope: Annotated[
+            Literal["joint", "per_tensor"],
+            Field(description="one step over all perturbed tensors, or one for each (code)"),
+        ] = "joint",
+        perturbed_labels: Annotated[
+            Literal["mixed", "unmixed"],
+            Field(description="with mixup, of the perturbed loss: both, or the first alone (code)"),
+        ] = "mixed",
         *,
         sync: Sync = "global",
     ) -> None:
@@ -132,8 +155,15 @@ class ClassConditional(SharpnessMethod):
             batch_norm=batch_norm,
             chunk=chunk,
             sync=sync,
+            norm_scope=norm_scope,
+            perturbed_labels=perturbed_labels,
         )
         check_pattern(perturb)
+        if perturb != "head" and batch_norm == "clean" and norm_scope == "per_tensor":
+            raise ValueError(
+                "norm_scope='per_tensor' beyond the head takes a pass for each class: set "
+                "batch_norm='literal'. Received: norm_scope='per_tensor', batch_norm='clean'"
+            )
 
     def bind(self, model: Learner) -> Options:
         """As its base, and the class counts on the device."""
@@ -168,12 +198,17 @@ class ClassConditional(SharpnessMethod):
 
     def gradients(self, objective: Objective, options: Options) -> tuple[list[Tensor], Evaluation]:
         """One backward pass where the head has a closed form. The loss reported is L."""
-        steps = ClassSteps(options.counts, options.radius_scale)
+        steps = ClassSteps(
+            options.counts,
+            options.radius_scale,
+            options.norm_scope == "per_tensor",
+            options.perturbed_labels == "unmixed",
+        )
         mix = _mix(options)
         batch = synchronised(objective.batch, options.sync)
         if options.perturb == "head":
             form = closed_form(objective.head)
-            if form is not None:
+            if form is not None and steps_in_closed_form(form, steps):
                 return objective.gradient(
                     objective.values,
                     lambda outputs: mix * closed_form_term(form, objective, outputs, steps, batch),
@@ -185,9 +220,11 @@ class ClassConditional(SharpnessMethod):
             )
         chosen = positions(objective.variables, options.perturb, objective.head)
         coupling = objective.coupling
-        if _goes_by_route(coupling, options.batch_norm):
+        if _goes_by_route(coupling, options.batch_norm) and not steps.per_tensor:
             return passes_by_route(objective, chosen, steps, mix, options.chunk, batch)
         why = coupling.reason or "BatchNormalization with batch_norm='literal' couples samples"
+        if steps.per_tensor:
+            why = "norm_scope='per_tensor' takes a step for each tensor"
         _check_loop(objective, options.sync, why, coupling.batch_norms)
         return passes_by_class(objective, chosen, steps, mix, options.sync)
 

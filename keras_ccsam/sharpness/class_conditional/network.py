@@ -49,6 +49,8 @@ def passes_by_class(
         objective.scale,
         objective.batch,
         sync,
+        per_tensor=steps.per_tensor,
+        unmixed=steps.unmixed,
     )
     gradients = _add(gradients, mix, passes.gradients)
     return gradients, _add_loss(evaluation, mix * passes.loss)
@@ -81,9 +83,9 @@ def passes_by_route(
         gradients, evaluation, statistics = objective.gradient_and_statistics(
             layers, lambda outputs: -mix * outputs.reduce(outputs.sample_losses)
         )
-        samples = objective.samples(statistics)
+        samples = objective.samples(statistics, steps.unmixed)
     else:
-        samples = objective.samples()
+        samples = objective.samples(unmixed=steps.unmixed)
     passes = routed_passes(
         samples,
         objective.values,

@@ -43,15 +43,20 @@ def step_length(radius: Tensor, size: int) -> Tensor:
 
 
 class ClassSteps(NamedTuple):
-    """How far each class of a batch is moved.
+    """How far each class of a batch is moved, and what its loss is there.
 
     Attributes:
         counts: (K,), n_c.
         radius_scale: scalar, r.
+        per_tensor: whether each perturbed tensor takes a step of its own, by the norm of its own
+            gradient; ||w|| and k stay those of all.
+        unmixed: whether the loss there is that of a mixed batch's first labels alone.
     """
 
     counts: keras.Variable | Tensor
     radius_scale: keras.Variable | Tensor
+    per_tensor: bool = False
+    unmixed: bool = False
 
     def length(self, weight_norm: Tensor, norm: Tensor, labels: Tensor, size: int) -> Tensor:
         """sqrt(k) r rho_c, for labels of any shape.
