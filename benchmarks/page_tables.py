@@ -15,7 +15,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import figure_tables, landscape_tables, record
+from benchmarks import figure_tables, landscape_tables, record, scaling_tables
 from benchmarks.record import Row
 from benchmarks.tables import TABLES, grouped, markdown, number, ratio
 
@@ -310,6 +310,10 @@ LAYOUTS: dict[str, Callable[[], str]] = {
     "auto-weighing": figure_tables.auto_weighing,
     "figure1-digits": figure_tables.figure1,
     "figure3-digits": figure_tables.figure3,
+    "scaling-steps": scaling_tables.steps,
+    "scaling-sums": scaling_tables.sums,
+    "scaling-predicted": scaling_tables.predicted,
+    "scaling-pipeline": scaling_tables.pipeline,
     "versus-pytorch-rows": lambda: recorded("versus_pytorch", ["versus_pytorch-cpu"]),
     "profile-rows": lambda: recorded("profile", [f"profile-{b}-cpu" for b in BACKENDS]),
 }
