@@ -16,8 +16,8 @@ HOOKS = [
 ]
 
 # These wait for no step: a bar that a person watches moves with them, as Keras' own does; a state
-# is taken where it is due; and the loss is looked at where Keras has read it.
-WAITING_FOR_NONE = ("EpochBars", "RunState", "OnNonfinite")
+# is taken where it is due; the loss is looked at where Keras has read it; and a signal is a flag.
+WAITING_FOR_NONE = ("EpochBars", "RunState", "OnNonfinite", "Stoppable")
 
 
 def own_callbacks() -> set[type]:

@@ -11,7 +11,12 @@ pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX"),
 ]
 
-INTERRUPTS = "import os, signal, sys\ninterrupt = lambda *_: os.kill(os.getpid(), signal.SIGINT)\n"
+# A shell that starts the tests in the background has its children ignore the signal.
+INTERRUPTS = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+interrupt = lambda *_: os.kill(os.getpid(), signal.SIGINT)
+"""
 IMPORTED = """
 class Finder:
     def find_spec(self, name, path=None, target=None):
