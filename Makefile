@@ -2,6 +2,7 @@
 # make test    the whole suite under JAX, PyTorch and TensorFlow, in its own environment
 # make check   lint, types and test: what continuous integration runs
 # make test-fast     what is quick of it, under one backend: for daily work
+# make test-distributed   every method on several devices, under each backend; some minutes
 # make test-ray      the tests of runs on a Ray cluster, which it installs first (240 MB)
 # make test-lowest   the suite under JAX with the lowest versions that pyproject.toml allows
 # make docs    write the method cards, the tables of the pages and the recipes' schema anew
@@ -35,8 +36,8 @@ export PYTHONDONTWRITEBYTECODE :=
 PYTEST := -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder \
 	--durations 10
 
-.PHONY: help demo test $(BACKENDS:%=test-%) test-fast test-ray test-lowest lint format types check docs \
-	bench-check clean
+.PHONY: help demo test $(BACKENDS:%=test-%) test-fast test-distributed test-ray test-lowest lint \
+	format types check docs bench-check clean
 
 help:
 	@sed -n 's/^# make/make/p' $(firstword $(MAKEFILE_LIST))
@@ -60,6 +61,10 @@ test-fast: $(TEST)/.installed
 	KERAS_BACKEND=torch $(TEST)/bin/python $(PYTEST) -m "not slow" $(ARGS)
 
 # Apart from `test`: to start a cluster takes as long as a hundred tests.
+test-distributed: $(TEST)/.installed
+	for backend in $(BACKENDS); do ALL_METHODS=1 KERAS_BACKEND=$$backend $(TEST)/bin/python -m pytest \
+		-q tests/distributed/test_equals_one_device.py $(ARGS) || exit 1; done
+
 test-ray: $(TEST)/.installed
 	$(TEST)/bin/python -m pip install --quiet -c constraints.txt -e ".[ray]"
 	KERAS_BACKEND=torch $(TEST)/bin/python -m pytest -q tests/launching/test_ray.py $(ARGS)

@@ -138,6 +138,11 @@ class Stage1(Table):
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = Field(
         "float32", description="Keras dtype policy"
     )
+    batch_norm_sync: Literal["global", "replica"] = Field(
+        "global",
+        description="on several devices, whose statistics BatchNorm takes: those of the whole "
+        "batch, or of each device's own rows",
+    )
     sampler: TrainingSampler = Field(
         "instance", description="how batches are drawn (field: instance)"
     )

@@ -145,6 +145,7 @@ def build_model(
             sharpness=build(stage.method, class_counts=images.class_counts),
             weight_decay=stage.weight_decay,
             decay_in_loss=stage.decay_in_loss,
+            batch_norm_sync=stage.batch_norm_sync,
             step_parts=step_parts,
         )
     model.compile(
