@@ -40,12 +40,13 @@ def start(backend: str | None, devices: int | None) -> None:
         devices: that of `--devices`.
 
     Raises:
-        ValueError: an engine has started other processes.
+        ValueError: an engine has started other processes, or says what cannot be.
         click.exceptions.Exit: with the exit code of the processes, which are done.
     """
+    several = joined() is not None  # before a framework is imported: nonsense is told at once
     if devices is None:
         return
-    if joined() is not None:
+    if several:
         here = os.environ.get("LOCAL_WORLD_SIZE", str(devices))
         if here != str(devices):
             raise ValueError(
@@ -57,8 +58,13 @@ def start(backend: str | None, devices: int | None) -> None:
         return
     command = [sys.executable, "-m", __package__ or "keras_ccsam_cli", *sys.argv[1:]]
     raise click.exceptions.Exit(
-        light.library("backend.torch_launch").run_processes(devices, command)
+        light.library("backend.torch_launch").run_processes(devices, command, _tell_of_killed)
     )
+
+
+def _tell_of_killed(words: str) -> None:
+    goes_on = "what was saved goes on with ccsam train --resume RUN"
+    click.echo(f"ccsam: error: {words}; {goes_on}", err=True)
 
 
 @contextmanager

@@ -44,7 +44,7 @@ def launched(environment: Mapping[str, str]) -> Launched | None:
     """What the variables say; None where one process was started.
 
     Raises:
-        ValueError: for a variable that is no number, or where none says where process 0 is.
+        ValueError: for a variable that is no such number, or where none says where process 0 is.
     """
     for index, count, local in _LAUNCHERS:
         if index not in environment or count not in environment:
@@ -75,11 +75,21 @@ def _address(environment: Mapping[str, str], count: str) -> str:
     jobs = environment.get("KERAS_DISTRIBUTION_JOB_ADDRESSES", "")
     if jobs:
         first = jobs.split(",")[0]
-        return first if ":" in first else f"{first}:{PORT}"
+        host, _, port = first.rpartition(":") if ":" in first else (first, "", str(PORT))
+        return f"{host}:{_port('KERAS_DISTRIBUTION_JOB_ADDRESSES', port, jobs)}"
     host = environment.get("MASTER_ADDR", "")
     if not host:
         raise ValueError(
             f"{count} says that there are several processes, and nothing says where the first one "
             "is: set MASTER_ADDR (and MASTER_PORT). Received: MASTER_ADDR is not set"
         )
-    return f"{host}:{environment.get('MASTER_PORT', PORT)}"
+    port = environment.get("MASTER_PORT", str(PORT))
+    return f"{host}:{_port('MASTER_PORT', port, port)}"
+
+
+def _port(name: str, port: str, given: str) -> int:
+    if not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ValueError(
+            f"the port of {name} must be a whole number from 1 to 65535. Received: {name}={given!r}"
+        )
+    return int(port)

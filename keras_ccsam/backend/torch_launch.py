@@ -5,21 +5,22 @@ It is what `torchrun` calls. It imports PyTorch alone.
 
 import logging
 import os
+import signal
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch.distributed.elastic.multiprocessing.api import DefaultLogsSpecs, SignalException
-from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 STOPPED = 75
 """Of processes that a signal has stopped, once they have saved; `stopping.EXIT_CODE`."""
 
-# Of a process that failed because another one did: by itself, or ended by the launcher.
-_FOLLOWED = (1, -15, -9)
+# Seconds that the launcher leaves to the others, once one has failed, are 30.
+_GRACE = 10
 
 
-def run_processes(count: int, command: Sequence[str]) -> int:
+def run_processes(count: int, command: Sequence[str], tell: Callable[[str], None]) -> int:
     """Runs a command in `count` processes that know of each other; one that fails ends all.
 
     A signal is passed on to them, and they are waited for.
@@ -27,9 +28,11 @@ def run_processes(count: int, command: Sequence[str]) -> int:
     Args:
         count: processes.
         command: with its arguments.
+        tell: is called with what no process can say itself: that it was killed, and by which
+            signal.
 
     Returns:
-        The exit code: 0, or that of the process which failed by itself.
+        The exit code: 0, or that of the process which failed by itself; 1 where one was killed.
     """
     logging.disable(logging.CRITICAL)  # of this process: the others tell what happens
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
@@ -44,10 +47,30 @@ def run_processes(count: int, command: Sequence[str]) -> int:
         logs_specs=DefaultLogsSpecs(),
     )
     try:
-        elastic_launch(config, command[0])(*command[1:])
+        # It fills in macros such as ${local_rank} in arguments; a dollar of the user's stays one.
+        elastic_launch(config, command[0])(*(word.replace("$", "$$") for word in command[1:]))
     except ChildFailedError as error:
-        codes = [failure.exitcode for failure in error.failures.values()]
-        return next((code for code in codes if code not in _FOLLOWED), 1)
+        failures = list(error.failures.values())
+        own = next((one.exitcode for one in failures if one.exitcode > 1), 1)
+        if own == 1 and (killed := _killed(failures)) is not None:
+            by = signal.Signals(-killed.exitcode).name
+            tell(f"process {killed.local_rank} was killed by {by}, and the others were ended")
+        return own
     except SignalException:
         return STOPPED
     return 0
+
+
+def _killed(failures: Sequence[ProcessFailure]) -> ProcessFailure | None:
+    """The one that a signal from outside has killed; the launcher's own SIGKILL comes later."""
+    first = min(one.timestamp for one in failures)
+    return next(
+        (
+            one
+            for one in failures
+            if one.exitcode < 0
+            and one.exitcode != -signal.SIGTERM
+            and one.timestamp - first < _GRACE
+        ),
+        None,
+    )

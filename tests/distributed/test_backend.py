@@ -1,5 +1,8 @@
 """What the backend contract says of several processes and devices, in real ones."""
 
+import importlib
+import logging
+
 import pytest
 
 from keras_ccsam import backend
@@ -68,8 +71,30 @@ def test_what_starts_one_process_is_no_launcher():
         ({"RANK": "4"}, "RANK must be below WORLD_SIZE=4. Received: RANK=4"),
         ({"WORLD_SIZE": "two"}, "Received: WORLD_SIZE='two'"),
         ({"MASTER_ADDR": ""}, "set MASTER_ADDR"),
+        ({"MASTER_PORT": "zzz"}, "from 1 to 65535. Received: MASTER_PORT='zzz'"),
+        ({"MASTER_PORT": "99999"}, "Received: MASTER_PORT='99999'"),
+        ({"KERAS_DISTRIBUTION_JOB_ADDRESSES": "a:b,c"}, "_ADDRESSES='a:b,c'"),
     ],
 )
 def test_variables_that_cannot_be_are_refused(change, match):
     with pytest.raises(ValueError, match=match):
         launched(TORCHRUN | change)
+
+
+@pytest.mark.parametrize(
+    ("shell", "code", "told"),
+    [
+        ("test $RANK = 0 || kill -9 $$; exec sleep 60", 1, ["process 1 was killed by SIGKILL"]),
+        ("test $RANK = 0 || exit 2; exec sleep 60", 2, []),
+    ],
+)
+def test_a_process_that_is_killed_is_told_of(shell, code, told):
+    launch = pytest.importorskip("torch") and importlib.import_module(
+        "keras_ccsam.backend.torch_launch"
+    )
+    said = []
+    try:
+        assert launch.run_processes(2, ["sh", "-c", shell], said.append) == code
+    finally:
+        logging.disable(logging.NOTSET)
+    assert [words.split(",")[0] for words in said] == told
