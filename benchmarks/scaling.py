@@ -65,7 +65,7 @@ def measured(processes: int, rounds: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out"
         shell = f'exec "$@" > {out}.$LOCAL_RANK'
-        code = run_processes(processes, ["bash", "-c", shell, "worker", *command])
+        code = run_processes(processes, ["bash", "-c", shell, "worker", *command], print)
         if code:
             raise SystemExit(f"the worker ended with {code}")
         text = Path(f"{out}.0").read_text(encoding="utf-8")
