@@ -9,7 +9,6 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 
@@ -111,10 +110,3 @@ class Agreement:
         if asked:
             self._stop = own or "a signal to another process"
         return self._stop, bool(due_anywhere)
-
-
-def of_process_0(make: Callable[[], Any]) -> Any:
-    """What process 0 makes, there; None elsewhere. An error in it ends all."""
-    with agreed():
-        made = make() if writes() else None
-    return made

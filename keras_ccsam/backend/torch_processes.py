@@ -192,7 +192,11 @@ def _repeated(size: int, count: int) -> tuple[int, np.ndarray]:
 
 
 def join_processes() -> bool:
-    """Initialises torch.distributed where a launcher started several processes."""
+    """Initialises torch.distributed where a launcher started several processes.
+
+    Raises:
+        ValueError: this PyTorch lacks torch.distributed, or the launcher says what cannot be.
+    """
     if _initialized():
         return process_count() > 1
     found = launched(os.environ)

@@ -6,7 +6,8 @@
 
 Li et al., "Long-tailed visual recognition via Gaussian clouded logit adjustment" (CVPR 2022,
 arXiv:2305.11733), and their code for the absolute value, the margin and the focal
-factor, in which p_y is a constant. Fresh noise for every sample and class; none at inference.
+factor, in which p_y is a constant. Fresh noise for every sample and class, and for each label of a
+mixed sample; none at inference.
 """
 
 import math

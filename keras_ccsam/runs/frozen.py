@@ -130,7 +130,11 @@ def hand_over(model: SharpnessAwareModel, whole: SharpnessAwareModel) -> None:
 
 
 def cache_folder(choice: PathLike, run: Path) -> Path | None:
-    """Where features are kept: `"auto"` is beside the run, or beside its comparison."""
+    """Where features are kept: `"auto"` is beside the run, or beside its comparison.
+
+    Raises:
+        ValueError: `choice` is a file.
+    """
     if choice == "off":
         return None
     if choice != "auto":

@@ -246,7 +246,11 @@ class BatchObjective:
         return self.sample_loss().values(y, seen, self.sample_weight, factors)
 
     def sample_loss(self) -> SampleLoss:
-        """The compiled loss before its reduction."""
+        """The compiled loss before its reduction.
+
+        Raises:
+            ValueError: there are no labels, or `compile` was given no loss.
+        """
         loss = self.model.sample_loss
         if loss is None or self.y is None:
             raise ValueError(

@@ -86,7 +86,7 @@ def test_devices_of_one_machine(tmp_path):
 
 
 @pytest.mark.skipif(BACKEND != "torch", reason="its launcher")
-def test_torchrun_and_a_run_that_goes_on(tmp_path):
+def test_torchrun_and_a_folder_that_is_taken(tmp_path):
     out = tmp_path / "run"
     words = line_of("torchrun --nproc_per_node=2 -m")
     words[words.index("--out") + 1] = str(out)
