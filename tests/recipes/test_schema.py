@@ -165,7 +165,7 @@ def test_logits_that_are_cosines_are_doubted():
 @pytest.mark.parametrize(
     ("override", "hint"),
     [
-        ("stage1.schedule=cosine", "; known here: augment, average, batch_size,"),
+        ("stage1.schedule=cosine", "; known here: augment, average, batch_norm_sync,"),
         ("stagel.epochs=3", "; did you mean 'stage1.epochs'?"),
         ("stage3.lr=1", "; did you mean 'stage1.lr'?"),
         ("stage1.metod.rho=1", "; did you mean 'stage1.method.rho'?"),
