@@ -32,7 +32,7 @@ def run(name, monkeypatch, capsys):
 
 
 def test_every_example_is_listed():
-    assert {path.stem for path in EXAMPLES.glob("*.py")} == {*ROWS, "plankton"}
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == {*ROWS, "plankton", "ray_train"}
 
 
 def test_the_plankton_is_long_tailed_photographs(monkeypatch, capsys, tmp_path):

@@ -5,15 +5,19 @@ only where Ray is installed.
 """
 
 import json
+import os
+import subprocess
+import sys
 import threading
 
 import pytest
 
-from keras_ccsam import launching
+from keras_ccsam import launching, recipes, runs
 from keras_ccsam.comparison import compare
 from keras_ccsam.runs.run_directory import RunDirectory
 from tests.launching.same_runs import assert_same
 from tests.launching.test_local import until
+from tests.test_examples import EXAMPLES
 
 ray = pytest.importorskip("ray", reason='Ray is not installed: pip install "keras-ccsam[ray]"')
 pytestmark = [
@@ -80,3 +84,18 @@ def test_what_no_machine_has_is_refused_in_words(cluster, small, tmp_path):
     launcher = launching.Ray(address=cluster.address, cpus=5, gpus=0)
     with pytest.raises(ValueError, match=r"no machine .* more than 1 cpus.*cpus=5"):
         compare([small("ce")], out=tmp_path / "x", progress="none", launcher=launcher)
+
+
+def test_one_model_on_two_workers_of_ray_train_is_that_of_one_process(tmp_path):
+    out = tmp_path / "by-ray"
+    line = [sys.executable, "-P", str(EXAMPLES / "ray_train.py"), str(out), "--epochs", "1"]
+    # On a busy machine a minute is short for two workers that import Keras.
+    environment = {**os.environ, "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "250"}
+    ended = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=400)
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    one = runs.run(
+        recipes.load("ccsam", overrides=("stage1.epochs=1",)), tmp_path / "one", progress="none"
+    )
+    losses = [[r["loss"] for r in RunDirectory(p).metrics()] for p in (out, one.path)]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-5)
+    assert RunDirectory(out).results()["test"]["overall"] == pytest.approx(one.report.overall)
