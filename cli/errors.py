@@ -32,17 +32,6 @@ EXIT_INPUT = 2
 EXIT_STOPPED = 75  # EX_TEMPFAIL of sysexits.h: worth another try
 EXIT_INTERRUPTED = 130
 
-# What wrong input raises. A file that is missing, is there already or may not be read was named
-# by the user; running out of disk or memory was not.
-INPUT_ERRORS = (
-    ValueError,
-    FileNotFoundError,
-    FileExistsError,
-    IsADirectoryError,
-    NotADirectoryError,
-    PermissionError,
-)
-
 
 # Click 8.1 prints a group's help itself and ends with 0.
 _NO_ARGUMENTS: tuple[type[click.UsageError], ...] = tuple(
@@ -106,15 +95,14 @@ def as_failure(error: Exception) -> Failure:
             f"{type(error).__name__} in {place}: {describe(error)} (add --debug for the traceback)",
             EXIT_RUNTIME,
         )
+    wrong_input = light.library("wrong_input")
+    code = wrong_input.exit_code(error)
     if _follows(error):
-        return Failure("", EXIT_RUNTIME)
-    code = getattr(error, "exit_code", None)  # keras_ccsam.manifest.Damaged
-    if isinstance(code, int):
+        return Failure("", code)
+    # `Damaged` and a training that diverged, which `OnNonfinite` words, are worded, too.
+    worded = (*wrong_input.INPUT_ERRORS, FloatingPointError)
+    if hasattr(error, "exit_code") or isinstance(error, worded):
         return Failure(describe(error), code)
-    if isinstance(error, INPUT_ERRORS):
-        return Failure(describe(error), EXIT_INPUT)
-    if isinstance(error, FloatingPointError):  # a training that diverged: `OnNonfinite` words it
-        return Failure(describe(error), EXIT_RUNTIME)
     return Failure(
         f"{type(error).__name__}: {describe(error)} (add --debug for the traceback)", EXIT_RUNTIME
     )

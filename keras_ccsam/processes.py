@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from keras_ccsam import backend, stopping
+from keras_ccsam.wrong_input import exit_code
 
 _BETWEEN = 0.5
 """Seconds between two agreements while steps are trained."""
@@ -20,7 +21,16 @@ _MOST_STEPS = 1000
 
 
 class FailedElsewhere(RuntimeError):
-    """Another process failed, and says why; this one ends with it."""
+    """Another process failed, and says why; this one ends with it.
+
+    Args:
+        process: the one that failed.
+        exit_code: that of a command which ends with its error.
+    """
+
+    def __init__(self, process: int, exit_code: int) -> None:
+        super().__init__(f"process {process} failed, and says why")
+        self.exit_code = exit_code
 
 
 def writes() -> bool:
@@ -49,12 +59,15 @@ def agreed() -> Iterator[None]:
         yield
     except Exception as error:
         own = error
-    failed = np.flatnonzero([bool(one) for one in backend.host_gather(own is not None)])
+    # Whichever process ends first, the command's exit code is that of the one that failed.
+    codes = [int(code) for code in backend.host_gather(exit_code(own) if own is not None else 0)]
+    failed = np.flatnonzero(codes)
     if not len(failed):
         return
-    if own is not None and failed[0] == backend.process_index():
+    first = int(failed[0])
+    if own is not None and first == backend.process_index():
         raise own
-    raise FailedElsewhere(f"process {failed[0]} failed, and says why") from own
+    raise FailedElsewhere(first, codes[first]) from own
 
 
 def check_stop() -> None:

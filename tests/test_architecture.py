@@ -33,6 +33,7 @@ LEVELS = (
         "pixels",
         "finite",
         "stopping",
+        "wrong_input",
     },
     {"backend", "processes"},
     {"heads", "layers", "resuming"},

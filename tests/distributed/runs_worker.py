@@ -59,5 +59,6 @@ if __name__ == "__main__":
         assert result.path == Path(out)
         found = str(result.report.confusion.tolist())
         assert found == processes.told(found)  # every process has the whole report
+    backend.barrier()  # process 0 writes
     assert not list(Path(out).glob("**/.*.writing"))
     print(action)

@@ -33,7 +33,7 @@ def agreement(index: int) -> None:
     except ValueError as error:
         assert index == 1 and str(error) == "of process 1"
     except processes.FailedElsewhere as error:
-        assert index != 1 and "process 1 failed" in str(error)
+        assert index != 1 and "process 1 failed" in str(error) and error.exit_code == 2
     else:
         raise AssertionError("nobody was told")
     asked = processes.Agreement()
