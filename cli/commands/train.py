@@ -38,7 +38,7 @@ _OF_RESUME = {
     "feature_cache",
     "save_every",
 }
-_OF_RESUME |= {"device_count", "trust_code", "quiet", "as_json"}
+_OF_RESUME |= {"trust_code", "quiet", "as_json"}
 
 
 @click.command()
