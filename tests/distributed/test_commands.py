@@ -116,7 +116,8 @@ def test_what_fails_in_one_process_ends_all_and_is_told_once(tmp_path):
     words = ["torchrun", "--nproc_per_node=2", f"--master-port={free_port()}", str(own), "train"]
     out = ["--backend", "torch", "--out", str(tmp_path / "run")]
     home = {"HOME": str(tmp_path)}
-    code, said = carried_out([*words, "ccsam", "--data", "~/images"], *out, environment=home)
+    words += ["ccsam", "--data", "~/images", "--set", "model.backbone=small-cnn"]
+    code, said = carried_out(words, *out, environment=home)
     assert code != 0
     errors = [line for line in said.splitlines() if "ccsam: error" in line]
     assert len(errors) == 1, said
