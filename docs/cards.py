@@ -19,7 +19,7 @@ from docs.card import Card, code, page, summary
 from keras_ccsam.recipes.reference import entries
 
 FOLDER = Path(__file__).resolve().parent / "methods"
-KINDS = ("sharpness", "loss", "posthoc", "tuning")
+KINDS = ("sharpness", "loss", "views", "posthoc", "tuning")
 CONTENTS = """# Methods
 
 One card for each: what it does, when to use it, what it costs, its options, its recipe, its source,

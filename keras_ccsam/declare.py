@@ -43,6 +43,7 @@ KINDS = {
     "tuning": "which of the backbone's weights are trained",
     "data": "which images",
     "augmentation": "what is done to an image before each use",
+    "views": "what a batch shows of each image",
     "callback": "what hangs on a stage while it trains",
     "posthoc": "what is done to a trained model without training",
 }
@@ -53,7 +54,8 @@ class Limit:
     """Where a part becomes another one, which the contract suite holds it to.
 
     Attributes:
-        other: the name of the part that it then equals, with the other's defaults.
+        other: the name of the part that it then equals, with the other's defaults; of views, the
+            loss of which there is nothing else.
         options: at which values of its own, whatever the others are.
         tolerance: of the weights after some steps.
     """

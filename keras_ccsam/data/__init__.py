@@ -1,5 +1,6 @@
 """Long-tailed data sets, samplers and batches."""
 
+from keras_ccsam.data.batches import views as views
 from keras_ccsam.data.batches.augment import Crop as Crop
 from keras_ccsam.data.batches.augment import Cutout as Cutout
 from keras_ccsam.data.batches.augment import Flip as Flip

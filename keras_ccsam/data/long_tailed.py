@@ -14,6 +14,7 @@ from keras_ccsam.data.batches.batch_options import BatchOptions
 from keras_ccsam.data.batches.labelled_parts import Split
 from keras_ccsam.data.batches.samplers import Sampler
 from keras_ccsam.data.batches.sequence import BatchSequence
+from keras_ccsam.data.batches.views import Views
 from keras_ccsam.data.batches.workers import Workers
 from keras_ccsam.data.images.store import ImageStore
 from keras_ccsam.data.outline import About, Outline
@@ -137,6 +138,7 @@ class LongTailedData(About):
         cutmix_share: float = 0.5,
         mix_probability: float = 1.0,
         class_weight: Literal["auto"] | Mapping[int, float] | Sequence[float] | None = None,
+        views: Views | None = None,
     ) -> BatchSequence:
         """Batches of one part, ready for `fit`, `evaluate` or a loop of one's own.
 
@@ -171,6 +173,8 @@ class LongTailedData(About):
                 on ImageNet).
             class_weight: weights by class number, with which batches are (x, y, weights); `"auto"`
                 is `balanced_class_weight(class_counts)`.
+            views: what a batch shows of each image, as `data.views.RegMixup()`: batches of
+                `batch_size` images then have several rows for each, next to each other.
 
         Raises:
             ValueError: if the part does not exist or an option is not valid.
@@ -192,6 +196,7 @@ class LongTailedData(About):
             cutmix_share=cutmix_share,
             mix_probability=mix_probability,
             class_weight=class_weight,
+            views=views,
         )
         return BatchSequence(self, split, options)
 

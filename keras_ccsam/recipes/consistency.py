@@ -38,6 +38,7 @@ def check(
                 f"stage1.translate needs hard labels: set stage1.{way}=0. "
                 f"Received: stage1.{way}={getattr(first, way)}"
             )
+    _check_views(first)
     if first.class_weight is not None and first.reweight is not None:
         raise ValueError(
             "stage1.class_weight and stage1.reweight both weight the classes: leave out one of "
@@ -73,6 +74,19 @@ def check(
             "posthoc.tau is chosen on a split cut from the training set: set "
             "data.validation_fraction, to 0.1 for example. Received: posthoc.tau='validation'"
         )
+
+
+def _check_views(first: Stage1) -> None:
+    """Views say what is mixed, and each of an image's rows has its labels."""
+    if first.views is None:
+        return
+    for way in ("mixup", "cutmix", "translate"):
+        if getattr(first, way):
+            raise ValueError(
+                f"stage1.views says itself what a batch shows: leave out stage1.{way}, or set it "
+                f"to 0. Received: stage1.views={name_of(first.views)!r}, "
+                f"stage1.{way}={getattr(first, way)!r}"
+            )
 
 
 def check_frozen(train: Table | None, second: Stage2 | None, spectral: bool) -> None:

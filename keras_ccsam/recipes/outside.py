@@ -23,6 +23,7 @@ from typing import Any
 
 import keras
 
+from keras_ccsam.data.batches.views import Views
 from keras_ccsam.declare import KINDS, Part, declared, parts, registered
 from keras_ccsam.hints import did_you_mean
 from keras_ccsam.recipes import known
@@ -38,6 +39,7 @@ _BASES: Mapping[str, tuple[type | None, str]] = MappingProxyType(
         "tuning": (keras.Model, "a keras.Model, the backbone that it is given"),
         "data": (None, "a keras_ccsam.data.Source"),
         "augmentation": (None, "a function of images and a numpy generator"),
+        "views": (Views, "a keras_ccsam.data.views.Views"),
         "callback": (keras.callbacks.Callback, "a keras.callbacks.Callback"),
         "posthoc": (None, "nothing, of a trained model"),
     }

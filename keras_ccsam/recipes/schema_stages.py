@@ -14,7 +14,7 @@ from keras_ccsam.m2m import MajorToMinor
 from keras_ccsam.models import spectrally_normalize
 from keras_ccsam.options import options
 from keras_ccsam.recipes.schema_base import Boundaries, Epochs, Positive
-from keras_ccsam.recipes.slots import Augmentations, Callbacks, Loss, Method, augmentations
+from keras_ccsam.recipes.slots import Augmentations, Callbacks, Loss, Method, Views, augmentations
 from keras_ccsam.schedules.start import FIRST_DROP, Start
 from keras_ccsam.second_stage import Retraining
 from keras_ccsam.second_stage.retraining_rates import stage2_sgd
@@ -129,6 +129,9 @@ class Stage1(Table):
         ge=0,
         le=1,
         description="share of the batches that is mixed (CutMix paper: 0.5 CIFAR, 1 ImageNet)",
+    )
+    views: Views | None = Field(
+        None, description="what a batch shows of each image; absent: the image, mixed or not"
     )
     augment: Augmentations = Field(
         "default",

@@ -65,6 +65,7 @@ Posthoc: TypeAlias = Annotated[Table, Declared("posthoc")]
 Callbacks: TypeAlias = Annotated[
     tuple[Annotated[Table, Declared("callback")], ...], Field(strict=False)
 ]
+Views: TypeAlias = Annotated[Table, Declared("views")]
 Augmentations: TypeAlias = (
     Literal["default"]
     | Annotated[

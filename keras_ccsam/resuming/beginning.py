@@ -22,6 +22,8 @@ def beginning(arguments: Mapping[str, Any]) -> str | None:
     if hasattr(x, "arrays") and hasattr(x, "options"):
         arrays = [*x.arrays()]
         digest.update(repr((x.options.seed, x.options.sampler, x.options.mixup)).encode())
+        if getattr(x.options, "views", None) is not None:
+            digest.update(repr(x.options.views).encode())
     arrays = [array for array in arrays if array is not None]
     if not arrays or not all(hasattr(a, "shape") and hasattr(a, "__getitem__") for a in arrays):
         return None

@@ -36,6 +36,8 @@ def why_images(recipe: Recipe, batches: BatchSequence, record: Sequence[str]) ->
         return "stage1.augment changes them"
     if first.mixup:
         return "stage1.mixup mixes them"
+    if first.views is not None:
+        return "stage1.views shows several rows of each"
     if first.translate is not None:
         return "stage1.translate translates them"
     if second is not None and (second.retraining(first).augment or second.mixup):

@@ -80,6 +80,7 @@ def batch_options(recipe: Recipe, images: int) -> dict[str, Any]:
         "cutmix": stage.cutmix,
         "cutmix_share": stage.cutmix_share,
         "mix_probability": stage.mix_probability,
+        "views": None if stage.views is None else build(stage.views),
         "seed": recipe.seed,
         "drop_remainder": images >= stage.batch_size,
         "epochs": stage.epochs,

@@ -81,6 +81,10 @@ def assembled(
         options: of which those of mixing count here.
         rng: of the whole batch.
     """
+    if options.views is not None:
+        # Whole, since a view may mix any two of its images; the share is that of the images.
+        whole_batch = options.views.stacked(Album(samples, augment, rng), rows, rng)
+        return _rows_of(whole_batch, share, options.views.count)
     if not augment and not options.mixes:
         return _batch(samples.x[rows[share]], *samples.labels_at(rows[share]))
     shape = tuple(samples.x.shape[1:])
@@ -104,6 +108,41 @@ def assembled(
     if options.mixup:
         mine = mine.astype(np.float32, copy=False)
     return _batch(mine, *mixed_targets(way, y, weights, share))
+
+
+class Album(NamedTuple):
+    """Samples, and what is done to their images. See `views.Album`."""
+
+    samples: Samples
+    augment: Sequence[Augmentation]
+    rng: np.random.Generator
+
+    @property
+    def y(self) -> Labels:
+        """See `views.Album`."""
+        return self.samples.y
+
+    @property
+    def weights(self) -> SampleWeights | None:
+        """See `views.Album`."""
+        return self.samples.weights
+
+    def pixels(self, rows: Places, augment: Sequence[Augmentation] | None = None) -> Pixels:
+        """See `views.Album`."""
+        how = self.augment if augment is None else augment
+        return _augmented(self.samples.x, rows, how, self.rng)
+
+
+def _rows_of(
+    batch: tuple[Pixels, MixedLabels, SampleWeights], share: Places, views: int
+) -> tuple[Pixels, MixedLabels, SampleWeights]:
+    """Of a batch with several rows for each image those of some images."""
+    x, y, weights = batch
+    at = (share[:, np.newaxis] * views + np.arange(views)).reshape(-1)
+    mine = MixedLabels(
+        labels=y["labels"][at], second_labels=y["second_labels"][at], mix=y["mix"][at]
+    )
+    return x[at], mine, weights[at]
 
 
 def _augmented(

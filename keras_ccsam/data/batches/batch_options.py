@@ -10,6 +10,7 @@ import numpy as np
 
 from keras_ccsam.data.batches.augment import Augmentation
 from keras_ccsam.data.batches.samplers import Sampler, check_sampler
+from keras_ccsam.data.batches.views import Views
 from keras_ccsam.data.batches.workers import Workers
 from keras_ccsam.data.tails.tail import check_option
 
@@ -21,6 +22,7 @@ STAGE_ONE_OFF: Mapping[str, Any] = MappingProxyType(
         "cutmix": 0.0,
         "mix_probability": 1.0,
         "class_weight": None,
+        "views": None,
     }
 )
 
@@ -45,6 +47,7 @@ class BatchOptions:
     cutmix_share: float = 0.5
     mix_probability: float = 1.0
     class_weight: Any = None
+    views: Views | None = None
 
     def __post_init__(self) -> None:
         names = ["batch_size", "images_per_class"]
@@ -73,9 +76,24 @@ class BatchOptions:
         check_option("seed", self.seed)
         if self.sampler != "default":
             check_sampler(self.sampler, self.epochs)
+        self._check_views()
         self._check_deferred()
         if self.process is not None:
             _check_process(self.process)
+
+    def _check_views(self) -> None:
+        if self.views is None:
+            return
+        if not isinstance(self.views, Views):
+            raise ValueError(
+                "views must be a data.views.Views, such as data.views.RegMixup(), or None. "
+                f"Received: views={self.views!r}"
+            )
+        if self.mixes:
+            raise ValueError(
+                "views say themselves what is mixed: leave out mixup and cutmix. "
+                f"Received: mixup={self.mixup}, cutmix={self.cutmix}, views={self.views!r}"
+            )
 
     def _check_deferred(self) -> None:
         first = self.deferred_from
