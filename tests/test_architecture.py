@@ -28,6 +28,7 @@ LEVELS = (
         "manifest",
         "snapshots",
         "closed_table",
+        "confidence",
         "options",
         "declare",
         "pixels",

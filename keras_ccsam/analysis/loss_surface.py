@@ -23,10 +23,12 @@ class SampleScores(NamedTuple):
     Attributes:
         loss: (N,) float64 cross-entropies.
         wrong: (N,) float64, 1 where the sample is misclassified.
+        margin: (N,) float64, z_y - max_{j != y} z_j of the logits z: below 0 where it is.
     """
 
     loss: np.ndarray
     wrong: np.ndarray
+    margin: np.ndarray
 
 
 class LossSurface:
@@ -57,13 +59,12 @@ class LossSurface:
     ) -> SampleScores:
         """What the batches' samples score, in their order; at the weights now, by default."""
         values, others, state = self._values(weights)
-        losses, wrong = [], []
+        found = []
         with backend.no_grad():
             for batch in batches:
-                found = self._scores(values, others, state, batch.x, batch.y)
-                losses.append(to_float64(found[0])[: batch.size])
-                wrong.append(to_float64(found[1])[: batch.size])
-        return SampleScores(np.concatenate(losses), np.concatenate(wrong))
+                scores = self._scores(values, others, state, batch.x, batch.y)
+                found.append([to_float64(score)[: batch.size] for score in scores])
+        return SampleScores(*map(np.concatenate, zip(*found, strict=True)))
 
     def mean(self, batches: Sequence[WeightedBatch], weights: np.ndarray | None = None) -> float:
         """sum_i weight_i l_i; at the weights now, by default."""
@@ -150,11 +151,14 @@ class LossSurface:
 
     def _batch_scores(
         self, values: list[Tensor], others: list[Tensor], state: list[Tensor], x: Any, y: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor]:
         log_p = self.at.log_probabilities(self._whole(values, others), state, x)
         losses = -ops.take_along_axis(log_p, y[:, None], axis=1)[:, 0]
         wrong = ops.cast(ops.argmax(log_p, axis=-1), y.dtype) != y
-        return losses, ops.cast(wrong, losses.dtype)
+        own = ops.one_hot(y, log_p.shape[-1], dtype="bool")
+        rivals = ops.max(ops.where(own, ops.full_like(log_p, -np.inf), log_p), axis=-1)
+        # Logits and log-probabilities differ by a number that is the same for each class.
+        return losses, ops.cast(wrong, losses.dtype), -losses - rivals
 
 
 def sample_weights(batches: Sequence[WeightedBatch]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The radii of CC-SAM over training: rho_c, ||eps_c|| and ||g_c|| of each class."""
+"""The radii of CC-SAM over training: rho_c, ||eps_c||, ||g_c|| and the margin of each class."""
 
 import os
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ import keras
 
 from keras_ccsam.analysis.class_radius import class_batches, step_of
 from keras_ccsam.analysis.class_sets import sample_rows, whole_part
+from keras_ccsam.analysis.loss_surface import sample_weights
 from keras_ccsam.analysis.weights_view import WeightsView
 from keras_ccsam.callbacks.recorder import Recorder
 from keras_ccsam.checks import check_class_counts, require
@@ -21,12 +22,13 @@ COLUMNS = {
     "step_norm": "||eps_c|| = r sqrt(k) rho_c, how far the class's weights are moved",
     "gradient_norm": "||g_c||, of the class's mean cross-entropy",
     "loss": "nats, the class's mean cross-entropy",
+    "margin": "z_y - max_{j != y} z_j of the logits, the class's mean",
     "weight_norm": "||w||, the same for all classes",
 }
 
 
 class RadiusLog(Recorder):
-    """Records each class's radius, step and gradient norm after every epoch.
+    """Records each class's radius, step, gradient norm, loss and margin after every epoch.
 
     In training g_c is the gradient of the class's mean loss in a batch, so that of a class with one
     image in it is mostly noise. Here it is over the class's training samples, unaugmented, with the
@@ -106,7 +108,9 @@ class RadiusLog(Recorder):
             found["radius"][label] = step.radius
             found["step_norm"][label] = scale * step.length
             found["gradient_norm"][label] = step.gradient_norm
-            found["loss"][label] = surface.mean(batches)
+            scores, weights = surface.scores(batches), sample_weights(batches)
+            found["loss"][label] = float(scores.loss @ weights)
+            found["margin"][label] = float(scores.margin @ weights)
             found["weight_norm"][label] = step.weight_norm
         return found
 

@@ -6,11 +6,10 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from keras_ccsam.confidence import mean_interval
 from keras_ccsam.recipes.tables import Claim
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "undecided"
-
-_CONFIDENCE = 0.95
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,13 +37,7 @@ class Verdict:
 
         Endless for one seed, and where a difference is not finite.
         """
-        if len(self.differences) < 2 or not all(map(math.isfinite, self.differences)):
-            return -math.inf, math.inf
-        from scipy import stats  # takes a second to import
-
-        spread = statistics.stdev(self.differences) / math.sqrt(len(self.differences))
-        quantile = float(stats.t.ppf(0.5 + _CONFIDENCE / 2, len(self.differences) - 1))
-        return self.mean - quantile * spread, self.mean + quantile * spread
+        return mean_interval(self.differences)
 
     @property
     def word(self) -> str:

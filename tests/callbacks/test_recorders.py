@@ -84,6 +84,9 @@ def test_radii_are_those_of_the_formula_with_the_method_s_scale(recorded):
     p = np.exp(z - z.max(1, keepdims=True))
     delta = p / p.sum(1, keepdims=True) - np.eye(5)[y]
     norm = np.sqrt(sum((np.asarray(w) ** 2).sum() for w in model.head.get_weights()))
+    others = np.where(np.eye(5)[y] == 1, -np.inf, z).max(1)
+    margins = z[np.arange(len(y)), y] - others
+    losses = np.log(np.exp(z).sum(1)) - z[np.arange(len(y)), y]
     a = np.hstack([h, np.ones((len(h), 1))])
     for label, count in enumerate(COUNTS):
         own = y == label
@@ -91,6 +94,7 @@ def test_radii_are_those_of_the_formula_with_the_method_s_scale(recorded):
         rho = characteristic_radius(norm, gradient, count, 45)
         for column, value in {
             "gradient_norm": gradient, "radius": rho, "step_norm": 0.05 * np.sqrt(45) * rho,
+            "margin": margins[own].mean(), "loss": losses[own].mean(),
         }.items():  # fmt: skip
             assert content["values"][column][-1][label] == pytest.approx(value, rel=1e-4)
 

@@ -1,0 +1,82 @@
+"""Trains the study of docs/study.md, question by question, and goes on where it was interrupted.
+
+    python studies/run.py here --places digits --backend jax
+    python studies/run.py here --places cifar-fifth --backend torch --path CIFAR
+    python studies/run.py full --path CIFAR            # the published schedule, for a GPU
+    python studies/run.py full --toy --out runs/toy    # the same rows, an epoch each, on the digits
+
+Runs lie below `--out`, one folder for each place, ratio and draw; what questions have in common is
+trained once. After each folder its rows are written to studies/results/QUESTION-SCALE.json.
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from studies.question import PLACES, RESULTS, SCALES, Grid, Question, load, names  # noqa: E402
+
+
+def arguments(given: Sequence[str] | None) -> argparse.Namespace:
+    """What was asked for."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("scale", choices=SCALES, help="what a CPU runs, or the full schedule")
+    parser.add_argument("--only", nargs="+", choices=names(), default=names(), metavar="QUESTION")
+    parser.add_argument("--places", nargs="+", choices=list(PLACES), default=list(PLACES))
+    parser.add_argument("--backend", choices=("jax", "torch", "tensorflow"))
+    parser.add_argument("--path", help="CIFAR-10: a folder or an npz; downloaded by default")
+    parser.add_argument("--out", type=Path, default=Path("runs/study"))
+    parser.add_argument("--toy", action="store_true", help="an epoch each, on the digits")
+    parser.add_argument("--plan", action="store_true", help="say what would be trained")
+    return parser.parse_args(given)
+
+
+def toy(grid: Grid) -> Grid:
+    """The same rows on the digits, an epoch per stage, one ratio and one draw."""
+    short = ("stage1.epochs=1", "stage1.warmup_epochs=0", "model.backbone=small_cnn")
+    kept = [text for text in grid.overrides if text.partition("=")[0] not in str(short)]
+    return Grid(
+        question=grid.question,
+        scale=grid.scale,
+        place="digits",
+        ratios=(min(grid.ratios[0], 50),),
+        draws=grid.draws[:1],
+        rows=grid.rows,
+        overrides=(*kept, *short, "stage2.epochs=1"),
+        record=grid.record,
+    )
+
+
+def main(given: Sequence[str] | None = None) -> int:
+    """Train what is missing; 1 where a run came to no end."""
+    asked = arguments(given)
+    if asked.backend:
+        os.environ["KERAS_BACKEND"] = asked.backend
+    from studies.cells import Trained  # Keras takes its backend when it is imported
+
+    trained = Trained(asked.out, asked.path, plan=asked.plan)
+    results = asked.out / "results" if asked.toy else RESULTS
+    for question in map(load, asked.only):
+        for grid in question.grids:
+            if grid.scale != asked.scale or grid.place not in asked.places:
+                continue
+            _grid(question, toy(grid) if asked.toy else grid, trained, results)
+    return int(bool(trained.failed))
+
+
+def _grid(question: Question, grid: Grid, trained: Any, results: Path) -> None:
+    for draw, ratio in grid.cells():
+        began = time.monotonic()
+        count = trained.cell(question, grid, draw, ratio, results)
+        where = f"{question.name}: {grid.place} {grid.setting}, ratio {ratio:g}, draw {draw}"
+        print(f"{where}: {count} trained, {time.monotonic() - began:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

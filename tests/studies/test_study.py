@@ -1,0 +1,83 @@
+"""The study's questions are what its runner trains, and what its page shows."""
+
+import json
+import tomllib
+
+import pytest
+
+from studies import question, run
+
+pytestmark = pytest.mark.any_backend
+
+
+@pytest.fixture(scope="module")
+def questions():
+    return [question.load(name) for name in question.names()]
+
+
+def test_every_recipe_of_every_grid_can_be_put_together(questions, tmp_path):
+    from studies.cells import Trained
+
+    trained = Trained(tmp_path, "/nowhere/cifar.npz")
+    for found in questions:
+        for grid in found.grids:
+            draw, ratio = next(grid.cells())
+            names = [trained.recipe(grid, row, draw, ratio).name for row in grid.rows]
+            assert len(set(names)) == len(grid.rows)
+
+
+def test_a_draw_decides_images_and_seed_and_nothing_else_differs_between_rows(questions, tmp_path):
+    from studies.cells import Trained
+
+    trained = Trained(tmp_path, None)
+    grid = questions[0].grids[0]
+    first, second = (trained.recipe(grid, row, 101, 50.0) for row in grid.rows[:2])
+    assert first.data == second.data and first.groups == second.groups
+    assert (first.data.protocol, first.data.seed) == ("seeded", 101)
+
+
+def test_six_comparisons_were_chosen_beforehand(questions):
+    primary = [
+        (grid.place, row.label, row.against)
+        for found in questions
+        for grid in found.grids
+        for row in grid.rows
+        if row.primary
+    ]
+    assert sorted(primary) == sorted(
+        (place, row, "crt-continued")
+        for place in ("digits", "cifar-fifth")
+        for row in ("ccsam-stage1", "ccsam-stage2", "ccsam")
+    )
+
+
+def test_labels_keep_the_dots_of_values():
+    assert question.Row("ccsam", ("stage2.alpha_max=0.3",)).label == "ccsam alpha_max=0.3"
+
+
+def test_a_row_that_is_compared_with_nothing_is_refused():
+    with pytest.raises(ValueError, match="Received: 'cee'"):
+        question.Grid("q", "here", "digits", (50,), (1,), (question.Row("ce", (), "cee"),))
+    with pytest.raises(ValueError, match="Received: 'there'"):
+        question.Grid("q", "there", "digits", (50,), (1,), (question.Row("ce"),))
+
+
+@pytest.mark.slow
+def test_the_full_schedule_runs_at_toy_size_and_goes_on(tmp_path, capsys):
+    asked = ["full", "--toy", "--only", "features", "--out", str(tmp_path)]
+    assert run.main(asked) == 0
+    content = json.loads((tmp_path / "results" / "features-full.json").read_text())
+    rows = {row["row"]: row for row in content["rows"]}
+    assert {"crt-continued", "ccsam augment=stage1 batch_norm=update"} <= set(rows)
+    assert rows["ccsam"]["epochs"] == {"stage1": 1, "stage2": 1}
+    assert content["settings_digest"] == question.load("features").digest
+    assert "6 trained" in capsys.readouterr().out
+    assert run.main(asked) == 0
+    assert ": 0 trained" in capsys.readouterr().out
+    assert json.loads((tmp_path / "results" / "features-full.json").read_text()) == content
+
+
+def test_the_files_say_nothing_that_is_not_read():
+    for name in question.names():
+        content = tomllib.loads((question.FOLDER / f"{name}.toml").read_text())
+        assert set(content) == {"title", "grids"}
