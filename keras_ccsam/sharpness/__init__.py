@@ -12,6 +12,7 @@ from keras_ccsam.sharpness.class_conditional.radius import (
 from keras_ccsam.sharpness.class_conditional.radius import step_length as step_length
 from keras_ccsam.sharpness.erm import ERM as ERM
 from keras_ccsam.sharpness.focal_sam import FocalSAM as FocalSAM
+from keras_ccsam.sharpness.friendly_sam import FriendlySAM as FriendlySAM
 from keras_ccsam.sharpness.gaussian import GaussianPerturbation as GaussianPerturbation
 from keras_ccsam.sharpness.gradient_norm import GradientNorm as GradientNorm
 from keras_ccsam.sharpness.imbsam import ImbSAM as ImbSAM

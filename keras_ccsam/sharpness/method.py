@@ -97,6 +97,17 @@ class SharpnessMethod:
                 setattr(options, option.name, hyper_parameter(model, option.name, value))
         return options
 
+    def keep(self, model: Learner, options: Options) -> None:
+        """Makes what a method remembers of each weight, as the model is built: variables of it.
+
+        They are saved with the model, and a training that goes on has them. A step gives their new
+        values to `Objective.wrote`.
+
+        Args:
+            model: its backbone and head are built.
+            options: what `bind` made for it.
+        """
+
     def check(self, model: Learner) -> None:
         """Raises ValueError if the method does not suit the built `model`, when it is compiled."""
 

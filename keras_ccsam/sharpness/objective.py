@@ -218,3 +218,12 @@ class Objective(Protocol):
     def reduce(self, sample_losses: Tensor) -> Tensor:
         """The scalar that the compiled loss's reduction gives; a replica's share of it."""
         ...
+
+    def wrote(
+        self, evaluation: Evaluation, values: Sequence[tuple[keras.Variable, Tensor]]
+    ) -> Evaluation:
+        """The evaluation, with new values of the method's own variables (`SharpnessMethod.keep`).
+
+        They are assigned with all else that the step changes, or not at all.
+        """
+        ...

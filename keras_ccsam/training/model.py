@@ -117,6 +117,8 @@ class SharpnessAwareModel(FedModel):
         shape = feature_shape(self.backbone, input_shape)
         if not self.head.built:
             self.head.build(shape)
+        if not self.built:
+            self.sharpness.keep(self, self.hyper_parameters)
         self.step_parts.check(self, input_shape)
         self.built = True
 

@@ -178,6 +178,15 @@ class BatchObjective:
         """The compiled loss's own reduction."""
         return self.sample_loss().reduce(sample_losses, self.sample_weight, self._divisor)
 
+    def wrote(
+        self, evaluation: Evaluation, values: Sequence[tuple[keras.Variable, Tensor]]
+    ) -> Evaluation:
+        """The evaluation with new values of variables that are not trained."""
+        new = {id(variable): value for variable, value in values}
+        updates = zip(self.side_variables, evaluation.updates, strict=True)
+        merged = [new.get(id(variable), update) for variable, update in updates]
+        return evaluation._replace(updates=merged)
+
     def compiled_loss(self, predictions: Seen) -> Tensor:
         """The compiled loss and the added ones, inside a scope; on several replicas its share."""
         model = self.model

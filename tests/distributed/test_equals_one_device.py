@@ -26,6 +26,7 @@ ONE_OF_EACH = (
     "adversarial_features",
     "sam",
     "focal_sam",
+    "friendly_sam",
     "gradient_norm variant=published",
     "gaussian",
     "erm",

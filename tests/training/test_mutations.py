@@ -19,7 +19,7 @@ from keras_ccsam.sharpness import (
     partial_loss,
 )
 from keras_ccsam.sharpness.class_conditional import class_loop, radius
-from tests.sharpness import test_gaussian, test_sam_variants
+from tests.sharpness import test_friendly_sam, test_gaussian, test_sam_variants
 from tests.support import by_class, vector
 from tests.training.test_vectors import (
     PlainDense,
@@ -93,6 +93,10 @@ def imbsam_case():
 
 def focal_case():
     test_sam_variants.check("focal-asam")
+
+
+def friendly_case():
+    test_friendly_sam.check()
 
 
 def noise_case():
@@ -196,6 +200,12 @@ def not_adaptive(monkeypatch):
     )
 
 
+def mean_not_kept(monkeypatch):
+    monkeypatch.setattr(
+        cc.training.objective.BatchObjective, "wrote", lambda self, evaluation, values: evaluation
+    )
+
+
 def seed_not_kept(monkeypatch):
     def same(self, ordered=True):
         return ops.convert_to_tensor(self.state)
@@ -222,6 +232,7 @@ CASES = {
     "gnp-published": (gnp_published_case, [forgotten_loss_scale]),
     "imbsam": (imbsam_case, [no_ascent, forgotten_weight, all_classes_alike]),
     "focal-sam": (focal_case, [descent_for_ascent, all_classes_alike, not_adaptive]),
+    "friendly-sam": (friendly_case, [no_ascent, descent_for_ascent, mean_not_kept]),
     "noise": (noise_case, [no_ascent, noise_everywhere]),
     "noise-anew": (anew_case, [no_ascent, seed_not_kept]),
 }  # fmt: skip
