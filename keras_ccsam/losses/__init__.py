@@ -13,6 +13,7 @@ from keras_ccsam.losses.effective_number import (
 from keras_ccsam.losses.focal import Focal as Focal
 from keras_ccsam.losses.gcl import GCL as GCL
 from keras_ccsam.losses.label_aware_smoothing import LabelAwareSmoothing as LabelAwareSmoothing
+from keras_ccsam.losses.label_smoothing import LabelSmoothing as LabelSmoothing
 from keras_ccsam.losses.ldam import LDAM as LDAM
 from keras_ccsam.losses.logit_adjustment import BalancedSoftmax as BalancedSoftmax
 from keras_ccsam.losses.logit_adjustment import LogitAdjustment as LogitAdjustment

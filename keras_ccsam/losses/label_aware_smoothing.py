@@ -16,11 +16,11 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
-from keras import ops
 from pydantic import Field
 
 from keras_ccsam.checks import require
 from keras_ccsam.declare import Limit, part
+from keras_ccsam.losses.label_smoothing import smoothed
 from keras_ccsam.losses.loss import ClassCountLoss, constant, of_label
 from keras_ccsam.typing import Tensor
 
@@ -84,9 +84,8 @@ class LabelAwareSmoothing(ClassCountLoss):
 
     def sample_losses(self, targets: Tensor, outputs: Tensor) -> Tensor:
         """Losses (B,) of one-hot rows (B, K) and logits (B, K)."""
-        log_p = ops.log_softmax(outputs, axis=-1)
         eps = of_label(targets, constant(self.smoothing, outputs))
-        return -(1.0 - eps) * of_label(targets, log_p) - eps * ops.mean(log_p, axis=-1)
+        return smoothed(targets, outputs, eps)
 
 
 def _positions(counts: Sequence[int]) -> list[float]:

@@ -24,6 +24,7 @@ class SavedModel(keras.Model):
     batch_norm_sync: str
     decay_in_loss: bool
     sample_loss: SampleLoss | None
+    built: bool
     pixels: PixelRecord | None
     _logit_scale: float | None
     _found: SimpleNamespace

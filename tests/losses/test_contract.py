@@ -223,11 +223,13 @@ def test_bad_settings(kind, settings, words):
 def test_bad_settings_without_counts():
     with pytest.raises(ValueError, match=r"gamma=-2\.0"):
         losses.Focal(-2.0)
+    with pytest.raises(ValueError, match=r"smoothing=1\.0"):
+        losses.LabelSmoothing(1.0)
     with pytest.raises(ValueError, match=r"beta=1\.0"):
         losses.effective_number_weights(COUNTS, 1.0)
 
 
-@pytest.mark.parametrize("name", [name for name in LOSSES if name != "focal"])
+@pytest.mark.parametrize("name", sorted(set(LOSSES) - {"focal", "label_smoothing"}))
 @pytest.mark.parametrize(
     ("counts", "words"),
     [([5], "two classes"), ([5, 0, 3], "class 1 has 0"), ([5, 2.5], "class 1 has 2.5")],

@@ -44,6 +44,13 @@ def smoothed(z, y, head, tail):
     return (1 - eps) * cross_entropy(z, y) + eps * flat
 
 
+def over_smoothed(z, y, share):
+    """By its targets, which the loss does not form: 1 - s + s / K of the label, s / K elsewhere."""
+    targets = [share / 4 + (1 - share) * (c == y) for c in range(4)]
+    assert math.isclose(sum(targets), 1.0)
+    return sum(q * cross_entropy(z, c) for c, q in enumerate(targets))
+
+
 def ldam(c, y, max_margin, scale):
     powers = [n**-0.25 for n in COUNTS]
     margin = max_margin * powers[y] / max(powers)
@@ -79,6 +86,7 @@ def close(found, expected):
         (losses.VectorScaling(COUNTS, 0.4, 1.2), LOGITS, vector_scaling, (0.4, 1.2)),
         (losses.Focal(1.5), LOGITS, focal, (1.5,)),
         (losses.LabelAwareSmoothing(COUNTS, 0.4, 0.1), LOGITS, smoothed, (0.4, 0.1)),
+        (losses.LabelSmoothing(0.98), LOGITS, over_smoothed, (0.98,)),
         (losses.LDAM(COUNTS, 0.7, 20.0), COSINES, ldam, (0.7, 20.0)),
         (losses.GCL(COUNTS, 0.5, 0.1, 15.0, 1.0), COSINES, gcl, (0.1, 15.0, 1.0)),
     ],
@@ -131,6 +139,7 @@ OF_COSINES = np.array(
         (losses.Focal(0.0), LOGITS, CROSS_ENTROPY),
         (losses.ClassBalanced(COUNTS, 0.0), LOGITS, CROSS_ENTROPY),
         (losses.LabelAwareSmoothing(COUNTS, 0.0, 0.0), LOGITS, CROSS_ENTROPY),
+        (losses.LabelSmoothing(0.0), LOGITS, CROSS_ENTROPY),
         (losses.LDAM(COUNTS, 1e-9, 20.0), COSINES, OF_COSINES),
         (losses.GCL(COUNTS, 0.0, 0.0, 20.0), COSINES, OF_COSINES),
     ],
@@ -138,6 +147,21 @@ OF_COSINES = np.array(
 )
 def test_limits(loss, inputs, expected):
     close(values(loss, inputs), expected)
+
+
+def test_label_aware_smoothing_that_is_aware_of_nothing_is_label_smoothing():
+    aware = values(losses.LabelAwareSmoothing(COUNTS, 0.9, 0.9), LOGITS)
+    np.testing.assert_allclose(aware, values(losses.LabelSmoothing(0.9), LOGITS), rtol=1e-6)
+
+
+def test_over_smoothed_labels_are_won_with_small_logits():
+    """The least loss is at a margin of log((1 - s + s / K) / (s / K)), whatever the class."""
+    margin = math.log((0.02 + 0.98 / 4) / (0.98 / 4))
+    at = np.where(np.eye(4)[LABELS] == 1, margin, 0.0)
+    least = values(losses.LabelSmoothing(0.98), at)
+    for further in (0.9 * margin, 1.1 * margin, 3.0):
+        moved = np.where(np.eye(4)[LABELS] == 1, further, 0.0)
+        assert (values(losses.LabelSmoothing(0.98), moved) > least).all()
 
 
 def test_balanced_softmax_is_logit_adjustment_of_strength_one():
