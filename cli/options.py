@@ -106,6 +106,18 @@ def devices_option(function: F) -> F:
     )(function)
 
 
+def data_on_option(function: F) -> F:
+    """Add `--data-on`."""
+    return click.option(
+        "--data-on",
+        type=click.Choice(["auto", "device", "host"]),
+        default="auto",
+        show_default=True,
+        help="Where training images lie. On the device the step itself cuts and mixes them; auto: "
+        "on an accelerator of whose memory they take a quarter at most.",
+    )(function)
+
+
 def deterministic_option(function: F) -> F:
     """Add `--deterministic`, which `prepare` heeds."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -12,6 +12,7 @@ from ..interruption import resume_command, stoppable
 from ..options import (
     Choices,
     compile_cache_option,
+    data_on_option,
     deterministic_option,
     devices_option,
     feature_cache_option,
@@ -47,6 +48,7 @@ _OF_RESUME |= {"trust_code", "quiet", "as_json"}
 @click.option("--seed", type=int, metavar="N", help="Of weights, batches and augmentation. [0]")
 @runtime_options
 @devices_option
+@data_on_option
 @deterministic_option
 @click.option("--out", metavar="DIR", help="Run directory. [runs/RECIPE-DATA-TIME]")
 @click.option(
@@ -69,6 +71,7 @@ def command(
     backend: str | None,
     device: str | None,
     device_count: int | None,
+    data_on: Literal["auto", "device", "host"],
     out: str | None,
     resume: str | None,
     save_every: str,
@@ -145,6 +148,7 @@ def command(
                     record=recorded,
                     trackers=trackers,
                     save_every=interval,
+                    data_on=data_on,
                 )
     if dry_run:
         output.result(planned.text, planned.to_dict)

@@ -102,6 +102,9 @@ stated once:
 `keep_programs(folder)`
     A context in which compiled programs are kept in a folder, and taken from there. Several
     processes may use one folder; what cannot be read or written there is compiled.
+`accelerator_memory() -> int or None`
+    Bytes of the accelerator that tensors are made on, as far as the framework may use them; None on
+    a CPU, and where the framework does not tell.
 `STATELESS`
     True where `train_step` takes and returns the variables' values (JAX).
 """
@@ -112,6 +115,7 @@ from keras_ccsam.backend.determinism import is_deterministic as is_deterministic
 
 if keras.backend.backend() == "jax":
     from keras_ccsam.backend.jax import STATELESS as STATELESS
+    from keras_ccsam.backend.jax import accelerator_memory as accelerator_memory
     from keras_ccsam.backend.jax import add_rows as add_rows
     from keras_ccsam.backend.jax import compiled as compiled
     from keras_ccsam.backend.jax import hessian_vector_product as hessian_vector_product
@@ -157,6 +161,7 @@ elif keras.backend.backend() == "torch":
     from keras_ccsam.backend.programs import keep_programs as keep_programs
     from keras_ccsam.backend.programs import program_folder as program_folder
     from keras_ccsam.backend.torch import STATELESS as STATELESS
+    from keras_ccsam.backend.torch import accelerator_memory as accelerator_memory
     from keras_ccsam.backend.torch import add_rows as add_rows
     from keras_ccsam.backend.torch import compiled as compiled
     from keras_ccsam.backend.torch import hessian_vector_product as hessian_vector_product
@@ -209,6 +214,7 @@ elif keras.backend.backend() == "tensorflow":
     from keras_ccsam.backend.programs import keep_programs as keep_programs
     from keras_ccsam.backend.programs import program_folder as program_folder
     from keras_ccsam.backend.tensorflow import STATELESS as STATELESS
+    from keras_ccsam.backend.tensorflow import accelerator_memory as accelerator_memory
     from keras_ccsam.backend.tensorflow import add_rows as add_rows
     from keras_ccsam.backend.tensorflow import compiled as compiled
     from keras_ccsam.backend.tensorflow import hessian_vector_product as hessian_vector_product

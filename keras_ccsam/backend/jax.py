@@ -95,6 +95,13 @@ def set_rng_state(states: Mapping[str, np.ndarray]) -> None:
     """Nothing to set."""
 
 
+def accelerator_memory() -> int | None:
+    """What JAX has set aside on its first device, or may."""
+    device = jax.local_devices()[0]
+    limit = (device.memory_stats() or {}).get("bytes_limit") if device.platform != "cpu" else None
+    return None if limit is None else int(limit)
+
+
 def passed_step(logs: dict[str, Any], batches: int = 1) -> Callable[..., Any]:
     """The step itself reads its data here; the state of all variables passes through."""
 

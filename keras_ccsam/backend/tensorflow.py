@@ -112,6 +112,16 @@ def set_rng_state(states: Mapping[str, np.ndarray]) -> None:
     tf.random.get_global_generator().reset(states["tensorflow"])
 
 
+def accelerator_memory() -> int | None:
+    """TensorFlow's own limit, where its user has set one: it does not tell a GPU's memory."""
+    devices = tf.config.get_visible_devices("GPU")
+    if not devices:
+        return None
+    found = tf.config.get_logical_device_configuration(devices[0]) or []
+    limit = found[0].memory_limit if found else None
+    return None if limit is None else int(limit) * 2**20
+
+
 def passed_step(logs: dict[str, Any], batches: int = 1) -> Callable[..., Any]:
     """The step itself reads its data here."""
 

@@ -177,6 +177,11 @@ def set_rng_state(states: Mapping[str, np.ndarray]) -> None:
             torch.cuda.set_rng_state(torch.from_numpy(np.array(states[f"cuda{i}"])), i)
 
 
+def accelerator_memory() -> int | None:
+    """That of the GPU that is current."""
+    return int(torch.cuda.mem_get_info()[1]) if torch.cuda.is_available() else None
+
+
 def passed_step(logs: dict[str, Any], batches: int = 1) -> Callable[..., Any]:
     """Keras has read the data already, and hands it over."""
     return lambda data: dict(logs)

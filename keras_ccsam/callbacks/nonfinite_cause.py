@@ -51,7 +51,7 @@ def _batch(moment: Moment, final: bool) -> tuple[Any, Any]:
     data: Any = getattr(moment.model, "fed", None)
     with suppress(Exception):  # whatever a user's data does: the training's failure is to be told
         if hasattr(data, "with_options"):
-            data = data.with_options()
+            data = data.with_options(data_on="host")
             data.set_epoch(moment.epoch)
         elif not (final and isinstance(data, keras.utils.PyDataset)):
             return None, None

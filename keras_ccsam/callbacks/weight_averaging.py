@@ -135,7 +135,7 @@ class WeightAveraging(keras.callbacks.Callback):
         if not hasattr(self.train, "with_options"):
             return self.train
         # On JAX a step sees the whole batch; elsewhere each process makes the whole pass, alike.
-        whole = {} if backend.STATELESS else {"process": (0, 1)}
-        batches = self.train.with_options(**whole)
+        whole: dict[str, Any] = {} if backend.STATELESS else {"process": (0, 1)}
+        batches = self.train.with_options(**whole, data_on="host")
         batches.set_epoch(self._last)
         return batches

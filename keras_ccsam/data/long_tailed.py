@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_ccsam.data.batches.augment import Augmentation
-from keras_ccsam.data.batches.batch_options import BatchOptions
+from keras_ccsam.data.batches.batch_options import BatchOptions, DataOn
 from keras_ccsam.data.batches.labelled_parts import Split
 from keras_ccsam.data.batches.samplers import Sampler
 from keras_ccsam.data.batches.sequence import BatchSequence
@@ -139,6 +139,7 @@ class LongTailedData(About):
         mix_probability: float = 1.0,
         class_weight: Literal["auto"] | Mapping[int, float] | Sequence[float] | None = None,
         views: Views | None = None,
+        data_on: DataOn = "host",
     ) -> BatchSequence:
         """Batches of one part, ready for `fit`, `evaluate` or a loop of one's own.
 
@@ -175,6 +176,12 @@ class LongTailedData(About):
                 is `balanced_class_weight(class_counts)`.
             views: what a batch shows of each image, as `data.views.RegMixup()`: batches of
                 `batch_size` images then have several rows for each, next to each other.
+            data_on: `"device"` keeps the training images on the device, as the bytes that they are:
+                the training step of a `SharpnessAwareModel` gathers, crops, mirrors, cuts and mixes
+                them, and the host sends some numbers per image. The samples are the same, bit for
+                bit; with mixup to the last bit but one. `"auto"` does so on an accelerator of which
+                the set takes a quarter of the memory at most. Not for files, for augmentations that
+                the host computes, or in several processes.
 
         Raises:
             ValueError: if the part does not exist or an option is not valid.
@@ -197,6 +204,7 @@ class LongTailedData(About):
             mix_probability=mix_probability,
             class_weight=class_weight,
             views=views,
+            data_on=data_on,
         )
         return BatchSequence(self, split, options)
 

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from keras_ccsam import atomic, writer
+from keras_ccsam.data.batches.batch_options import DataOn, check_data_on
 from keras_ccsam.recipes import Recipe
 from keras_ccsam.runs import environment, lock
 from keras_ccsam.runs.folders import make
@@ -28,12 +29,14 @@ class Asked:
         trackers: that are told.
         tested: whether the test images are looked at.
         source: the run whose first stage is taken over; None where it is trained.
+        data_on: where the training images lie: `"host"`, `"device"`, or `"auto"` until it is known.
     """
 
     record: Mapping[str, Mapping[str, Any]]
     trackers: tuple[str, ...]
     tested: bool
     source: RunDirectory | None
+    data_on: DataOn
 
     def to_dict(self, run: Path) -> dict[str, Any]:
         """Return it as JSON types, for environment.json; the other run as it lies to `run`."""
@@ -42,6 +45,7 @@ class Asked:
             "trackers": list(self.trackers),
             "tested": self.tested,
             "stage1_from": self.source and os.path.relpath(self.source.path, run),
+            "data_on": self.data_on,
         }
 
     @classmethod
@@ -63,6 +67,7 @@ class Asked:
                 tuple(told["trackers"]),
                 bool(told["tested"]),
                 None if source is None else RunDirectory((origin or directory.path) / source),
+                check_data_on(told.get("data_on", "host")),  # what earlier versions did
             )
         except (ValueError, KeyError, TypeError) as error:
             raise _refused("does not say what it was asked for", directory) from error

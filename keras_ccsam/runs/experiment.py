@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_ccsam import processes
+from keras_ccsam.data.batches.batch_options import DataOn, check_data_on
 from keras_ccsam.data.batches.labelled_parts import Split
 from keras_ccsam.metrics import Report
 from keras_ccsam.recipes import Recipe
@@ -35,6 +36,7 @@ def run(
     tested: bool = True,
     feature_cache: PathLike = "auto",
     save_every: str | int = SAVE_EVERY,
+    data_on: DataOn = "auto",
 ) -> RunResult:
     """Train a recipe, evaluate its last epoch and write a run directory.
 
@@ -61,6 +63,8 @@ def run(
             the comparison that it is of. They are computed once where no image is augmented.
         save_every: how often the state of the training is saved, as in `callbacks.RunState`. It
             changes no number, and is removed when the run is complete.
+        data_on: where the training images lie: `"host"`, `"device"`, or `"auto"`, as in
+            `LongTailedData.batches`. A run that is gone on with keeps to what it was begun with.
 
     Raises:
         ValueError: `out` is not free, the data cannot be had or a file of it is broken,
@@ -71,13 +75,14 @@ def run(
             the recipe's `on_nonfinite`.
     """
     Interval(save_every, "save_every")
+    on = check_data_on(data_on)
     if out is None:  # by the clock of one process
         out = processes.told(str(fresh(f"{recipe.name}-{recipe.setting}")))
     with workplace(RunDirectory(named(out))) as directory:
         with processes.agreed():
             directory.check_free()
             source = None if stage1_from is None else same_stage1(RunDirectory(stage1_from), recipe)
-            asked = Asked(check_record(record), check_trackers(trackers), tested, source)
+            asked = Asked(check_record(record), check_trackers(trackers), tested, source, on)
         choices = (_shown(progress), compile_cache, feature_cache, save_every)
         return carried_out(recipe, directory, asked, *choices, run_or_resume)
 
@@ -134,7 +139,7 @@ def run_or_resume(recipe: Recipe, out: PathLike, **options: Any) -> RunResult:
     """
     directory = RunDirectory(out)
     if can_go_on(directory, recipe):
-        remembered = ("stage1_from", "record", "trackers", "tested")
+        remembered = ("stage1_from", "record", "trackers", "tested", "data_on")
         again = {key: value for key, value in options.items() if key not in remembered}
         return resume(directory.path, **again)
     set_aside(directory.path)

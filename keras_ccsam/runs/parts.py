@@ -8,6 +8,7 @@ import keras
 
 from keras_ccsam import data, models
 from keras_ccsam.closed_table import Table
+from keras_ccsam.data.batches.batch_options import DataOn
 from keras_ccsam.data.tails.cut import cut
 from keras_ccsam.data.tails.tail import Tail
 from keras_ccsam.losses import balanced_class_weight
@@ -58,7 +59,9 @@ def _tail(choice: Data) -> Tail:
     return Tail(**chosen)
 
 
-def train_batches(recipe: Recipe, images: data.LongTailedData) -> data.BatchSequence:
+def train_batches(
+    recipe: Recipe, images: data.LongTailedData, data_on: DataOn = "host"
+) -> data.BatchSequence:
     """Return the batches of stage 1.
 
     The last, smaller batch of an epoch is left out, as in CC-SAM's code, so that every step has
@@ -66,7 +69,7 @@ def train_batches(recipe: Recipe, images: data.LongTailedData) -> data.BatchSequ
     """
     weights = class_weight(recipe.stage1, images.class_counts)
     options = batch_options(recipe, sum(images.class_counts))
-    return images.batches("train", class_weight=weights, **options)
+    return images.batches("train", class_weight=weights, data_on=data_on, **options)
 
 
 def batch_options(recipe: Recipe, images: int) -> dict[str, Any]:

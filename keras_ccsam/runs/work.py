@@ -13,8 +13,10 @@ from keras_ccsam import processes
 from keras_ccsam.callbacks import metrics_log
 from keras_ccsam.callbacks.metrics_log import MetricsLog
 from keras_ccsam.data import BatchSequence, LongTailedData
+from keras_ccsam.data.batches.batch_options import DataOn
 from keras_ccsam.data.batches.labelled_parts import Split
 from keras_ccsam.data.batches.reading import predicted
+from keras_ccsam.data.batches.resident import are_several
 from keras_ccsam.metrics import Report
 from keras_ccsam.metrics.temperature import fit_temperature
 from keras_ccsam.recipes import Recipe
@@ -72,7 +74,7 @@ def carried_out(
     with processes.agreed():
         work.prepare(begun)
     code = own_code.describe(recipe)
-    facts = {"asked": asked.to_dict(directory.path)} | ({"code": code} if code else {})
+    facts = {"asked": work.asked.to_dict(directory.path)} | ({"code": code} if code else {})
     with processes.agreed():
         if begun:
             reopen(directory)
@@ -137,7 +139,11 @@ class _Work:
         if begun and self.directory.indices_file.is_file():
             check_same_images(images, self.directory.indices())
         check_helper(recipe, images.index_sha256)
+        if begun and are_several():  # it may have been begun on one device
+            self.asked = dataclasses.replace(self.asked, data_on="host")
         self._batch()
+        on: DataOn = "host" if self.batches.resident is None else "device"
+        self.asked = dataclasses.replace(self.asked, data_on=on)
         self._build()
         check_for(self.asked.record, images, self.model)
         if recipe.stage2 is not None:
@@ -146,7 +152,7 @@ class _Work:
             second.check_data(self.batches)
 
     def _batch(self) -> None:
-        self.batches = parts.train_batches(self.recipe, self.images)
+        self.batches = parts.train_batches(self.recipe, self.images, self.asked.data_on)
         self.callbacks = stage_callbacks(self.recipe, self.images, self.batches)
 
     def _build(self, helper: keras.Model | None = None) -> None:

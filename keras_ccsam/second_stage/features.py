@@ -1,7 +1,7 @@
 """Features of images: computed once, and drawn in the batches of another data set's plan."""
 
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from keras_ccsam.data import BatchSequence, ImageStore
 from keras_ccsam.data.batches.batch_options import BatchOptions
 from keras_ccsam.data.batches.reading import predicted
+from keras_ccsam.data.batches.resident import DeviceCopy, ResidentImages
 from keras_ccsam.labels import check_labels
 from keras_ccsam.training.model import SharpnessAwareModel
 
@@ -70,15 +71,22 @@ class FeatureBatches(keras.utils.PyDataset):
     def __init__(self, sequence: BatchSequence, features: np.ndarray, labels: np.ndarray) -> None:
         super().__init__(workers=1)
         self._sequence, self._features, self._labels = sequence, features, labels
+        self.resident: ResidentImages | None = None
+        if sequence.resident is not None:
+            self.resident = ResidentImages(DeviceCopy(features), (), sequence.options)
 
     def __len__(self) -> int:
         """Batches of an epoch."""
         return len(self._sequence)
 
-    def __getitem__(self, step: int) -> tuple[np.ndarray, ...]:
-        """Features (B, D), labels (B,) and, where the data set weighs its images, weights (B,)."""
+    def __getitem__(self, step: int) -> tuple[Any, ...]:
+        """Features (B, D), labels (B,) and, where the data set weighs its images, weights (B,).
+
+        Where the images lie on the device, so do the features, and a step gathers them.
+        """
         rows = self._sequence.rows(step)
-        batch = self._features[rows], self._labels[rows]
+        x = self._features[rows] if self.resident is None else self.resident.gathered(rows)
+        batch = x, self._labels[rows]
         weights = self._sequence.weights(rows)
         return batch if weights is None else (*batch, weights)
 
@@ -91,6 +99,10 @@ class FeatureBatches(keras.utils.PyDataset):
     def class_names(self) -> tuple[str, ...]:
         """One name per class."""
         return self._sequence.class_names
+
+    def on_host(self) -> "FeatureBatches":
+        """The same batches with their features in them."""
+        return FeatureBatches(self._sequence.on_host(), self._features, self._labels)
 
     def set_epoch(self, epoch: int) -> None:
         """Passes the epoch on."""

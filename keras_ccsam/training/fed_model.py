@@ -14,6 +14,7 @@ from keras_ccsam.training.fit_class_weight import with_class_weight
 from keras_ccsam.training.fit_data import check_first_labels, check_fit_data
 from keras_ccsam.training.fit_pixels import record_of_fit
 from keras_ccsam.training.joined import joined
+from keras_ccsam.training.resident import on_host, prepare, resident_of
 from keras_ccsam.training.saved_model import SavedModel
 from keras_ccsam.training.together import together
 
@@ -49,6 +50,8 @@ class FedModel(SavedModel):
         # The compiled loss is in force again, and layers may have been frozen since.
         self._logit_scale = self._found.coupling = None
         self.pixels = record_of_fit(self, x)
+        if (resident := resident_of(x)) is not None:
+            self._found.program = prepare(self, x, resident, self._found.program)
         make_variables(self, x, y)
         self._found.fed = x
         try:
@@ -77,6 +80,7 @@ class FedModel(SavedModel):
             ValueError: if an input is NaN or infinite. What is read batch by batch is not looked
                 at.
         """
+        x = on_host(x)
         if not kwargs.get("_use_cached_eval_dataset"):  # of `fit`, once per epoch
             check_finite(x)
         found = super().evaluate(x, *args, **kwargs)
@@ -88,6 +92,7 @@ class FedModel(SavedModel):
         Raises:
             ValueError: as `evaluate`.
         """
+        x = on_host(x)
         check_finite(x)
         return super().predict(x, *args, **kwargs)
 

@@ -19,6 +19,7 @@ from keras_ccsam.training.building import feature_shape
 from keras_ccsam.training.coupling import model_coupling
 from keras_ccsam.training.fed_model import FedModel
 from keras_ccsam.training.one_output import binary_accuracy, check_one_output
+from keras_ccsam.training.resident import DeviceImages, refuse_plan
 from keras_ccsam.training.sample_loss import SampleLoss, check_head, mixed_loss, resolve_loss
 from keras_ccsam.training.step_parts import P, StepPart, StepParts, WeightDecay
 from keras_ccsam.typing import Tensor
@@ -92,7 +93,7 @@ class SharpnessAwareModel(FedModel):
         self._logit_scale: float | None = None
         # In a holder of no layer's type: Keras would track the layers in it as the model's own.
         self._found = SimpleNamespace(
-            coupling=None, labels=False, fed=None, together=False, weighted=False
+            coupling=None, labels=False, fed=None, together=False, weighted=False, program=None
         )
         self.pixels: PixelRecord | None = None
         # What losses may need must exist before Keras locks the model's state. Seeded when a loss
@@ -100,7 +101,9 @@ class SharpnessAwareModel(FedModel):
         self.loss_seeds = keras.random.SeedGenerator(0)
         self.hyper_parameters = self.sharpness.bind(self)
         self.step_parts = StepParts(
-            self, [WeightDecay(0.0 if decay_in_loss else weight_decay)], step_parts
+            self,
+            [DeviceImages(), WeightDecay(0.0 if decay_in_loss else weight_decay)],
+            step_parts,
         )
         input_shape = getattr(backbone, "input_shape", None) if backbone.built else None
         if adapted(backbone):
@@ -160,6 +163,7 @@ class SharpnessAwareModel(FedModel):
 
         A backbone whose `trainable` is off runs in inference mode, dropout included.
         """
+        refuse_plan(inputs)
         features = self.backbone(inputs, training=training if self.backbone.trainable else False)
         outputs = self.head(features, training=training)
         return (outputs, features) if return_features else outputs
@@ -188,7 +192,7 @@ class SharpnessAwareModel(FedModel):
         super().compile(optimizer, loss, loss_weights, metrics, weighted, **kwargs)
         self.sample_loss = None if loss is None else SampleLoss(loss, self.loss_seeds)
         self._found.coupling, self._found.labels, self._found.together = None, False, False
-        self._found.weighted = loss_weights is not None
+        self._found.weighted, self._found.program = loss_weights is not None, None
         if self.built:
             self.sharpness.check(self)
 

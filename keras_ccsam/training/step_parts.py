@@ -27,6 +27,11 @@ class Network(Learner, Protocol):
         """All of them, those of the method too."""
         ...
 
+    @property
+    def fed(self) -> Any:
+        """What the model is fitted on; None outside `fit`."""
+        ...
+
     def __call__(self, inputs: Any, **arguments: Any) -> Any:
         """The outputs (B, K); with `return_features=True`, also the features (B, D)."""
         ...

@@ -253,6 +253,6 @@ def test_to_look_at_the_loss_adds_nothing_to_the_step():
     x, y = data(bad=False)
     made.fit(x, y, BATCH, verbose=0, shuffle=False, callbacks=[callback, Looks()])
     function = made.train_function
-    assert seen == {"parts": 1, "logs": {"loss", "accuracy"}}  # weight decay's, always there
+    assert seen == {"parts": 2, "logs": {"loss", "accuracy"}}  # those that every model has
     made.fit(x, y, BATCH, verbose=0, shuffle=False)
     assert made.train_function is function

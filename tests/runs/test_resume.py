@@ -137,6 +137,21 @@ def test_a_run_that_is_cut_ends_the_same(whole, cut, tmp_path, judged):
 
 
 @pytest.mark.any_backend
+def test_a_set_on_the_device_stays_there(whole, cut, tmp_path):
+    """On PyTorch the numbers are those of the host, to the last bit."""
+    cut(at=21)
+    with pytest.raises(Cut):
+        runs.run(
+            whole.recipe, tmp_path, record=["radius"], data_on="device", save_every=3, **OPTIONS
+        )
+    cut()
+    runs.resume(tmp_path, **OPTIONS)
+    assert RunDirectory(tmp_path).environment()["asked"]["data_on"] == "device"
+    assert RunDirectory(whole.path).environment()["asked"]["data_on"] == "host"
+    assert_same(whole.path, tmp_path)
+
+
+@pytest.mark.any_backend
 @pytest.mark.parametrize(
     ("name", "cuts"),
     [

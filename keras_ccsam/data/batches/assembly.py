@@ -21,7 +21,7 @@ from keras_ccsam.data.batches.weights import SampleWeights
 from keras_ccsam.data.images.store import ImageStore, Pixels
 from keras_ccsam.data.sources.source import Images, Labels
 
-Batch = tuple[Pixels, Labels | MixedLabels] | tuple[Pixels, Labels | MixedLabels, SampleWeights]
+Batch = tuple[Any, Labels | MixedLabels] | tuple[Any, Labels | MixedLabels, SampleWeights]
 Places = NDArray[np.int64]
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
+from keras import ops
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from pydantic import Field
@@ -20,6 +21,7 @@ from keras_ccsam.data.images.store import Pixels
 from keras_ccsam.declare import part, parts
 from keras_ccsam.hints import did_you_mean
 from keras_ccsam.options import checked
+from keras_ccsam.typing import Tensor
 
 Augmentation = Callable[[Pixels, np.random.Generator], Pixels]
 
@@ -38,6 +40,13 @@ class PerImage(abc.ABC):
     def apply(self, x: Pixels, *drawn: Any) -> Pixels:
         """The images (B, H, W, C), changed as was drawn for them."""
 
+    def in_step(self, x: Tensor, *drawn: Tensor) -> Tensor:
+        """`apply` on the device, in a training step; the same bits.
+
+        Not every augmentation has it: see `runs_in_step`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} is computed on the host")
+
     def __call__(self, x: Pixels, rng: np.random.Generator) -> Pixels:
         """The images (B, H, W, C), changed at random."""
         return self.apply(x, *self.draws(len(x), x.shape[1:], rng))
@@ -46,6 +55,22 @@ class PerImage(abc.ABC):
 def draws_apart(augment: Augmentation) -> bool:
     """Whether what it draws can be had before the images are: no function, no `__call__` anew."""
     return isinstance(augment, PerImage) and type(augment).__call__ is PerImage.__call__
+
+
+def runs_in_step(augment: Augmentation) -> bool:
+    """Whether it can be computed on the device.
+
+    A subclass with an `apply` or a `__call__` of its own does what that says, and not what its
+    parent does in a step.
+    """
+    for kind in type(augment).__mro__:
+        if kind is PerImage:
+            break
+        if "in_step" in vars(kind):
+            return True
+        if "__call__" in vars(kind) or "apply" in vars(kind):
+            break
+    return False
 
 
 @part("augmentation", "crop")
@@ -82,6 +107,20 @@ class Crop(PerImage):
         cropped: Pixels = windows[np.arange(batch), top, left * channels]
         return cropped.reshape(x.shape)
 
+    def in_step(self, x: Tensor, *drawn: Tensor) -> Tensor:
+        """The crops, gathered pixel by pixel from the padded images."""
+        top, left = drawn
+        height, width, channels = x.shape[1:]
+        pad = self._pad(height)
+        padded = ops.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+        wide, image = width + 2 * pad, (height + 2 * pad) * (width + 2 * pad)
+        first = image * ops.arange(ops.shape(x)[0], dtype="int32") + wide * top + left
+        pixel = wide * ops.arange(height, dtype="int32")[:, None]
+        pixel = pixel + ops.arange(width, dtype="int32")
+        where = first[:, None] + ops.reshape(pixel, (1, -1))
+        cropped = ops.take(ops.reshape(padded, (-1, channels)), where, axis=0)
+        return ops.reshape(cropped, (-1, height, width, channels))
+
     def _pad(self, height: int) -> int:
         return max(1, height // 8) if self.padding is None else self.padding
 
@@ -100,6 +139,11 @@ class Flip(PerImage):
         x = x.copy()
         mirror(x, mirrored)
         return x
+
+    def in_step(self, x: Tensor, *drawn: Tensor) -> Tensor:
+        """The images, some of them mirrored."""
+        (mirrored,) = drawn
+        return ops.where(mirrored[:, None, None, None], ops.flip(x, axis=2), x)
 
     def in_place(self, x: Pixels, rng: np.random.Generator) -> Pixels:
         """The same of images that nobody else holds: a batch that was just read."""
@@ -136,17 +180,32 @@ class Cutout(PerImage):
     def apply(self, x: Pixels, row: Any, column: Any) -> Pixels:
         """Returns the images, each with a hole."""
         height, width = x.shape[1:3]
-        size = max(1, height // 2) if self.size is None else self.size
-        in_rows, in_columns = _span(row, size, height), _span(column, size, width)
+        size = self._side(height)
+        in_rows, in_columns = (
+            _span(row, size, np.arange(height)),
+            _span(column, size, np.arange(width)),
+        )
         x = x.copy()
         x[in_rows[:, :, np.newaxis] & in_columns[:, np.newaxis, :]] = self.fill
         return x
 
+    def in_step(self, x: Tensor, *drawn: Tensor) -> Tensor:
+        """The images, each with a hole."""
+        row, column = drawn
+        height, width = x.shape[1:3]
+        size = self._side(height)
+        rows = _span(row, size, ops.arange(height, dtype="int32"))
+        columns = _span(column, size, ops.arange(width, dtype="int32"))
+        hole = ops.logical_and(rows[:, :, None, None], columns[:, None, :, None])
+        return ops.where(hole, ops.cast(self.fill, x.dtype), x)
 
-def _span(centre: NDArray[np.int64], size: int, extent: int) -> NDArray[np.bool_]:
-    """Which of `extent` positions lie in [centre - size // 2, centre - size // 2 + size)."""
+    def _side(self, height: int) -> int:
+        return max(1, height // 2) if self.size is None else self.size
+
+
+def _span(centre: Any, size: int, position: Any) -> Any:
+    """Which positions lie in [centre - size // 2, centre - size // 2 + size); arrays or tensors."""
     first = centre - size // 2
-    position = np.arange(extent)
     return (position >= first) & (position < first + size)
 
 

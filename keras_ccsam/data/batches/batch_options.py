@@ -4,7 +4,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from keras_ccsam.data.batches.samplers import Sampler, check_sampler
 from keras_ccsam.data.batches.views import Views
 from keras_ccsam.data.batches.workers import Workers
 from keras_ccsam.data.tails.tail import check_option
+
+DataOn = Literal["host", "device", "auto"]
+"""Where a set lies whose batches are trained on."""
 
 # Options that belong to stage 1: a second stage, which balances by itself, begins without them.
 STAGE_ONE_OFF: Mapping[str, Any] = MappingProxyType(
@@ -48,6 +51,7 @@ class BatchOptions:
     mix_probability: float = 1.0
     class_weight: Any = None
     views: Views | None = None
+    data_on: DataOn = "host"
 
     def __post_init__(self) -> None:
         names = ["batch_size", "images_per_class"]
@@ -73,6 +77,7 @@ class BatchOptions:
                 'class_weight must be "auto", weights by class number, or None. '
                 f"Received: class_weight={self.class_weight!r}"
             )
+        check_data_on(self.data_on)
         check_option("seed", self.seed)
         if self.sampler != "default":
             check_sampler(self.sampler, self.epochs)
@@ -120,6 +125,20 @@ class BatchOptions:
         if self.deferred_sampler is not None and epoch >= self.deferred_from:
             return self.deferred_sampler
         return default if self.sampler == "default" else self.sampler
+
+
+def check_data_on(data_on: Any) -> DataOn:
+    """Returns it.
+
+    Raises:
+        ValueError: it is none of the three.
+    """
+    if data_on not in get_args(DataOn):
+        raise ValueError(
+            f"data_on must be one of {get_args(DataOn)}. Received: data_on={data_on!r}"
+        )
+    choice: DataOn = data_on
+    return choice
 
 
 def _check_process(process: Any) -> None:

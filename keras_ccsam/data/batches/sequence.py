@@ -17,6 +17,12 @@ from keras_ccsam.data.batches.batch_options import BatchOptions
 from keras_ccsam.data.batches.framing import default_augment
 from keras_ccsam.data.batches.labelled_parts import LabelledParts, Split
 from keras_ccsam.data.batches.prefetch import Prefetcher
+from keras_ccsam.data.batches.resident import (
+    DeviceCopy,
+    ResidentImages,
+    check_resident,
+    fits,
+)
 from keras_ccsam.data.batches.samplers import Sampler, epoch_plan
 from keras_ccsam.data.batches.weights import SampleWeights, sample_weights
 from keras_ccsam.data.batches.workers import thread_count
@@ -45,6 +51,10 @@ class BatchSequence(keras.utils.PyDataset):
         split: `"train"`, `"validation"` or `"test"`.
         options: how batches are made.
 
+    Attributes:
+        resident: the set on the device of which a step makes its batch (`data_on`); None where
+            batches hold their images.
+
     Raises:
         ValueError: if the part does not exist, an option is not valid, or no batch is left.
     """
@@ -66,6 +76,7 @@ class BatchSequence(keras.utils.PyDataset):
         self._default_sampler: Sampler = "instance" if training else "sequential"
         self._augment = resolve(options.augment, default_augment(self._x) if training else ())
         check_augmentations(self._augment, tuple(self._x.shape[1:]), self._x.dtype)
+        self.resident = self._on_device()
         self._weights = sample_weights(data, split, self._y, options.class_weight)
         self._epoch = 0
         self._plan: tuple[int, NDArray[np.int64]] | None = None
@@ -165,7 +176,10 @@ class BatchSequence(keras.utils.PyDataset):
         augment = changes.get("augment", "default")
         if not isinstance(augment, str):
             changes["augment"] = tuple(augment)
-        return BatchSequence(self.data, self.split, dataclasses.replace(self.options, **changes))
+        other = BatchSequence(self.data, self.split, dataclasses.replace(self.options, **changes))
+        if self.resident is not None and other.resident is not None:
+            other.resident.copy = self.resident.copy  # one on the device is enough
+        return other
 
     def rows(self, step: int) -> NDArray[np.int64]:
         """The rows of `arrays()` that step `step` of the current epoch draws, this process's."""
@@ -175,6 +189,14 @@ class BatchSequence(keras.utils.PyDataset):
     def weights(self, rows: NDArray[np.int64]) -> SampleWeights | None:
         """What the images of some rows of `arrays()` weigh; None where all count the same."""
         return None if self._weights is None else self._weights[rows]
+
+    def on_host(self) -> BatchSequence:
+        """The same batches with their images in them, whatever `data_on` is."""
+        if self.resident is None:
+            return self
+        other = self.with_options(data_on="host")
+        other.set_epoch(self._epoch)
+        return other
 
     def arrays(self) -> tuple[Images, Labels]:
         """All images and labels of the part: unaugmented, in order, not copied."""
@@ -219,10 +241,31 @@ class BatchSequence(keras.utils.PyDataset):
                 self._epoch += 1
             self._running = self._finished = False
 
+    def _on_device(self) -> ResidentImages | None:
+        choice, options = self.options.data_on, self.options
+        if choice == "host":
+            return None
+        reason = check_resident(self._x, self._augment, options)
+        if self.split != "train":
+            reason = "only a training step makes its batches there"
+        if reason and choice == "device":
+            raise ValueError(
+                f"This set cannot lie on the device: {reason}. "
+                "data_on='host' or 'auto' takes it from the host. Received: data_on='device'"
+            )
+        if reason:
+            return None
+        images = np.asarray(self._x)  # an array, or there would be a reason
+        if choice == "auto" and not fits(images):
+            return None
+        return ResidentImages(DeviceCopy(images), self._augment, options)
+
     def _batch(self, epoch: int, step: int) -> Batch:
         rows = self._batch_rows(epoch, step)
         samples = Samples(self._x, self._y, self._weights)
         rng = np.random.default_rng(np.random.SeedSequence((self.options.seed, epoch, step)))
+        if self.resident is not None:
+            return self.resident.batch(samples, rows, rng)
         share = share_of(len(rows), self.options.process)
         return assembled(samples, rows, share, self._augment, self.options, rng)
 
