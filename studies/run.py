@@ -29,6 +29,7 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("scale", choices=SCALES, help="what a CPU runs, or the full schedule")
     parser.add_argument("--only", nargs="+", choices=names(), default=names(), metavar="QUESTION")
     parser.add_argument("--places", nargs="+", choices=list(PLACES), default=list(PLACES))
+    parser.add_argument("--primary", action="store_true", help="only what answers the question")
     parser.add_argument("--backend", choices=("jax", "torch", "tensorflow"))
     parser.add_argument("--path", help="CIFAR-10: a folder or an npz; downloaded by default")
     parser.add_argument("--out", type=Path, default=Path("runs/study"))
@@ -65,6 +66,8 @@ def main(given: Sequence[str] | None = None) -> int:
     for question in map(load, asked.only):
         for grid in question.grids:
             if grid.scale != asked.scale or grid.place not in asked.places:
+                continue
+            if asked.primary and not any(row.primary for row in grid.rows):
                 continue
             _grid(question, toy(grid) if asked.toy else grid, trained, results)
     return int(bool(trained.failed))
