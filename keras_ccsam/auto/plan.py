@@ -18,6 +18,7 @@ from keras_ccsam.comparison.plan import checked_seeds
 from keras_ccsam.data import LongTailedData, Outline
 from keras_ccsam.duration import duration, seconds_of
 from keras_ccsam.recipes import known
+from keras_ccsam.recipes.together import check_together
 from keras_ccsam.runs import parts
 from keras_ccsam.runs.folders import PathLike, kind_of, named, require_free
 
@@ -246,15 +247,10 @@ def _fitting(outline: Outline) -> str | None:
 
 
 def _check_together(found: Sequence[Entrant]) -> None:
-    first = found[0].recipe
     for entrant in found[1:]:
         if entrant.name in {other.name for other in found if other is not entrant}:
             raise ValueError(f"each recipe takes part once. Received: recipes={entrant.name!r}")
-        if (entrant.recipe.data, entrant.recipe.groups) != (first.data, first.groups):
-            raise ValueError(
-                "recipes can be compared on the same data and groups only. Received: "
-                f"{first.name} on {first.data_shown}, {entrant.name} on {entrant.recipe.data_shown}"
-            )
+    check_together([entrant.recipe for entrant in found])
 
 
 def plan_auto(data: str | None = None, **options: Any) -> AutoPlan:

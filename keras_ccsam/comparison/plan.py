@@ -9,6 +9,7 @@ import keras
 
 from keras_ccsam import text_table as table
 from keras_ccsam.recipes import Recipe, override
+from keras_ccsam.recipes.together import check_together
 from keras_ccsam.runs import parts
 from keras_ccsam.runs.claim import require_known
 from keras_ccsam.runs.folders import PathLike, fresh, is_set_aside, kind_of, named, require_free
@@ -229,13 +230,7 @@ def _check_recipes(recipes: Sequence[Recipe]) -> None:
             "a comparison needs one recipe or more, each with a name of its own; give another "
             f"with --set name=... or in its file. Received: recipes={names}"
         )
-    first = recipes[0]
-    for recipe in recipes[1:]:
-        if (recipe.data, recipe.groups) != (first.data, first.groups):
-            raise ValueError(
-                "recipes can be compared on the same data and groups only. Received: "
-                f"{first.name} on {first.data.name}, {recipe.name} on {recipe.data.name}"
-            )
+    check_together(recipes)
 
 
 def check_folder(

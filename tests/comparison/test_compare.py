@@ -113,6 +113,7 @@ def test_refusals(small, tmp_path):
         compare([ce, ce], out=tmp_path / "x")
     with pytest.raises(ValueError, match="same data and groups only"):
         compare([ce, small("crt", "data.imbalance_ratio=20")], out=tmp_path / "x")
+    assert not (tmp_path / "x").exists()
     for seeds in (0, [1, 1], [-1]):
         with pytest.raises(ValueError, match="`seeds` must be"):
             compare([ce], seeds=seeds, out=tmp_path / "x")
