@@ -99,10 +99,12 @@ class Recipe(Table):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="used in folder names")
     setting: str = Field("digits-lt", description="the dataset's protocol that it was made with")
-    variant: Literal["paper", "published", "recommended", "default"] = Field(
+    variant: Literal[
+        "paper", "published", "recommended", "recommended: the authors' values", "default"
+    ] = Field(
         "default",
-        description="what the paper says, what its released code does, what we recommend, or a "
-        "recipe of one's own",
+        description="what the paper says, what its released code does, what we recommend (the "
+        "authors' values where nothing better was measured here), or a recipe of one's own",
     )
     description: str = Field("", description="what it is, one line")
     source: str = Field("", description="where it is from, one line")
