@@ -157,6 +157,21 @@ def no_pictures_of_runs() -> None:
     run_pictures.leave_out()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def the_backend_alone() -> Iterator[list[str]]:
+    """Processes that a test starts import no TensorFlow beside another backend.
+
+    Returns:
+        Folders to search first.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        first = []
+        if os.environ["KERAS_BACKEND"] != "tensorflow":
+            first = [str(Path(__file__).parent / "without_tensorflow")]
+            patch.setenv("PYTHONPATH", *first, prepend=os.pathsep)
+        yield first
+
+
 def _resident() -> int:
     """Bytes of memory that this process holds, where the system says so."""
     try:

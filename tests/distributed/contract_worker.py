@@ -1,6 +1,5 @@
 """One replica's part in what the backend promises of several."""
 
-import sys
 from typing import Any
 
 import keras
@@ -155,8 +154,8 @@ def on_tensorflow(count: int) -> None:
         assert counts.tolist() == list(range(1, count + 1))
 
 
-if __name__ == "__main__":
-    count = int(sys.argv[1])
+def main(replicas: str) -> None:
+    count = int(replicas)
     if keras.backend.backend() == "tensorflow":
         assert backend.process_count() == 1 and not backend.join_processes()
         on_tensorflow(count)

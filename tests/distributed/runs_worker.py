@@ -1,6 +1,5 @@
 """A run that several processes train, stopped in the middle or gone on with."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +42,7 @@ def weights(run: Path) -> list[np.ndarray]:
     return runs.RunDirectory(run).model().get_weights()
 
 
-if __name__ == "__main__":
-    action, out = sys.argv[1:]
+def main(action: str, out: str) -> None:
     assert backend.join_processes()
     if action == "stop":
         MetricsLog.on_train_batch_begin = stop_at(12, process=1)

@@ -1,6 +1,5 @@
 """One process's part in what several do together outside the steps."""
 
-import sys
 from typing import Any
 
 import keras
@@ -93,8 +92,8 @@ def _metrics(model: Any, data: Any, logits: np.ndarray) -> None:
     assert model.evaluate(batches, verbose=0) == list(found.values())
 
 
-if __name__ == "__main__":
+def main(folder: str) -> None:
     assert backend.join_processes()
     agreement(backend.process_index())
-    passes(sys.argv[1])
+    passes(folder)
     print("together")

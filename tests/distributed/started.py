@@ -1,18 +1,25 @@
-"""Starts the processes of a distributed test, and ends them all in time."""
+"""Has the processes of a distributed test started, and tells what they said."""
 
-import contextlib
+import atexit
+import functools
+import json
 import os
-import signal
 import socket
 import subprocess
 import sys
-import time
+import tempfile
 from pathlib import Path
+from typing import IO
 
 import keras
 
 ROOT = Path(__file__).parents[2]
 BACKEND = keras.backend.backend()
+
+
+def found_here() -> dict[str, str]:
+    """`PYTHONPATH` with this package in it."""
+    return {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
 
 
 def free_port() -> int:
@@ -38,55 +45,60 @@ def launch_variables(place: int, processes: int, port: int) -> dict[str, str]:
     }
 
 
+@functools.cache
+def _forking() -> tuple[subprocess.Popen[str], IO[str]]:
+    """The process that starts all others of this session, and its file of complaints."""
+    complaints = tempfile.TemporaryFile("w+")  # noqa: SIM115  as long as the process
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.distributed.forking"],
+        cwd=ROOT,
+        env={**os.environ, "KERAS_BACKEND": BACKEND, **found_here()},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=complaints,
+        text=True,
+    )
+    atexit.register(process.communicate)  # the end of its input ends it
+    return process, complaints
+
+
 def run_together(
     module: str, arguments: list[str], processes: int = 1, devices: int = 1, seconds: float = 120
 ) -> str:
-    """Runs `python -m module arguments` in several processes at once; what they said, in order.
+    """Runs `main(*arguments)` of a module beside this one in several processes at once.
 
     Args:
         processes: how many, joined by this backend's environment variables.
-        devices: of each process: virtual ones, on JAX. (The others make them themselves.)
-        seconds: after which all are killed, with whatever they have started.
+        devices: of each process: virtual ones, on JAX. (TensorFlow makes them itself.)
+        seconds: after which all are killed.
+
+    Returns:
+        What they said, in order.
 
     Raises:
         AssertionError: one of them failed, or took too long.
     """
+    flags = os.environ.get("XLA_FLAGS", "")
+    own = {"XLA_FLAGS": f"{flags} --xla_force_host_platform_device_count={devices}".strip()}
     port = free_port()
-    running = []
-    for place in range(processes):
-        env = {**os.environ, "KERAS_BACKEND": BACKEND, "PYTHONPATH": str(ROOT)}
-        if processes > 1:
-            env |= launch_variables(place, processes, port)
-        flags = os.environ.get("XLA_FLAGS", "")
-        env["XLA_FLAGS"] = f"{flags} --xla_force_host_platform_device_count={devices}".strip()
-        command = [sys.executable, "-m", module, *arguments]
-        running.append(
-            subprocess.Popen(
-                command,
-                cwd=ROOT,
-                env=env,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                start_new_session=True,
-            )
-        )
-    until, said = time.monotonic() + seconds, []
-    try:
-        # One that fails leaves the others waiting for it.
-        while any(process.poll() is None for process in running):
-            if time.monotonic() > until or any(process.poll() for process in running):
-                break
-            time.sleep(0.02)
-    finally:
-        late = [process.poll() is None for process in running]
-        for process in running:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            said.append(process.communicate()[0])
-    codes = [process.returncode for process in running]
-    texts = "\n".join(f"-- process {i} --\n{text[-3000:]}" for i, text in enumerate(said))
-    failed = any(code > 0 for code in codes)
-    assert failed or not any(late), f"no end after {seconds} s\n{texts}"
-    assert codes == [0] * processes, f"exit codes {codes}\n{texts}"
-    return "\n".join(said)
+    variables = [
+        own | (launch_variables(place, processes, port) if processes > 1 else {})
+        for place in range(processes)
+    ]
+    forking, complaints = _forking()
+    with tempfile.TemporaryDirectory() as folder:
+        said = [Path(folder, str(place)) for place in range(processes)]
+        job = {"module": module, "arguments": arguments, "variables": variables}
+        job |= {"said": [str(file) for file in said], "seconds": seconds}
+        assert forking.stdin is not None and forking.stdout is not None
+        forking.stdin.write(json.dumps(job) + "\n")
+        forking.stdin.flush()
+        answer = forking.stdout.readline()
+        complaints.seek(0)
+        assert answer, complaints.read()[-3000:]
+        ended = json.loads(answer)
+        texts = [file.read_text(encoding="utf-8") for file in said]
+    shown = "\n".join(f"-- process {i} --\n{text[-3000:]}" for i, text in enumerate(texts))
+    assert not ended["late"], f"no end after {seconds} s\n{shown}"
+    assert ended["codes"] == [0] * processes, f"exit codes {ended['codes']}\n{shown}"
+    return "\n".join(texts)

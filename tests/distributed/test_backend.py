@@ -17,7 +17,7 @@ MPIRUN = {"OMPI_COMM_WORLD_RANK": "2", "OMPI_COMM_WORLD_SIZE": "4", "MASTER_ADDR
 @pytest.mark.slow
 def test_replicas_keep_the_contract(count=3):
     processes = 1 if BACKEND == "tensorflow" else count
-    said = run_together("tests.distributed.contract_worker", [str(count)], processes)
+    said = run_together("contract_worker", [str(count)], processes)
     assert said.count("kept") == processes
 
 
@@ -84,11 +84,12 @@ def test_variables_that_cannot_be_are_refused(change, match):
 @pytest.mark.parametrize(
     ("shell", "code", "told"),
     [
+        ("test $WORLD_SIZE = 2 && test $MASTER_PORT -gt 0", 0, []),
         ("test $RANK = 0 || kill -9 $$; exec sleep 60", 1, ["process 1 was killed by SIGKILL"]),
         ("test $RANK = 0 || exit 2; exec sleep 60", 2, []),
     ],
 )
-def test_a_process_that_is_killed_is_told_of(shell, code, told):
+def test_how_processes_end_is_passed_on_and_a_kill_told_of(shell, code, told):
     launch = pytest.importorskip("torch") and importlib.import_module(
         "keras_ccsam.backend.torch_launch"
     )

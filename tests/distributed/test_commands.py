@@ -6,14 +6,13 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
 from docs import pages
 from keras_ccsam import runs
 from tests import made_images
-from tests.distributed.started import BACKEND, ROOT, free_port, launch_variables
+from tests.distributed.started import BACKEND, ROOT, found_here, free_port, launch_variables
 
 pytestmark = pytest.mark.slow
 
@@ -43,8 +42,7 @@ def carried_out(words, *extra, seconds=300, environment=None):
     process = subprocess.Popen(
         words,
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
-        | (environment or {}),
+        env={**os.environ, **found_here(), "TF_CPP_MIN_LOG_LEVEL": "3"} | (environment or {}),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -71,13 +69,19 @@ def with_children(process, number):
             continue
 
 
+@pytest.mark.skipif(BACKEND == "torch", reason="as under torchrun, whose launcher it calls; below")
 def test_devices_of_one_machine(tmp_path):
     out = tmp_path / "run"
     words = line_of("ccsam train ccsam --data cifar10-lt --backend torch --devices 2")
     words = [w for w in words if w not in ("--data", "cifar10-lt", "--backend", "torch")]
     code, said = carried_out(words, "--backend", BACKEND, "--out", str(out))
     assert code == 0, said
-    assert said.count("stage 1/2  epoch 1/1") == 1, said  # one process prints
+    assert_trained_once(out, said)
+
+
+def assert_trained_once(out, said):
+    """One process printed, and left a whole run."""
+    assert said.count("stage 1/2  epoch 1/1") == 1, said
     assert said.count("The run is in") == 1
     directory = runs.RunDirectory(out)
     assert directory.status() == "complete"
@@ -91,12 +95,10 @@ def test_torchrun_and_a_folder_that_is_taken(tmp_path):
     words = line_of("torchrun --nproc_per_node=2 -m")
     words[words.index("--out") + 1] = str(out)
     words.insert(1, f"--master-port={free_port()}")
-    started = time.monotonic()
     code, said = carried_out(words)
     assert code == 0, said
-    assert said.count("The run is in") == 1
-    assert time.monotonic() - started < 300
-    # The same once more: one line, from one process, and the exit code of wrong input.
+    assert_trained_once(out, said)
+    # Once more, in processes of --devices: one line, from one of them, and what they ended with.
     code, said = carried_out(["ccsam", *words[words.index("train") :], "--devices", "2"])
     assert code == 2
     assert len(re.findall("ccsam: error", said)) == 1, said
@@ -136,7 +138,7 @@ def test_one_jax_process_for_each_host(tmp_path):
         subprocess.Popen(
             command,
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)} | launch_variables(place, 2, port),
+            env={**os.environ, **found_here()} | launch_variables(place, 2, port),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

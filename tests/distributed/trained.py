@@ -1,13 +1,9 @@
 """What one device, or one of several, trains: each method on a tiny network for a dozen steps."""
 
 import dataclasses
-import functools
-import os
-import sys
 import time
-import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +14,6 @@ from keras import ops
 import keras_ccsam as cc
 from keras_ccsam import backend
 from tests.contract.registry import METHODS, Method
-from tests.distributed.started import free_port, launch_variables
 from tests.support import COUNTS
 
 ON_JAX = keras.backend.backend() == "jax"
@@ -175,27 +170,5 @@ def work(out: Path, devices: int, names: list[str]) -> None:
     print("trained", flush=True)
 
 
-def fork(processes: int, target: Callable[[], None]) -> None:
-    """PyTorch's processes as children of this one: its imports take longer than their training."""
-    port = free_port()
-    for place in range(processes):
-        if os.fork() == 0:
-            os.environ.update(launch_variables(place, processes, port))
-            try:
-                target()
-            except BaseException:
-                traceback.print_exc()
-                os._exit(1)
-            os._exit(0)
-    for _ in range(processes):
-        if os.wait()[1]:
-            sys.exit(1)  # whoever waits for this process ends the others
-
-
-if __name__ == "__main__":
-    where, count, *wanted = sys.argv[1:]
-    part = functools.partial(work, Path(where), int(count), wanted)
-    if keras.backend.backend() == "torch":
-        fork(int(count), part)
-    else:
-        part()
+def main(out: str, devices: str, *names: str) -> None:
+    work(Path(out), int(devices), list(names))

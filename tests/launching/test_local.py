@@ -37,6 +37,12 @@ def until(condition, seconds=120):
     assert condition()
 
 
+@pytest.fixture(autouse=True)
+def search(the_backend_alone, monkeypatch):
+    """A launcher's processes search for modules where this one does."""
+    monkeypatch.setattr(sys, "path", [*the_backend_alone, *sys.path])
+
+
 @pytest.fixture
 def broken(small, tmp_path, monkeypatch):
     """A recipe whose loss fails where it is trained, in code of the user's own."""
@@ -89,7 +95,7 @@ def test_a_run_of_another_process_is_the_same_to_the_last_bit(broken, small, tmp
 @pytest.mark.slow
 @pytest.mark.any_backend
 def test_one_that_is_asked_to_stop_saves_and_goes_on_to_the_same_end(small, tmp_path):
-    recipe = small("ce", "stage1.epochs=30")
+    recipe = small("ce", "stage1.epochs=15")
     compare([recipe], out=tmp_path / "whole", progress="none")
     whole, run = tmp_path / "whole" / "ce-seed0", RunDirectory(tmp_path / "out" / "ce-seed0")
     options = {"record": {}, "trackers": [], "tested": True}
