@@ -87,7 +87,7 @@ check: lint types test
 
 # From what the methods declare and what the benchmarks recorded; the tests say when it is due.
 docs: $(TEST)/.installed
-	$(TEST)/bin/python benchmarks/page_tables.py
+	KERAS_BACKEND=torch $(TEST)/bin/python benchmarks/page_tables.py
 	KERAS_BACKEND=torch $(TEST)/bin/python docs/cards.py
 	KERAS_BACKEND=torch $(TEST)/bin/python docs/recipe_schema.py
 

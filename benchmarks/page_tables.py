@@ -10,6 +10,7 @@ import argparse
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks import figure_tables, landscape_tables, record, scaling_tables
 from benchmarks.record import Row
 from benchmarks.tables import TABLES, grouped, markdown, number, ratio
+from studies import analyse
 
 ROOT = Path(__file__).resolve().parents[1]
 REGION = re.compile(r"(<!-- table: ([a-z0-9-]+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
@@ -315,6 +317,11 @@ LAYOUTS: dict[str, Callable[[], str]] = {
     "scaling-predicted": scaling_tables.predicted,
     "scaling-pipeline": scaling_tables.pipeline,
     "versus-pytorch-rows": lambda: recorded("versus_pytorch", ["versus_pytorch-cpu"]),
+    "study-answer": analyse.answer,
+    **{f"study-{name}": partial(analyse.question, name) for name in analyse.names()},
+    "study-mechanism-digits": lambda: analyse.mechanism("digits"),
+    "study-mechanism-cifar": lambda: analyse.mechanism("cifar-fifth"),
+    "study-coverage": analyse.coverage,
     "profile-rows": lambda: recorded("profile", [f"profile-{b}-cpu" for b in BACKENDS]),
 }
 
