@@ -76,6 +76,21 @@ def plain_without_samples(loss, head, activity):
     return weights(fit_once(model, np.zeros(24, "float32")))
 
 
+def marked(names):
+    """What a loss alone does on each backend is tested in tests/losses, and in tests/parity."""
+    return [
+        pytest.param(name, marks=pytest.mark.any_backend if of_a_loss_alone(name) else ())
+        for name in names
+    ]
+
+
+def of_a_loss_alone(name):
+    return name != "erm" and METHODS[name].sharpness == METHODS["erm"].sharpness
+
+
+EACH = marked(METHODS)
+
+
 def test_nothing_that_the_package_exports_is_missing():
     bases = {"sharpness": cc.sharpness.SharpnessMethod, "loss": keras.losses.Loss}
     for kind, folder in (("sharpness", cc.sharpness), ("loss", cc.losses)):
@@ -101,7 +116,7 @@ def test_a_part_that_does_not_say_its_limit_is_told(kind, monkeypatch):
         trials(kind)
 
 
-@pytest.mark.parametrize("name", [name for name in METHODS if METHODS[name].limit])
+@pytest.mark.parametrize("name", marked(name for name in METHODS if METHODS[name].limit))
 def test_at_its_limit_it_is_another_method(name):
     limit, other = METHODS[name].limit
     tolerance = METHODS[name].tolerance
@@ -110,7 +125,7 @@ def test_at_its_limit_it_is_another_method(name):
         assert np.abs(reference(name) - trained(other)).max() > 10 * tolerance
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", EACH)
 def test_saved_and_loaded_it_goes_on_as_if_nothing_had_been(name, tmp_path):
     model = fit(fresh(name))
     model.save(tmp_path / "model.keras")
@@ -129,7 +144,7 @@ def test_saved_and_loaded_it_goes_on_as_if_nothing_had_been(name, tmp_path):
     np.testing.assert_allclose(weights(model), weights(loaded), atol=1e-7)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", EACH)
 def test_weights_and_added_losses_count(name):
     """Samples of weight 0 leave the gradient of the added losses alone, the plain step's."""
     method = METHODS[name]
@@ -150,7 +165,7 @@ def test_weights_and_added_losses_count(name):
 
 # float16, which scales the loss, is the hard one; bfloat16 takes the same way.
 MIXED_MORE = ("sam", "focal_sam", "gcl and class_conditional")
-MIXED = [(name, "mixed_float16") for name in METHODS]
+MIXED = [pytest.param(*each.values, "mixed_float16", marks=each.marks) for each in EACH]
 MIXED += [(name, "mixed_bfloat16") for name in MIXED_MORE]
 
 

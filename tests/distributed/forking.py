@@ -13,8 +13,8 @@ import time
 import traceback
 from typing import Any
 
-# What is imported here once.
-WORKERS = ("contract_worker", "runs_worker", "shares_worker", "trained")
+# What is imported here once, with all that they need.
+WORKERS = ("runs_worker", "trained")
 
 
 def child(module: str, arguments: list[str], variables: dict[str, str], said: str) -> None:
@@ -25,7 +25,7 @@ def child(module: str, arguments: list[str], variables: dict[str, str], said: st
     os.environ.update(variables)
     code = 1
     try:
-        importlib.import_module(f"tests.distributed.{module}").main(*arguments)
+        importlib.import_module(module).main(*arguments)
         code = 0
     except BaseException:
         traceback.print_exc()

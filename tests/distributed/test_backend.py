@@ -17,7 +17,7 @@ MPIRUN = {"OMPI_COMM_WORLD_RANK": "2", "OMPI_COMM_WORLD_SIZE": "4", "MASTER_ADDR
 @pytest.mark.slow
 def test_replicas_keep_the_contract(count=3):
     processes = 1 if BACKEND == "tensorflow" else count
-    said = run_together("contract_worker", [str(count)], processes)
+    said = run_together("tests.distributed.contract_worker", [str(count)], processes)
     assert said.count("kept") == processes
 
 

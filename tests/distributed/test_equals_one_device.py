@@ -79,7 +79,13 @@ def on_several(devices, wanted, folder):
     """All runs of one set of processes."""
     out = folder / "found.npz"
     processes, each = (devices, 1) if BACKEND == "torch" else (1, devices)
-    run_together("trained", [str(out), str(devices), *wanted], processes, each, seconds=1200)
+    run_together(
+        "tests.distributed.trained",
+        [str(out), str(devices), *wanted],
+        processes,
+        each,
+        seconds=1200,
+    )
     found = {}
     with np.load(out, allow_pickle=False) as file:
         for key in file:

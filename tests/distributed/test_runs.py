@@ -58,7 +58,7 @@ def assert_close(found, wanted):
 
 def test_two_processes_then_one(alone, tmp_path):
     out = tmp_path / "run"
-    run_together("runs_worker", ["stop", str(out)], 2, seconds=400)
+    run_together("tests.distributed.runs_worker", ["stop", str(out)], 2, seconds=400)
     assert runs.RunDirectory(out).status() == "interrupted"
     runs.resume(out, progress="none")
     assert_alike(out, alone)
@@ -71,6 +71,6 @@ def test_one_process_then_two(alone, tmp_path, monkeypatch):
         with pytest.raises(stopping.Stopped):
             runs.run(runs_worker.recipe(), out, progress="none")
     before = set(os.listdir(tmp_path))
-    run_together("runs_worker", ["resume", str(out)], 2, seconds=400)
+    run_together("tests.distributed.runs_worker", ["resume", str(out)], 2, seconds=400)
     assert set(os.listdir(tmp_path)) == before
     assert_alike(out, alone)

@@ -9,5 +9,7 @@ from tests.distributed.started import BACKEND, run_together
 @pytest.mark.skipif(BACKEND == "tensorflow", reason="one process trains on TensorFlow")
 def test_what_is_passed_together_is_what_one_passes(tmp_path):
     count = 3 if BACKEND == "torch" else 2
-    said = run_together("shares_worker", [str(tmp_path / "kept")], count, seconds=300)
+    said = run_together(
+        "tests.distributed.shares_worker", [str(tmp_path / "kept")], count, seconds=300
+    )
     assert said.count("together") == count

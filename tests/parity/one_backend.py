@@ -1,9 +1,10 @@
 """What one backend does for `test_backends_agree.py`, in a process of its own.
 
 It trains, saves every method's model, says so, and waits until the others have; then it loads
-theirs. One process serves both tests, since most of its time goes into importing a framework.
+those of another. One process serves both tests, since most of its time goes into importing a
+framework.
 
-usage: KERAS_BACKEND=... python -m tests.parity.one_backend FOLDER < OTHERS
+usage: KERAS_BACKEND=... python -m tests.parity.one_backend FOLDER < ANOTHER
 """
 
 import sys
@@ -21,6 +22,5 @@ if __name__ == "__main__":
     np.savez(folder / f"{backend}.npz", **arrays)
     save_all(folder / backend)
     print("saved", flush=True)
-    for other in sys.stdin.readline().split():
-        load_all(folder / other)
+    load_all(folder / sys.stdin.readline().strip())
     print("loaded", flush=True)
