@@ -18,7 +18,7 @@ of the second pass. Products with M, that with G o M among them, take the cheape
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import keras
 from keras import ops
@@ -47,14 +47,15 @@ class Cosine(keras.layers.Layer):
     Args:
         units: number of classes, at least 2.
         scale: s, what the cosines are multiplied with to give logits.
-        kernel_initializer: of the (D, units) kernel. `UnitColumns` by default: uniform in (-1, 1)
-            and normalised to columns of norm 1, as LDAM-DRW and GCL have it. The norm changes no
-            logit, and decides how fast SGD turns a column.
+        columns: first weights, uniform in (-1, 1): `"unit"` divides each column by its norm, as
+            LDAM-DRW and GCL have it; `"uniform"` leaves it about sqrt(D / 3) long. The norm changes
+            no logit, and decides how fast SGD turns a column: twice as long, four times as slowly.
+        kernel_initializer: of the (D, units) kernel, in place of `columns`.
         kernel_regularizer: optional.
         **kwargs: of `keras.layers.Layer`.
 
     Raises:
-        ValueError: if `units` is below 2 or `scale` is not positive.
+        ValueError: if `units` is below 2, `scale` is not positive or `columns` is unknown.
     """
 
     # Each sample's logits are its own: see training/coupling.py.
@@ -66,6 +67,13 @@ class Cosine(keras.layers.Layer):
         scale: Annotated[
             float, Field(gt=0, description="s, of the cosines; 1 for a loss that has its own")
         ] = 16.0,
+        columns: Annotated[
+            Literal["unit", "uniform"],
+            Field(
+                description="first columns: of norm 1 (code), or uniform in (-1, 1), which SGD "
+                "turns more slowly"
+            ),
+        ] = "unit",
         kernel_initializer: Any = None,
         kernel_regularizer: Any = None,
         **kwargs: Any,
@@ -74,9 +82,12 @@ class Cosine(keras.layers.Layer):
         if units < 2:
             raise ValueError(f"`units` must be at least 2. Received: units={units}")
         self.units = int(units)
-        self.scale: float = checked(Cosine, {"scale": scale})["scale"]
+        given = checked(Cosine, {"scale": scale, "columns": columns})
+        self.scale: float = given["scale"]
+        self.columns: str = given["columns"]
         if kernel_initializer is None:
-            kernel_initializer = UnitColumns()
+            unit = columns == "unit"
+            kernel_initializer = UnitColumns() if unit else keras.initializers.RandomUniform(-1, 1)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
 
@@ -149,6 +160,7 @@ class Cosine(keras.layers.Layer):
             **super().get_config(),
             "units": self.units,
             "scale": self.scale,
+            "columns": self.columns,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
             "kernel_regularizer": keras.regularizers.serialize(self.kernel_regularizer),
         }

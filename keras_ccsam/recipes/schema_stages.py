@@ -182,8 +182,8 @@ class Stage2(_Retraining):
 
     augment: Literal["stage1"] | Augmentations = Field(
         (),
-        description='as in stage 1; "stage1": what stage 1 has (code); none: features are computed '
-        "once",
+        description='as in stage 1; "stage1": what stage 1 has (code); none: cached features, '
+        "where batch_norm is frozen",
     )
     loss: Loss | None = Field(None, description="of a sample; absent: that of stage 1")
     decay: Literal["constant", "cosine"] = Field(

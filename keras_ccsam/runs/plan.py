@@ -205,7 +205,7 @@ def _second(recipe: Recipe) -> str:
     size = stage.batch_size or recipe.stage1.batch_size
     features = "adversarial features" if stage.adversarial else "features"
     if stage.retraining(recipe.stage1).features_once:
-        features += " computed once"
+        features = f"cached {features}"
     elif stage.batch_norm == "update":
         features += " of each batch, BatchNorm's statistics following"
     else:

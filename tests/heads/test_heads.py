@@ -74,6 +74,18 @@ def test_the_columns_of_a_cosine_head_begin_with_norm_1():
     assert np.abs(ops.convert_to_numpy(again.kernel) - first).max() > 0.1
 
 
+def test_the_columns_of_a_cosine_head_may_begin_as_long_as_they_are_drawn():
+    keras.utils.set_random_seed(0)
+    head = Cosine(40, columns="uniform")
+    head.build((None, 64))
+    kernel = ops.convert_to_numpy(head.kernel)
+    assert np.linalg.norm(kernel, axis=0) == pytest.approx(np.full(40, (64 / 3) ** 0.5), rel=0.25)
+    assert 0.95 < np.abs(kernel).max() <= 1
+    again = Cosine.from_config(head.get_config())
+    assert again.columns == "uniform"
+    assert type(again.kernel_initializer) is keras.initializers.RandomUniform
+
+
 def test_cosine_round_trips():
     head = Cosine(3, scale=5.0, kernel_regularizer="l2")
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(head))
@@ -81,7 +93,10 @@ def test_cosine_round_trips():
     assert again.get_config() == head.get_config()
 
 
-@pytest.mark.parametrize(("arguments", "words"), [((1,), "units=1"), ((3, 0.0), "scale=0.0")])
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [((1,), "units=1"), ((3, 0.0), "scale=0.0"), ((3, 1.0, "long"), "columns=.long")],
+)
 def test_bad_arguments(arguments, words):
     with pytest.raises(ValueError, match=words):
         Cosine(*arguments)
