@@ -36,6 +36,7 @@ def is_heeded() -> bool:
 
 
 def _interrupted(number: int, _: FrameType | None) -> None:
-    sys.stderr.write("ccsam: error: interrupted\n")
-    sys.stderr.flush()
+    if os.environ.get("RANK", "0") == "0":  # of several processes, the first one says it
+        sys.stderr.write("ccsam: error: interrupted\n")
+        sys.stderr.flush()
     os._exit(130)  # EXIT_INTERRUPTED of .errors, which may be what is being imported

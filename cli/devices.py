@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from . import light
-from .runtime import choose_backend
+from .runtime import check_device, choose_backend
 
 
 def joined() -> Any | None:
@@ -32,15 +32,17 @@ def is_first() -> bool:
     return found is None or found.place == 0
 
 
-def start(backend: str | None, devices: int | None) -> None:
+def start(backend: str | None, device: str | None, devices: int | None) -> None:
     """Start a process for each device, where the backend wants that, and end with their exit code.
 
     Args:
         backend: the value of `--backend`.
+        device: that of `--device`.
         devices: that of `--devices`.
 
     Raises:
-        ValueError: an engine has started other processes, or says what cannot be.
+        ValueError: an engine has started other processes, or says what cannot be; the backend or
+            the device is not here.
         click.exceptions.Exit: with the exit code of the processes, which are done.
     """
     several = joined() is not None  # before a framework is imported: nonsense is told at once
@@ -56,7 +58,9 @@ def start(backend: str | None, devices: int | None) -> None:
         return
     if devices == 1 or choose_backend(backend).value != "torch":
         return
+    check_device(device)
     command = [sys.executable, "-m", __package__ or "keras_ccsam_cli", *sys.argv[1:]]
+    light.library("launching.child").end_others_with_this()
     raise click.exceptions.Exit(
         light.library("backend.torch_launch").run_processes(devices, command, _tell_of_killed)
     )

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from . import complete, light
+from .count import Count
 from .runtime import BACKENDS, DETERMINISTIC
 
 # As many as the library takes; a test compares them.
@@ -99,7 +100,7 @@ def devices_option(function: F) -> F:
     return click.option(
         "--devices",
         "device_count",
-        type=click.IntRange(1),
+        type=Count(),
         metavar="N",
         help="Train on N devices of this machine, as on one. Under torchrun, srun or mpirun leave "
         "it out: their processes are joined. [1]",

@@ -213,10 +213,7 @@ def prepare(
             machine shows none; or Keras is already running, on another device.
     """
     choice = choose_backend(backend)
-    if device is not None and parse_device(device) != "cpu" and not gpus():
-        raise ValueError(
-            f"This machine shows no GPU: use --device cpu. Received: --device={device}"
-        )
+    check_device(device)
     os.environ["KERAS_BACKEND"] = choice.value
     # Quiet start-up: a plot must not open a window, TensorFlow must not print its build flags.
     # Not on another backend either: Keras imports it, where it is installed, when it serialises.
@@ -243,7 +240,7 @@ def prepare(
         if not adapter.join_processes() and devices is not None and not started:
             adapter.make_devices(devices)
     if device is not None:
-        _check_device(choice.value, device, started)
+        _check_started(choice.value, device, started)
     if deterministic:
         from keras_ccsam import backend as adapter
 
@@ -251,7 +248,19 @@ def prepare(
     return choice
 
 
-def _check_device(backend: str, device: str, started: bool) -> None:
+def check_device(device: str | None) -> None:
+    """Refuse a `--device` that this machine has not; no framework is started.
+
+    Raises:
+        ValueError: See `parse_device`; or a GPU was asked for and none is shown.
+    """
+    if device is not None and parse_device(device) != "cpu" and not gpus():
+        raise ValueError(
+            f"This machine shows no GPU: use --device cpu. Received: --device={device}"
+        )
+
+
+def _check_started(backend: str, device: str, started: bool) -> None:
     """Make sure that Keras is where it was told to be; this imports it."""
     active = active_device()
     if active.startswith("cpu") == (device == "cpu"):

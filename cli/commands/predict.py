@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 from .. import early
+from ..count import Count
 from ..errors import EXIT_INPUT, EXIT_RUNTIME, debug_option
 from ..options import read_temperature, runtime_options, trust_code_option
 from ..output import Output
@@ -29,7 +30,7 @@ _IMAGES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"RI
 @click.command()
 @click.argument("run")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGES...")
-@click.option("--top", type=click.IntRange(1), default=1, show_default=True, help="Classes each.")
+@click.option("--top", type=Count(), default=1, show_default=True, help="Classes each.")
 @click.option(
     "--temperature",
     callback=read_temperature,
@@ -48,10 +49,8 @@ _IMAGES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"RI
     "-o", "--output", "file", metavar="FILE", help="Write a .csv or .jsonl file, whole or not."
 )
 @click.option("--force", is_flag=True, help="Replace the file of --output.")
-@click.option(
-    "--batch-size", type=click.IntRange(1), default=64, show_default=True, help="Images per step."
-)
-@click.option("--threads", type=click.IntRange(1), help="That decode. [the processors]")
+@click.option("--batch-size", type=Count(), default=64, show_default=True, help="Images per step.")
+@click.option("--threads", type=Count(), help="That decode. [the processors]")
 @click.option(
     "-0",
     "--null",

@@ -5,6 +5,7 @@ XLA's partitioner puts the sums in, wherever a program needs one. So a step has 
 
 import contextlib
 import os
+import random
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from keras_ccsam.backend.host_arrays import gathered, sent, total
 from keras_ccsam.backend.launched import launched
+from keras_ccsam.backend.waiting import limit, waiting
 from keras_ccsam.typing import Tensor
 
 METRICS_ARE_LOCAL = False
@@ -113,7 +115,10 @@ def batch_rows(size: int) -> np.ndarray:
 
 
 def join_processes() -> bool:
-    """Starts the JAX cluster and lays data out over all its devices."""
+    """Starts the JAX cluster and lays data out over all its devices.
+
+    The processes wait for each other as `waiting` has it.
+    """
     if process_count() == 1:
         found = launched(os.environ)
         if found is None:
@@ -121,12 +126,32 @@ def join_processes() -> bool:
         # What CPUs talk through; and gloo may not run two programs at a time.
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
         jax.config.update("jax_cpu_enable_async_dispatch", False)
-        keras.distribution.initialize(found.address, found.processes, found.place)
+        seconds = limit()
+        with waiting(found, seconds):
+            # As `keras.distribution.initialize`, which has no limit. JAX's own aborts, so it is
+            # later.
+            jax.distributed.initialize(
+                found.address,
+                found.processes,
+                found.place,
+                initialization_timeout=2 * int(seconds) + 60,
+            )
+        _draw_alike()
     if keras.distribution.distribution() is None:
         keras.distribution.set_distribution(
             keras.distribution.DataParallel(auto_shard_dataset=False)
         )
     return True
+
+
+def _draw_alike() -> None:
+    """Let layers without a seed draw the same one in all processes, unless the user has.
+
+    Keras draws it from Python's generator. Its `set_random_seed` would import TensorFlow.
+    """
+    state = np.array(random.getstate()[1], "int64")
+    if any(not np.array_equal(other, state) for other in host_gather(state)):
+        random.seed(int(broadcast_host(np.int64(random.randrange(2**32)))))
 
 
 def make_devices(count: int) -> None:

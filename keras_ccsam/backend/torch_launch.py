@@ -7,7 +7,10 @@ import logging
 import os
 import signal
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
 
 from torch.distributed.elastic.multiprocessing.api import DefaultLogsSpecs, SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
@@ -23,7 +26,8 @@ _GRACE = 10
 def run_processes(count: int, command: Sequence[str], tell: Callable[[str], None]) -> int:
     """Runs a command in `count` processes that know of each other; one that fails ends all.
 
-    A signal is passed on to them, and they are waited for.
+    A first SIGINT, SIGTERM or SIGHUP is passed on to them, and they are waited for. The second ends
+    this process at once, as the system does.
 
     Args:
         count: processes.
@@ -45,10 +49,13 @@ def run_processes(count: int, command: Sequence[str], tell: Callable[[str], None
         rdzv_endpoint="localhost:0",
         max_restarts=0,
         logs_specs=DefaultLogsSpecs(),
+        # Those below are seen to here: by itself it takes a second one for a failure of its own.
+        signals_to_handle="SIGQUIT",
     )
     try:
-        # It fills in macros such as ${local_rank} in arguments; a dollar of the user's stays one.
-        elastic_launch(config, command[0])(*(word.replace("$", "$$") for word in command[1:]))
+        with _passed_on():
+            # It fills in macros such as ${local_rank} in arguments; a dollar of the user's stays.
+            elastic_launch(config, command[0])(*(word.replace("$", "$$") for word in command[1:]))
     except ChildFailedError as error:
         failures = list(error.failures.values())
         own = next((one.exitcode for one in failures if one.exitcode > 1), 1)
@@ -59,6 +66,27 @@ def run_processes(count: int, command: Sequence[str], tell: Callable[[str], None
     except SignalException:
         return STOPPED
     return 0
+
+
+@contextmanager
+def _passed_on() -> Iterator[None]:
+    """Tell the launcher of a first signal; leave the second one to the system."""
+
+    def stop(number: int, _: FrameType | None) -> None:
+        for other in outer:
+            signal.signal(other, signal.SIG_DFL)
+        raise SignalException(f"signal {number}", sigval=signal.Signals(number))
+
+    outer: dict[int, Any] = {}
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # no SIGHUP on Windows
+        if number is not None and signal.getsignal(number) not in (signal.SIG_IGN, None):
+            outer[number] = signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in outer.items():
+            signal.signal(number, handler)
 
 
 def _killed(failures: Sequence[ProcessFailure]) -> ProcessFailure | None:

@@ -7,6 +7,7 @@ the gradients are those of the sum of all replicas' losses.
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import torch.distributed as dist
 
 from keras_ccsam.backend.host_arrays import gathered, sent, total
 from keras_ccsam.backend.launched import launched
+from keras_ccsam.backend.waiting import limit, waiting
 from keras_ccsam.typing import Tensor
 
 METRICS_ARE_LOCAL = True
@@ -194,6 +196,8 @@ def _repeated(size: int, count: int) -> tuple[int, np.ndarray]:
 def join_processes() -> bool:
     """Initialises torch.distributed where a launcher started several processes.
 
+    They wait for each other as `waiting` has it.
+
     Raises:
         ValueError: this PyTorch lacks torch.distributed, or the launcher says what cannot be.
     """
@@ -211,12 +215,21 @@ def join_processes() -> bool:
     if torch.cuda.is_available():
         engine = "cpu:gloo,cuda:nccl"
         torch.cuda.set_device(found.on_machine % torch.cuda.device_count())
-    dist.init_process_group(
-        engine,
-        init_method=f"tcp://{found.address}" if "RANK" not in os.environ else "env://",
-        world_size=found.processes,
-        rank=found.place,
-    )
+    place, count = found.place, found.processes
+    seconds = limit()
+    # PyTorch's own limit comes later, since it prints a stack.
+    longer = timedelta(seconds=2 * seconds + 60)
+    try:
+        with waiting(found, seconds):
+            meeting = dist.rendezvous(f"tcp://{found.address}", place, count, timeout=longer)
+            store, _, _ = next(meeting)
+            dist.init_process_group(engine, store=store, rank=place, world_size=count)
+    except dist.DistError as error:
+        words = str(error).splitlines()[0]
+        raise ValueError(
+            f"process {place} of {count} cannot join the others: {words} "
+            f"Received: address={found.address!r}"
+        ) from error
     return True
 
 

@@ -14,6 +14,18 @@ from keras_ccsam.recipes.slot import Slot
 from keras_ccsam.recipes.words import any_of, requirement
 from keras_ccsam.text_table import shown
 
+_SYNONYMS = {
+    "learning_rate": "lr",
+    "initial_learning_rate": "lr",
+    "wd": "weight_decay",
+    "l2": "weight_decay",
+    "bs": "batch_size",
+    "n_epochs": "epochs",
+    "num_epochs": "epochs",
+    "radius": "rho",
+}
+"""What other programs call a key, and what it is called here."""
+
 
 def explain(error: ValidationError, schema: type[BaseModel], values: dict[str, Any]) -> str:
     """Describe the first problem of `error`; further ones are counted.
@@ -70,7 +82,7 @@ def suggestion(
             before those of others.
     """
     known = sorted(set(keys(schema)))
-    typed, table, own_name = ".".join(path), ".".join(path[:-1]), path[-1]
+    table, own_name = ".".join(path[:-1]), path[-1]
     slot, name = _chosen(path[:-1], schema, values or {})
     chosen = slot and slot.table(name)
     own = [f"{table}.{key}" for key in chosen.model_fields] if chosen else []
@@ -78,7 +90,9 @@ def suggestion(
     siblings = own or [k for k in known if k.rpartition(".")[0] == ".".join(above)]
     names = [_last(k) for k in siblings]
     # `ratio` is meant for `imbalance_ratio`.
-    near = closest(own_name, names) or next((n for n in names if own_name in n.split("_")), None)
+    meant = _SYNONYMS.get(own_name, own_name)
+    near = meant if meant in names else closest(own_name, names)
+    near = near or next((n for n in names if own_name in n.split("_")), None)
     if near is not None and near != own_name:
         return f"; did you mean {f'{table}.{near}'.lstrip('.')!r}?"
     if slot and slot.takes(name, own_name):
@@ -90,9 +104,9 @@ def suggestion(
         chosen_here = f", and this one is {name!r}" if name else ""
         return f" here: it belongs to another choice of the same table{chosen_here}."
     # The right name in the wrong table, `epochs` for `stage1.epochs`, or nearly that.
-    other = closest(own_name, [_last(k) for k in known], cutoff=0.8)
+    other = closest(meant, [_last(k) for k in known], cutoff=0.8)
     same = [k for k in known if _last(k) == other]
-    close = closest(typed, same, cutoff=0.0)
+    close = closest(".".join((*above, meant)), same, cutoff=0.0)
     if close and not (own and other != own_name):
         return f"; did you mean {close!r}?"
     return f"; known here: {', '.join(names)}." if names else "."

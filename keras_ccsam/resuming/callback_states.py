@@ -2,7 +2,9 @@
 
 A callback that defines `get_state()` and `set_state(state)` says itself what it needs; `state` is
 made of numbers, text, None, arrays, and lists and mappings of these. Of any other one the
-attributes that have changed since `fit` began are kept, where they are of these kinds.
+attributes that have changed since `fit` began are kept, where they are of these kinds. Of one that
+says `prints_only` nothing is: how a training is shown may change, and of several processes one
+shows it.
 """
 
 import logging
@@ -41,7 +43,8 @@ class CallbackStates:
     """
 
     def __init__(self, callbacks: Sequence[Any]) -> None:
-        self.callbacks = list({id(callback): callback for callback in callbacks}.values())
+        self._all = list({id(callback): callback for callback in callbacks}.values())
+        self.callbacks = [c for c in self._all if not getattr(c, "prints_only", False)]
         self._first: list[dict[str, str | None]] = []
         self._told: set[tuple[int, str]] = set()
 
@@ -96,8 +99,8 @@ class CallbackStates:
 
     def muted(self) -> Callable[[], None]:
         """Keep the callbacks from hearing of batches; returns what lets them hear again."""
-        before = [(c, {h: vars(c)[h] for h in _HOOKS if h in vars(c)}) for c in self.callbacks]
-        for callback in self.callbacks:
+        before = [(c, {h: vars(c)[h] for h in _HOOKS if h in vars(c)}) for c in self._all]
+        for callback in self._all:
             vars(callback).update(dict.fromkeys(_HOOKS, _nothing))
 
         def heard() -> None:

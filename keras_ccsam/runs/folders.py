@@ -7,6 +7,7 @@ import datetime
 import json
 import os
 import re
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,6 +71,9 @@ def require_free(path: Path) -> None:
         )
     if not os.access(existing, os.W_OK | os.X_OK):
         raise _not_made(path, f"nothing may be written into {str(existing)!r}")
+    # The system's word is not enough of what is no file system of files, such as /proc.
+    with _worded(path), tempfile.TemporaryDirectory(prefix=".", dir=existing):
+        pass
 
 
 def _holds_something(path: Path) -> bool:

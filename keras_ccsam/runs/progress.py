@@ -115,19 +115,15 @@ class Progress:
 class EpochLines(keras.callbacks.Callback):
     """Print one line per epoch: the stage, the epoch, its metrics and its time."""
 
+    # A state of the training has nothing of it.
+    prints_only = True
+
     def __init__(self, progress: Progress, stage: int, stages: int) -> None:
         super().__init__()
         self._progress = progress
         self._stage, self._stages = stage, stages
         self._epoch = 0
         self._started = 0.0
-
-    def get_state(self) -> dict[str, Any]:
-        """None: the clock of another process says nothing here."""
-        return {}
-
-    def set_state(self, state: Mapping[str, Any]) -> None:
-        """Nothing to set."""
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         """Start the clock."""

@@ -136,6 +136,22 @@ def test_a_training_that_is_cut_ends_the_same(batches, whole, tmp_path, cut):
     assert_same(whole, again)
 
 
+class Looks(Watcher):
+    """Looks at the model as training begins, as `HeadInitialization` does."""
+
+    def on_train_begin(self, logs=None):
+        kernel = keras.ops.convert_to_numpy(self.model.head.kernel).copy()
+        self.found = int(self.model.optimizer.iterations), kernel
+
+
+@pytest.mark.any_backend
+def test_the_weights_are_there_before_another_callback_looks_at_them(batches, tmp_path):
+    first = trained(batches, folder=tmp_path / "s", cut=(1, 4), watcher=Looks)[2].found
+    found = trained(batches.with_options(), folder=tmp_path / "s", watcher=Looks)[2].found
+    assert first[0] == 0 and found[0] > 0
+    assert np.abs(found[1] - first[1]).max() > 1e-3
+
+
 @pytest.mark.any_backend
 def test_a_training_that_has_ended_is_not_trained_again(batches, whole, tmp_path):
     trained(batches, folder=tmp_path / "s", every="epoch")

@@ -47,7 +47,8 @@ def main(action: str, out: str) -> None:
     if action == "stop":
         MetricsLog.on_train_batch_begin = stop_at(12, process=1)
         try:
-            runs.run(recipe(), out, progress="none")
+            # One process shows the run, the other does not, and whoever goes on need not.
+            runs.run(recipe(), out, progress="line")
         except stopping.Stopped as stopped:
             assert origin(Path(stopped.run)) == Path(out), stopped.run
         else:

@@ -2,12 +2,22 @@
 
 import importlib
 import logging
+import os
+import subprocess
+import sys
 
 import pytest
 
 from keras_ccsam import backend
+from keras_ccsam.backend import waiting
 from keras_ccsam.backend.launched import launched
-from tests.distributed.started import BACKEND, run_together
+from tests.distributed.started import (
+    BACKEND,
+    ROOT,
+    free_port,
+    launch_variables,
+    run_together,
+)
 
 TORCHRUN = {"RANK": "1", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "MASTER_ADDR": "a"}
 SRUN = {"SLURM_PROCID": "3", "SLURM_STEP_NUM_TASKS": "4", "SLURM_LOCALID": "1"}
@@ -79,6 +89,33 @@ def test_what_starts_one_process_is_no_launcher():
 def test_variables_that_cannot_be_are_refused(change, match):
     with pytest.raises(ValueError, match=match):
         launched(TORCHRUN | change)
+
+
+@pytest.mark.skipif(BACKEND == "tensorflow", reason="nobody is waited for on TensorFlow")
+def test_a_process_that_waits_says_for_whom_and_gives_up():
+    port = free_port()
+    ended = subprocess.run(
+        [sys.executable, "-c", "from keras_ccsam import backend; backend.join_processes()"],
+        cwd=ROOT,
+        env={**os.environ, **launch_variables(1, 2, port), "CCSAM_JOIN_SECONDS": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=100,
+    )
+    assert ended.returncode == 2, ended.stderr
+    said = [line for line in ended.stderr.splitlines() if line.startswith("ccsam: ")]
+    whom = f"process 1 of 2 waits for process 0 at 127.0.0.1:{port}; it gives up after 1 s"
+    assert said[0].startswith(f"ccsam: {whom}") and len(said) == 2, ended.stderr
+    assert said[1].startswith("ccsam: error: process 1 of 2 has waited 1 s for process 0")
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.any_backend
+def test_how_long_is_waited_is_a_number_of_seconds(monkeypatch):
+    assert waiting.limit() == 600
+    monkeypatch.setenv("CCSAM_JOIN_SECONDS", "soon")
+    with pytest.raises(ValueError, match="Received: CCSAM_JOIN_SECONDS='soon'"):
+        waiting.limit()
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,15 @@
 """The commands of docs/distributed.md that a CPU can carry out, carried out; and what fails."""
 
+import contextlib
 import os
 import re
 import shlex
 import signal
 import subprocess
 import sys
+import tempfile
+import time
+from pathlib import Path
 
 import pytest
 
@@ -55,18 +59,28 @@ def carried_out(words, *extra, seconds=300, environment=None):
     return process.returncode, said
 
 
-def with_children(process, number):
-    """A signal to a process and to all that it has started."""
+def family(process):
+    """The numbers of a process and of all that it has started."""
     listed = subprocess.run(["ps", "-eo", "pid,ppid"], capture_output=True, text=True, check=True)
     pairs = [tuple(map(int, line.split())) for line in listed.stdout.splitlines()[1:]]
-    family = [process.pid]
-    for one in family:
-        family += [pid for pid, parent in pairs if parent == one]
-    for pid in family:
-        try:
+    found = [process.pid]
+    for one in found:
+        found += [pid for pid, parent in pairs if parent == one]
+    return found
+
+
+def runs_still(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def with_children(process, number):
+    """A signal to a process and to all that it has started."""
+    for pid in family(process):
+        with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
-        except ProcessLookupError:
-            continue
 
 
 @pytest.mark.skipif(BACKEND == "torch", reason="as under torchrun, whose launcher it calls; below")
@@ -125,6 +139,63 @@ def test_what_fails_in_one_process_ends_all_and_is_told_once(tmp_path):
     assert len(errors) == 1, said
     assert errors[0].startswith("ccsam: error: process 1: ")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="a process for each device")
+def test_a_first_signal_saves_and_a_second_one_leaves_nobody(tmp_path):
+    """SIGTERM to the process that was started; then, as the run goes on, Ctrl-C and Ctrl-C."""
+    out = tmp_path / "run"
+    words = ["train", "ccsam", "--backend", "torch", "--out", str(out)]
+    words += [word for setting in SMALL for word in ("--set", setting)]
+    words += ["--set", "stage1.epochs=900"]
+    with begun([*words, "--devices", "2"]) as (process, said):
+        process.terminate()
+        assert process.wait(60) == 75, said()
+    assert said().count("ccsam: stopped by SIGTERM, saved") == 1
+    assert runs.RunDirectory(out).status() == "interrupted"
+    done = said().count("stage 1/2")
+    with begun(["train", "--resume", str(out), "--devices", "2"]) as (process, said):
+        everybody = family(process)
+        assert len(everybody) == 3
+        for _ in range(2):
+            os.killpg(process.pid, signal.SIGINT)
+            time.sleep(0.05)
+        assert process.wait(20) == -signal.SIGINT, said()
+        until = time.monotonic() + 20
+        while any(map(runs_still, everybody)) and time.monotonic() < until:
+            time.sleep(0.05)
+        assert not any(map(runs_still, everybody))
+    assert re.search(r"epoch +(\d+)/", said())[1] == str(done + 1)
+    assert "Traceback" not in said() and "race condition" not in said()
+
+
+@contextlib.contextmanager
+def begun(words):
+    """A command that trains by now, and what it has said; nobody of it is left afterwards."""
+    with tempfile.TemporaryFile("w+") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "keras_ccsam_cli", *words],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+        def said():
+            return os.pread(file.fileno(), 10**6, 0).decode() if not file.closed else text[0]
+
+        text = [""]
+        try:
+            until = time.monotonic() + 200
+            while said().count("stage 1/2") < 2:
+                assert process.poll() is None and time.monotonic() < until, said()
+                time.sleep(0.05)
+            yield process, said
+        finally:
+            with_children(process, signal.SIGKILL)
+            process.wait()
+            text[0] = said()
 
 
 @pytest.mark.skipif(BACKEND != "jax", reason="keras.distribution's variables")

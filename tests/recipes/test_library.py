@@ -265,6 +265,12 @@ def test_values_are_toml_and_bare_words_strings():
         ({"name_or_path": "absent.toml"}, "there is no such recipe file: 'absent.toml'"),
         ({"name_or_path": "ce", "overrides": ["stage1"]}, "an override reads key=value"),
         ({"name_or_path": "ce", "overrides": ["data.name=digit-lt"]}, "did you mean 'digits-lt'?"),
+        # What other programs call it.
+        (
+            {"name_or_path": "ce", "overrides": ["stage1.learning_rate=1"]},
+            "did you mean 'stage1.lr'?",
+        ),
+        ({"name_or_path": "ce", "overrides": ["learning_rate=1"]}, "did you mean 'stage1.lr'?"),
     ],
 )
 def test_unknown_names(arguments, message):
