@@ -66,11 +66,13 @@ class Launching:
     outer: dict[str, str] = field(repr=False)
     variables: dict[str, str] = field(default_factory=dict)
 
-    def prepare(self, backend: str | None, device: str | None, *, dry: bool) -> None:
+    def prepare(
+        self, backend: str | None, device: str | None, *, dry: bool, measures: bool = False
+    ) -> None:
         """Settle backend and device, as `runtime.prepare`.
 
         With a launcher this process trains nothing and takes no accelerator: its memory is for
-        the runs.
+        the runs. One that `measures` steps before takes no more of it than these need.
 
         Raises:
             ValueError: as `runtime.prepare`.
@@ -84,7 +86,11 @@ class Launching:
                 "which GPU a run gets is the launcher's choice: say --device gpu. "
                 f"Received: --device={device}"
             )
-        chosen = prepare(backend, None if elsewhere else device, dry=True).value
+        if measures:
+            os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+            os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+        here = None if elsewhere else device
+        chosen = prepare(backend, here, dry=dry or not measures).value
         if device is not None:
             self.variables.update(device_variables(chosen, device))
             if elsewhere and device != "cpu":

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from .. import complete, early
+from .. import complete, early, launching
 from ..errors import debug_option
 from ..interruption import same_command, stoppable
 from ..options import (
@@ -21,7 +21,6 @@ from ..options import (
     seeds_option,
 )
 from ..output import Output, json_option, quiet_option
-from ..runtime import prepare
 from ..typed import typed
 
 
@@ -92,6 +91,7 @@ from ..typed import typed
     help="Export the winner, too, as ccsam export does with this --format. [what to type is said]",
 )
 @click.option("--dry-run", is_flag=True, help="Time a few steps and say the plan; train nothing.")
+@launching.launcher_options
 @compile_cache_option
 @quiet_option
 @json_option
@@ -109,6 +109,9 @@ def command(
     out: str | None,
     compile_cache: str,
     export_format: str | None,
+    launcher: str | None,
+    jobs: str | None,
+    launcher_settings: tuple[str, ...],
     dry_run: bool,
     quiet: bool,
     as_json: bool,
@@ -120,13 +123,14 @@ def command(
     long, until two are left; the balanced accuracy on held-out training images decides, with its
     uncertainty. The last two are trained with all seeds, the others with the first. No test image
     is looked at before the end. The same command goes on where it was
-    interrupted.
+    interrupted. With --launcher the runs of a round are trained side by side.
     """
     output = Output(as_json, quiet)
     overrides = Choices(dataset=data, **choices).overrides()
     numbers = parse_seeds(seeds)
     early.check_auto(recipe_names, data, overrides, out, budget, backbone, export_format)
-    prepare(backend, device, dry=dry_run)
+    launched = launching.chosen(launcher, jobs, launcher_settings)
+    launched.prepare(backend, device, dry=dry_run, measures=True)
     options: dict[str, Any] = {
         "recipes": recipe_names,
         "backbone": backbone,
@@ -151,6 +155,7 @@ def command(
                     progress=output.progress,
                     compile_cache=compile_cache,
                     command=typed(),
+                    launcher=launched.launcher(),
                 )
             winner = result.path / "winner"
             exported = export_format and str(_exported(winner, export_format))

@@ -16,6 +16,7 @@ from keras_ccsam.auto.tournament import Tournament
 from keras_ccsam.auto.winner import train_winner
 from keras_ccsam.auto.wording import time_used, verdict
 from keras_ccsam.duration import duration
+from keras_ccsam.launching import Launcher
 from keras_ccsam.runs import parts
 from keras_ccsam.runs.compiled_programs import kept_programs
 from keras_ccsam.runs.folders import PathLike, make
@@ -72,6 +73,7 @@ def auto(
     progress: str = "auto",
     compile_cache: PathLike = "auto",
     command: str = "",
+    launcher: Launcher | None = None,
 ) -> AutoResult:
     """Choose a recipe for a data set by a tournament, train it, test it once and hand it over.
 
@@ -102,12 +104,15 @@ def auto(
         progress: as in `experiment.run`.
         compile_cache: as in `experiment.run`.
         command: what the report says it was made by.
+        launcher: executes the runs of a rung side by side, and the winner's. The plan is the same:
+            it rests on steps that are timed in this process, as if one run followed another.
 
     Raises:
         ValueError: Optuna is not installed, an argument is wrong, data cannot be had or spares no
             validation image, a model cannot be built, the budget is too small for anything (it says
             what would do), the folder holds anything else, or another process works on it. Nothing
             is trained then.
+        RunLost: a run in the hands of the launcher has failed. The same call goes on.
     """
     require_optuna()
     shown = Progress(progress)
@@ -130,7 +135,7 @@ def auto(
     with kept_programs(compile_cache, asked.path, announce=shown.shown):
         plan = _planned(asked, record, shown)
         try:
-            content = _played(*plan, record, shown, command)
+            content = _played(*plan, record, shown, command, launcher)
         except BaseException as error:
             record.end(
                 "interrupted" if isinstance(error, KeyboardInterrupt | Stopped) else "failed"
@@ -167,16 +172,22 @@ def _planned(asked: Asked, record: Record, shown: Progress) -> tuple[AutoPlan, A
 
 
 def _played(
-    plan: AutoPlan, terms: Any, record: Record, shown: Progress, command: str
+    plan: AutoPlan,
+    terms: Any,
+    record: Record,
+    shown: Progress,
+    command: str,
+    launcher: Launcher | None,
 ) -> dict[str, Any]:
     """Play what is missing of a tournament; return the content of auto.json."""
     asked, ladder = plan.asked, plan.ladder
     labels = parts.load_data(asked.entrants[0].recipe.data).split_arrays("validation")[1]
     for line in [plan.time_text(), *plan.short_text()]:
         shown.say(line)
-    rounds = Tournament(plan, terms, labels, record, shown).rounds()
+    rounds = Tournament(plan, terms, labels, record, shown, launcher).rounds()
     choice = choose(plan.staying, rounds, labels)
     shown.say(f"winner     {choice.entrant.name}")
     share = ladder.share if record.cut is None else record.cut[1]
-    run = train_winner(asked, choice, share, rounds[-1] if rounds else None, record, shown)
+    last = rounds[-1] if rounds else None
+    run = train_winner(asked, choice, share, last, record, shown, launcher)
     return handed_over(plan, rounds, choice, run, record, shown, command)

@@ -18,6 +18,7 @@ from keras_ccsam.auto.ladder import (
     rest_seconds,
     rung_seconds,
 )
+from keras_ccsam.auto.lost import refuse_lost
 from keras_ccsam.auto.plan import AutoPlan, rung_text
 from keras_ccsam.auto.record import Record
 from keras_ccsam.auto.shortened import shortened
@@ -27,6 +28,7 @@ from keras_ccsam.auto.wording import rung_table
 from keras_ccsam.comparison.compare import train_waiting
 from keras_ccsam.comparison.plan import PlannedRun, plan_comparison, run_path, seeded
 from keras_ccsam.comparison.time_left import TimeLeft
+from keras_ccsam.launching import Launcher
 from keras_ccsam.recipes import Recipe
 from keras_ccsam.runs.asked import can_go_on
 from keras_ccsam.runs.claim import release
@@ -100,6 +102,7 @@ class Tournament:
         labels: of the validation images (N,).
         record: of the folder.
         shown: how.
+        launcher: executes the runs of a rung; None for one after another in this process.
     """
 
     def __init__(
@@ -109,12 +112,14 @@ class Tournament:
         labels: NDArray[Any],
         record: Record,
         shown: Progress,
+        launcher: Launcher | None = None,
     ) -> None:
         self.plan = plan
         self.terms = terms
         self.labels = labels
         self.record = record
         self.shown = shown
+        self.launcher = launcher
 
     def rounds(self) -> list[Round]:
         """Play the rungs and return them; none where one recipe stands alone."""
@@ -145,8 +150,13 @@ class Tournament:
         _clear(folder, {run_path(folder, r, seed): r for r, seed in seeded(recipes, seeds)})
         compared = plan_comparison(recipes, seeds, folder)
         later = rest_seconds(alive, self.plan.ladder, place + 1, self.terms)
-        clock = Clock(compared.runs, later, self.record.spend)
-        diverged = train_waiting(compared, self.shown, clock, "off", tested=False)
+        clock, began = Clock(compared.runs, later, self.record.spend), time.perf_counter()
+        diverged = train_waiting(
+            compared, self.shown, clock, "off", tested=False, launcher=self.launcher
+        )
+        if self.launcher is not None:
+            refuse_lost(diverged, len(compared.runs))
+            self.record.spend(time.perf_counter() - began)
         release(compared.path, "comparison")
         failed = {(run.recipe, run.seed) for run in diverged}
         rights = {

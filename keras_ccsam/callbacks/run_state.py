@@ -13,7 +13,7 @@ from typing import Any
 import keras
 
 from keras_ccsam import snapshots, stopping
-from keras_ccsam.resuming import place
+from keras_ccsam.resuming import draws, place
 from keras_ccsam.resuming.beginning import beginning
 from keras_ccsam.resuming.interval import Interval
 from keras_ccsam.resuming.moments import Moments
@@ -140,6 +140,8 @@ class RunState(keras.callbacks.Callback):
         self._check(found.facts)
         if (reason := why_not_restored(self._arguments)) is not None:
             warnings.warn(f"{reason}: the training goes on with other batches", stacklevel=2)
+        if (reason := draws.why_others(model, found.facts)) is not None:
+            warnings.warn(reason, stacklevel=2)
         self.resumed = place.words(found.facts["place"])
         self._state = TrainingState(model, self._others, self._data)
         self._state.weights_from(found)

@@ -7,6 +7,7 @@ from contextlib import suppress
 from keras_ccsam import backend
 from keras_ccsam.comparison.comparison import MissingRun
 from keras_ccsam.comparison.plan import ComparisonPlan, PlannedRun
+from keras_ccsam.comparison.under_way import UnderWay
 from keras_ccsam.comparison.waiting import to_train
 from keras_ccsam.launching import Job, Launcher, Outcome
 from keras_ccsam.launching.carrying_out import carry_out
@@ -56,12 +57,14 @@ def launched(
         log = chosen.path / LOGS / f"{run.path.name}.log"
         return job_of(run.recipe, run.path, log, run.lender, **options)
 
-    jobs = [described(run) for run in chosen.waiting if to_train(run)]
+    runs = [run for run in chosen.waiting if to_train(run)]
+    under_way = UnderWay(runs, shown)
     recipes = {run.path.name: run.recipe for run in chosen.waiting}
     missing: list[MissingRun] = []
 
     def ended(job: Job, outcome: Outcome) -> str:
         if outcome.status != "complete":
+            under_way.lose(job.name)
             recipe = recipes[job.name]
             how = "diverged" if outcome.diverged else "failed"
             missing.append(MissingRun(recipe.name, recipe.seed, outcome.reason, how))
@@ -69,7 +72,8 @@ def launched(
             after_run(missing)
         return _scored(RunDirectory(job.path)) if outcome.status == "complete" else ""
 
-    carry_out(jobs, launcher, chosen.path / LOGS, shown.say, ended)
+    jobs = list(map(described, runs))
+    carry_out(jobs, launcher, chosen.path / LOGS, shown.say, ended, under_way)
     return tuple(missing)
 
 

@@ -30,6 +30,7 @@ def carry_out(
     folder: Path,
     say: Say,
     ended: Callable[[Job, Outcome], str] = lambda job, outcome: "",
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> dict[str, str]:
     """Execute runs, those that take over another one's first stage after that one.
 
@@ -44,6 +45,7 @@ def carry_out(
         say: prints a line.
         ended: told of each run that has ended for good; returns what to say of one that is
             complete.
+        meanwhile: called again and again while runs go on.
 
     Returns:
         Why runs are missing, by their names.
@@ -63,6 +65,7 @@ def carry_out(
                 raise work.stopped(signal)
             work.look()
             work.begin()
+            meanwhile()
             if work.running:
                 time.sleep(launcher.pause)
     finally:

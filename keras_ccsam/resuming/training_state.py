@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from keras_ccsam import backend
-from keras_ccsam.resuming import generators, variables
+from keras_ccsam.resuming import draws, generators, variables
 from keras_ccsam.resuming.callback_states import CallbackStates, tells_its_state
 from keras_ccsam.resuming.place import FORMAT, KIND
 from keras_ccsam.snapshots import Snapshot
@@ -69,6 +69,7 @@ class TrainingState:
             arrays |= {prefix + key: array for key, array in states.items()}
         callbacks = self._callbacks.captured(arrays)
         facts = {"kind": KIND, "format": FORMAT, "variables": described, "callbacks": callbacks}
+        facts[draws.DEVICES] = backend.trained_by(self._model)
         return arrays, facts
 
     def weights_from(self, found: Snapshot) -> None:

@@ -10,14 +10,18 @@ import pytest
 from keras_ccsam import runs
 from keras_ccsam.auto import auto, plan_auto
 from keras_ccsam.auto.kinds import KINDS
+from keras_ccsam.auto.lost import RunLost
 from keras_ccsam.auto.record import Record
 from keras_ccsam.auto.tournament import Tournament
 from keras_ccsam.auto.uncertainty import difference, estimate
 from keras_ccsam.auto.weighing import weighed
 from keras_ccsam.data.sources import digits
+from keras_ccsam.launching import Outcome
 from keras_ccsam.runs import claim, experiment, parts
 from keras_ccsam.runs.run_directory import RunDirectory
 from tests.auto.conftest import hide_test_images
+from tests.launching.same_runs import assert_same
+from tests.launching.test_compared import Here
 
 # What a backend could change of a tournament is tested in test_own_images.py and test_backbone.py.
 pytestmark = pytest.mark.any_backend
@@ -279,6 +283,21 @@ def test_several_seeds_on_the_last_rung(options, tmp_path):
     assert winner["stage1_from"].replace("\\", "/") == f"../rung-1/{result.chosen}-seed0"
     assert winner["validation"] == balanced[0]["validation"]
     assert "The network is that of the last rung" in result.text()
+
+
+def test_a_launcher_trains_the_runs_with_the_same_bits_and_what_it_loses_is_no_zero(
+    played, options, tmp_path
+):
+    out, lost = tmp_path / "out", {"la-seed0": [Outcome("failed", "its own mistake")]}
+    with pytest.raises(RunLost, match="la, seed 0, has no results: its own mistake"):
+        auto(out=out, **options, launcher=Here(lost))
+    assert json.loads((out / "state.json").read_text())["status"] == "failed"
+    launcher = Here()
+    again = auto(out=out, **options, launcher=launcher)
+    assert again.chosen == played.chosen
+    assert launcher.begun[-1][0] == "winner"
+    for name in (f"rung-1/{played.chosen}-seed0", "winner"):
+        assert_same(played.path / name, out / name)
 
 
 def test_one_recipe_alone_is_trained_and_tested(options, tmp_path):

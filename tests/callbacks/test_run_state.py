@@ -14,6 +14,7 @@ import pytest
 import keras_ccsam as cc
 from keras_ccsam import snapshots, stopping
 from keras_ccsam.callbacks import RunState
+from keras_ccsam.resuming import draws
 from keras_ccsam.resuming.saver import Saver
 
 EPOCHS, COUNTS = 3, [24, 11, 5]
@@ -150,6 +151,17 @@ def test_the_weights_are_there_before_another_callback_looks_at_them(batches, tm
     found = trained(batches.with_options(), folder=tmp_path / "s", watcher=Looks)[2].found
     assert first[0] == 0 and found[0] > 0
     assert np.abs(found[1] - first[1]).max() > 1e-3
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.3])
+def test_masks_that_another_number_of_devices_would_not_draw_are_told_of(rate):
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dropout(rate)])
+    assert draws.why_others(model, {"devices": 1}) is None
+    words = draws.why_others(model, {"devices": 2})
+    if rate == 0.0 or keras.backend.backend() == "jax":
+        assert words is None
+    else:
+        assert words.startswith("the training was on 2 devices and goes on with 1: Dropout")
 
 
 @pytest.mark.any_backend

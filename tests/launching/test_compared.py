@@ -8,11 +8,16 @@ from click.testing import CliRunner
 from keras_ccsam_cli.main import cli
 
 from keras_ccsam import launching, runs, stopping
-from keras_ccsam.comparison import compare, sweep
+from keras_ccsam.callbacks.metrics_log import append
+from keras_ccsam.comparison import compare, sweep, under_way
 from keras_ccsam.comparison.compare import NothingTrained
 from keras_ccsam.comparison.comparison import MissingRun
+from keras_ccsam.comparison.plan import plan_comparison
+from keras_ccsam.comparison.under_way import UnderWay
 from keras_ccsam.launching import Outcome
 from keras_ccsam.recipes import Recipe
+from keras_ccsam.runs.progress import Progress
+from keras_ccsam.runs.run_directory import RunDirectory
 from tests.launching.test_carrying_out import Pretended, Scripted
 
 pytestmark = pytest.mark.any_backend
@@ -30,6 +35,28 @@ class Here(Pretended):
 
 
 FAILED = Outcome("failed", "its own mistake")
+
+
+def test_how_far_the_runs_are_and_how_long_they_take_is_told(small, tmp_path, monkeypatch, capsys):
+    """Two at a time: 4 of 12 s of epochs in 2 s leave 4 s."""
+    plan = plan_comparison([small("ce", "stage1.epochs=4")], [0, 1, 2], tmp_path / "out")
+    shown = UnderWay(plan.runs, Progress("line"))
+    assert shown.line(0.0) == shown.line(9.0) == "epochs 0/12"
+    for run in plan.runs[:2]:
+        run.path.mkdir(parents=True)
+        for epoch in (1, 2):
+            append(RunDirectory(run.path).metrics_file, {"stage": 1, "epoch": epoch, "seconds": 1})
+    assert shown.line(2.0) == "epochs 4/12, 4 s left in all"
+    # One that was there before counts as done, and says nothing of how fast it goes now.
+    again = UnderWay(plan.runs, Progress("line"))
+    assert again.line(9.0) == "epochs 4/12"
+    shown.lose(plan.runs[2].path.name)
+    assert shown.line(2.0) == "epochs 4/12, 2 s left in all"
+    shown()
+    assert capsys.readouterr().out == ""  # not yet
+    monkeypatch.setattr(under_way, "_FIRST", 0.0)
+    shown()
+    assert capsys.readouterr().out.startswith("epochs 4/12, ")
 
 
 def test_the_table_fills_as_runs_end(small, tmp_path, monkeypatch):
