@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from keras_ccsam.recipes import Recipe
     from keras_ccsam.runs import RunResult
 
+# What imports and collection make stays: to look through it again and again takes seconds.
+gc.disable()
+
 _INSTALLED = [name for name in ("jax", "torch", "tensorflow") if importlib.util.find_spec(name)]
 
 os.environ.setdefault("KERAS_BACKEND", _INSTALLED[0] if _INSTALLED else "jax")
@@ -122,10 +125,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What is imported stays: it need not be looked through again each time memory is tidied up."""
-    gc.collect()
+    """From here on memory is tidied up, but for what is there by now."""
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)
