@@ -89,6 +89,7 @@ def recipes_value(value):
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+@pytest.mark.any_backend
 def test_the_callback_takes_the_object_or_its_options(data):
     stage = Retraining(epochs=2, batch_size=16, strength=0.5)
     results = []
@@ -120,6 +121,7 @@ def test_the_object_does_not_change():
         dataclasses.replace(stage, mixup=-1.0)
 
 
+@pytest.mark.any_backend
 def test_a_stage_that_prints_is_told_apart(data, capsys):
     def printed(fit_verbose, **given):
         second = ClassifierRetraining(data.train, epochs=2, **given)

@@ -201,6 +201,7 @@ def test_all_options_together_are_deterministic(data):
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
+@pytest.mark.any_backend
 def test_the_loss_may_be_another_by_name_or_object(data):
     def run(loss):
         model = model_with()
@@ -218,6 +219,7 @@ def test_the_loss_may_be_another_by_name_or_object(data):
     np.testing.assert_allclose(run(summed) - start, N * (by_name - start), rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.any_backend
 def test_a_callback_may_serve_twice(data):
     model = model_with()
     stage2 = ClassifierRetraining(

@@ -139,7 +139,9 @@ def test_stage_two_moves_features_against_the_one_output():
         np.testing.assert_allclose((old - new) / RATE, g, atol=5e-6)
 
 
-@pytest.mark.parametrize("activation", ["sigmoid", None])
+@pytest.mark.parametrize(
+    "activation", ["sigmoid", pytest.param(None, marks=pytest.mark.any_backend)]
+)
 def test_both_stages_evaluation_saving_and_export(activation, tmp_path):
     x, y = data(240)
     images = x.reshape(-1, 2, 2, 1)

@@ -165,7 +165,7 @@ def cosine_model():
     return cc.CCSAM(keras.Model(inputs, features), class_counts=COUNTS, head=head)
 
 
-@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("compiled", [True, pytest.param(False, marks=pytest.mark.any_backend)])
 def test_the_scale_of_a_second_loss_is_saved(compiled, tmp_path):
     x, y = toy_batches(60)
     data = cc.data.from_arrays(x, y)
