@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.tables import markdown
 from docs.card import Card, code, page, summary
+from keras_ccsam import declare
 from keras_ccsam.recipes.reference import entries
 
 FOLDER = Path(__file__).resolve().parent / "methods"
@@ -34,7 +35,7 @@ def cards() -> list[Card]:
     # A part of somebody else's, from a test or a package, has no card here.
     known = {
         f"{kind}:{entry.name}": entry
-        for kind in KINDS
+        for kind in declare.KINDS
         for entry in entries(kind)
         if entry.place.startswith("keras_ccsam.")
     }
@@ -44,7 +45,7 @@ def cards() -> list[Card]:
     ]
     shown = {f"{entry.kind}:{entry.name}" for card in found for entry in card.parts}
     shown.add("loss:cross_entropy")
-    others = [entry for name, entry in known.items() if name not in shown]
+    others = [e for name, e in known.items() if e.kind in KINDS and name not in shown]
     return [*found, *(Card(entry.name.replace("_", "-"), {}, (entry,)) for entry in others)]
 
 

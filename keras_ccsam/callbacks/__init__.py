@@ -12,6 +12,7 @@ from keras_ccsam.callbacks.deferred_reweighting import (
 from keras_ccsam.callbacks.head_initialization import (
     HeadInitialization as HeadInitialization,
 )
+from keras_ccsam.callbacks.max_norm import MaxNorm as MaxNorm
 from keras_ccsam.callbacks.metrics_log import MetricsLog as MetricsLog
 from keras_ccsam.callbacks.on_nonfinite import OnNonfinite as OnNonfinite
 from keras_ccsam.callbacks.radius_log import RadiusLog as RadiusLog

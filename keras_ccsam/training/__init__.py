@@ -5,6 +5,7 @@ from keras_ccsam.training.class_weighting import ClassWeighting as ClassWeightin
 from keras_ccsam.training.model import SharpnessAwareModel as SharpnessAwareModel
 from keras_ccsam.training.rate_factors import RateFactors as RateFactors
 from keras_ccsam.training.step_parts import LearningRateFactor as LearningRateFactor
+from keras_ccsam.training.step_parts import Projection as Projection
 from keras_ccsam.training.step_parts import StepPart as StepPart
 from keras_ccsam.training.step_parts import WeightDecay as WeightDecay
 from keras_ccsam.training.traffic import Traffic as Traffic

@@ -1,6 +1,7 @@
 """The two shells of a training step: one for JAX, one for backends whose variables are mutable.
 
     batch -> step parts -> the sharpness method's gradient -> step parts -> the user's optimizer
+    -> step parts
 
 Momentum, schedules, clipping, accumulation, EMA and loss scaling are Keras' own.
 """
@@ -44,6 +45,8 @@ def stateless_train_step(model: Trainee, state: Any, data: Any) -> tuple[dict[st
     trainable, optimizer_values = model.optimizer.stateless_apply(
         optimizer_values, gradients, trainable
     )
+    with keras.StatelessScope(others):
+        trainable = model.step_parts.projected(list(trainable), variables)
     # What the pass did not write, the method itself may have: the seed of its own noise.
     updated = [
         outer.get_current_value(variable) if new is None else new
@@ -89,6 +92,7 @@ def stateful_train_step(model: Trainee, data: Any) -> dict[str, Tensor]:
     def update() -> dict[str, Tensor]:
         with backend.no_grad():
             model.optimizer.apply(gradients, variables)
+            model.step_parts.project(variables)
             for variable, value in zip(objective.side_variables, evaluation.updates, strict=True):
                 if value is not None:
                     variable.assign(value)

@@ -1,4 +1,4 @@
-"""What a step does around its gradient: to the batch before it, to the gradients after it.
+"""What a step does around its gradient: to the batch before it, to gradients and weights after it.
 
 A part is given to a model, or added to one by a callback; the step itself knows none by name. Each
 hook does nothing unless a part says otherwise. A part is configuration: one that has state is
@@ -105,6 +105,19 @@ class StepPart:
         return cls(**config)
 
 
+class Projection(StepPart):
+    """A part that has a last word on the weights: projected gradient descent."""
+
+    def projected(self, values: list[Tensor], variables: Sequence[keras.Variable]) -> list[Tensor]:
+        """The values of the trained variables as the step leaves them; the same where none moves.
+
+        Args:
+            values: as the optimizer leaves them.
+            variables: the trained ones.
+        """
+        raise NotImplementedError
+
+
 class StepParts:
     """The parts of one model, in the order in which they act.
 
@@ -205,6 +218,23 @@ class StepParts:
         for part in self._parts:
             gradients = part.gradients(gradients, trained)
         return gradients
+
+    def projected(self, values: list[Tensor], variables: Sequence[keras.Variable]) -> list[Tensor]:
+        """See `Projection.projected`."""
+        for part in self._parts:
+            if isinstance(part, Projection):
+                values = part.projected(values, variables)
+        return values
+
+    def project(self, variables: Sequence[keras.Variable]) -> None:
+        """Assigns what `projected` gives, where a step assigns variables."""
+        if self.find(Projection) is None:
+            return
+        before = [variable.value for variable in variables]
+        after = self.projected(list(before), variables)
+        for variable, old, new in zip(variables, before, after, strict=True):
+            if new is not old:
+                variable.assign(new)
 
 
 @keras.saving.register_keras_serializable(package="keras_ccsam")

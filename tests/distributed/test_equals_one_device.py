@@ -50,6 +50,7 @@ def names():
         "group:class_conditional perturb=all",
         "batch:class_conditional@mixed",
         "group:sam@clipped",
+        "group:erm@bounded",
     ]
     if BACKEND != "tensorflow":
         found += ["group:class_conditional@weighted", "group:erm@translated"]

@@ -71,14 +71,16 @@ def model_of(method: Method, norm: str, **options: Any) -> cc.SharpnessAwareMode
     return model
 
 
-def train(model: Any, data: Batches, loss: Any, **options: Any) -> dict[str, np.ndarray]:
+def train(
+    model: Any, data: Batches, loss: Any, callbacks: Sequence[Any] = (), **options: Any
+) -> dict[str, np.ndarray]:
     """Weights, statistics, and what is logged."""
     optimizer = keras.optimizers.SGD(0.05, momentum=0.9, **options)
     model.compile(optimizer, loss, metrics=["accuracy"])
     for seeds in (model.loss_seeds, getattr(model, "method_seeds", None)):
         if seeds is not None:
             seeds.state.assign(np.array([5, 0], "uint32"))
-    history = model.fit(data, shuffle=False, verbose=0).history
+    history = model.fit(data, shuffle=False, verbose=0, callbacks=[*callbacks]).history
     parts = [*model.backbone.weights, *model.head.weights]
     found = {f"{i} {w.name}": ops.convert_to_numpy(w) for i, w in enumerate(parts)}
     return {**found, **{f"log {k}": np.array(v) for k, v in history.items()}}
@@ -116,6 +118,8 @@ def run(name: str) -> dict[str, np.ndarray]:
         model = {"batch_norm_sync": "replica"}
     elif variation == "clipped":
         options = {"global_clipnorm": 0.1}
+    elif variation == "bounded":
+        options = {"callbacks": [cc.callbacks.MaxNorm(0.0)]}
     elif variation == "short":
         data = Batches((12, 12, 1, 7))
     elif variation == "mixed":

@@ -200,6 +200,11 @@ def test_shapes_that_do_not_fit(labels, outputs, words):
         (losses.ClassBalanced, {"beta": 1.0}, "beta=1.0"),
         (losses.ClassBalanced, {"beta": -0.1}, "beta=-0.1"),
         (losses.ClassBalanced, {"gamma": -1.0}, "gamma=-1.0"),
+        (
+            losses.ClassBalanced,
+            {"gamma": 1.0, "activation": "softmax_binary"},
+            "0 with activation='softmax_binary'.*gamma=1.0",
+        ),
         (losses.LabelAwareSmoothing, {"head": 1.0}, "head=1.0"),
         (losses.LabelAwareSmoothing, {"head": -0.1}, "head=-0.1"),
         (losses.LabelAwareSmoothing, {"head": 0.1, "tail": 0.2}, "at most `head`.*tail=0.2"),

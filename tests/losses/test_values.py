@@ -124,6 +124,19 @@ def test_class_balanced_with_a_sigmoid_sums_over_the_classes_and_divides_by_the_
     assert np.isfinite(far).all()
 
 
+def test_class_balanced_with_binary_losses_of_one_softmax():
+    """torch's binary_cross_entropy of the probabilities: the mean over samples and classes."""
+    u = np.array([(1 - 0.99) / (1 - 0.99**n) for n in COUNTS])
+    u = (u / u.sum() * len(COUNTS))[LABELS]
+    p = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
+    right = np.eye(LOGITS.shape[1])[LABELS] == 1
+    expected = u * np.mean(-np.log(np.where(right, p, 1 - p)), axis=1)
+    loss = losses.ClassBalanced(COUNTS, beta=0.99, activation="softmax_binary")
+    close(values(loss, LOGITS), expected)
+    far = ops.convert_to_numpy(loss.call(LABELS, (300.0 * LOGITS).astype("float32")))
+    assert np.isfinite(far).all()
+
+
 CROSS_ENTROPY = each(cross_entropy, LOGITS)
 OF_COSINES = np.array(
     [cross_entropy(list(20.0 * c), int(y)) for c, y in zip(COSINES, LABELS, strict=True)]
