@@ -34,7 +34,7 @@ from benchmarks import record
 from benchmarks.timing import Times, in_turn, summary
 from benchmarks.versus.agreement import Losses, check, tolerances
 from benchmarks.versus.processes import Worker, write_weights
-from benchmarks.versus.setting import KERAS, NETWORKS, PYTORCH, Setting
+from benchmarks.versus.setting import KERAS, NETWORKS, PRECISIONS, PYTORCH, USUAL, Setting
 
 KEY = ("network", "batch", "classes", "precision", "worker", "method")
 BACKENDS = ("torch", "jax", "tensorflow")
@@ -53,9 +53,12 @@ def contenders(backends: list[str], methods: list[str] | None) -> dict[Contender
 
 
 def measure(
-    setting: Setting, who: dict[Contender, str], rounds: int
+    setting: Setting, who: dict[Contender, str], rounds: int, kernels: bool = False
 ) -> tuple[list[record.Row], str]:
-    """A row for each contender, and the device. Checks first that they train the same network."""
+    """A row for each contender, and the device. Checks first that they train the same network.
+
+    With `kernels`, rows also say what share of a step no kernel of a GPU runs in.
+    """
     names = list(dict.fromkeys(worker for worker, _ in who))
     times: dict[Contender, list[Times]] = {contender: [] for contender in who}
     losses: Losses = {}
@@ -77,6 +80,10 @@ def measure(
                 took = workers[worker].ask(method=method, steps=setting.steps)
                 pair = (took["seconds"], took["processor_seconds"])
                 times[worker, method].append((pair[0] / setting.steps, pair[1] / setting.steps))
+        in_kernels = {
+            (worker, method): workers[worker].ask(kernels=method, steps=setting.steps)["seconds"]
+            for worker, method in (who if kernels else ())
+        }
     rows = []
     for contender, own in times.items():
         row = {
@@ -92,6 +99,9 @@ def measure(
             "first_loss": round(losses[contender][0], 6),
             "steps": setting.steps,
         }
+        if (took_kernels := in_kernels.get(contender)) is not None:
+            step = setting.steps * statistics.median(t[0] for t in own)
+            row["share_outside_kernels"] = round(1 - took_kernels / step, 3)
         rows.append(row)
     return rows, device
 
@@ -133,7 +143,7 @@ def show(rows: list[record.Row]) -> None:
 def main() -> None:
     """Measures, prints and writes, network by network."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(USUAL))
     parser.add_argument("--batch", type=int, nargs="+", help="by default, each network's own")
     parser.add_argument("--classes", type=int, nargs="+", default=[10])
     parser.add_argument("--backends", nargs="*", choices=BACKENDS, default=list(BACKENDS))
@@ -141,7 +151,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, help="of a round; by default, each network's own")
     parser.add_argument("--threads", type=int, default=1, help="of each worker")
-    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
+    parser.add_argument("--precision", choices=PRECISIONS, default="float32")
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--out", default=record.RESULTS, help="folder of the results")
     options = parser.parse_args()

@@ -68,10 +68,11 @@ def parts(setting: Setting) -> tuple[Any, Any]:
     """Backbone, of Keras' own layers, and head, both built."""
     if setting.network == "vit":
         features = networks.vit()
-    elif setting.network == "resnet32":
-        features = cc.models.plain_backbone(cc.models.build("resnet32", (32, 32, 3)))
+    elif setting.network in ("resnet8", "resnet32"):
+        features = cc.models.plain_backbone(cc.models.build(setting.network, (32, 32, 3)))
     else:
-        images = keras.Input((64, 64, 3))
+        size = settings.NETWORKS[setting.network].size
+        images = keras.Input((size, size, 3))
         scaled = keras.layers.Rescaling(1.0 / 127.5, -1.0, name="normalization")(images)
         features = keras.applications.ResNet50(
             weights=None, include_top=False, input_tensor=scaled, pooling="avg"

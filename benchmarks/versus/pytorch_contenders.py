@@ -30,11 +30,14 @@ def trainer(method: str, setting: Setting) -> Callable[[int], float]:
     model = Classifier(setting.network, setting.classes)
     load_weights(model, setting.weights)
     model.to(device).train()
-    if method == "ce, channels_last":
+    if method in ("ce, channels_last", *settings.PYTORCH_TUNED):
         model.to(memory_format=torch.channels_last)
         images = images.contiguous(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(model.parameters(), settings.LEARNING_RATE, settings.MOMENTUM)
     loop = method == "ccsam, class loop"
+    if method == "ce, CUDA graph":
+        return graphed(model, optimizer, images, labels, setting)
+    network = torch.compile(model) if method == "ce, compiled" else model
 
     def train(steps: int) -> float:
         total = torch.zeros((), device=device)
@@ -45,7 +48,7 @@ def trainer(method: str, setting: Setting) -> Callable[[int], float]:
                 if loop:
                     loss = class_conditional(model, batch, targets, counts)
                 else:
-                    loss = F.cross_entropy(model(batch), targets)
+                    loss = F.cross_entropy(network(batch), targets)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -53,6 +56,59 @@ def trainer(method: str, setting: Setting) -> Callable[[int], float]:
         mean = float(total) / steps
         if device.type == "cuda":
             torch.cuda.synchronize()
+        return mean
+
+    return train
+
+
+def graphed(
+    model: Classifier,
+    optimizer: torch.optim.Optimizer,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    setting: Setting,
+) -> Callable[[int], float]:
+    """A whole step of cross-entropy as one CUDA graph, which is replayed."""
+    device = torch.device("cuda")
+    batch, targets = (part[: setting.batch].to(device) for part in (images, labels))
+    first = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+    def step() -> torch.Tensor:
+        with precision(setting, device):
+            loss = F.cross_entropy(model(batch), targets)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    # Some steps before it is recorded, on a stream of their own, as PyTorch asks; then they are
+    # undone in place, since the graph keeps the addresses.
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            optimizer.zero_grad(set_to_none=True)
+            step()
+    torch.cuda.current_stream().wait_stream(stream)
+    optimizer.zero_grad(set_to_none=True)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        loss = step()
+    with torch.no_grad():
+        for name, tensor in model.state_dict().items():
+            tensor.copy_(first[name])
+        for state in optimizer.state.values():
+            state["momentum_buffer"].zero_()  # a zero is what the first step begins with
+
+    def train(steps: int) -> float:
+        total = torch.zeros((), device=device)
+        for number in range(steps):
+            part = slice(number * setting.batch, (number + 1) * setting.batch)
+            batch.copy_(images[part])
+            targets.copy_(labels[part])
+            graph.replay()
+            total += loss.detach()
+        mean = float(total) / steps
+        torch.cuda.synchronize()
         return mean
 
     return train

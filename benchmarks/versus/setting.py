@@ -26,11 +26,18 @@ NETWORKS = {
     "resnet32": Network(size=32, batches=(64, 128), steps=8),
     "resnet50": Network(size=64, batches=(32,), steps=4),
     "vit": Network(size=32, batches=(128,), steps=16),
+    "resnet50-224": Network(size=224, batches=(64,), steps=8),
+    "resnet8": Network(size=32, batches=(8,), steps=2),
 }
+# What `versus_pytorch.py` measures unless it is told otherwise.
+USUAL = ("resnet32", "resnet50", "vit")
+PRECISIONS = ("float32", "tf32", "bfloat16")
 
 # What each kind of worker can train, and which of the losses it descends: contenders of one loss
 # must agree on it at the first step.
 PYTORCH = {"ce": "ce", "ce, channels_last": "ce", "ccsam, class loop": "ccsam"}
+# PyTorch at its fastest, where there is a GPU: both with channels_last.
+PYTORCH_TUNED = {"ce, compiled": "ce", "ce, CUDA graph": "ce"}
 KERAS = {"keras fit": "ce", "ce": "ce", "ccsam": "ccsam", "sam": "sam"}
 
 
@@ -43,7 +50,8 @@ class Setting:
         batch: images per step.
         classes: of the head and the data.
         steps: batches of the data, the most that a round trains.
-        precision: `"float32"` or `"bfloat16"`.
+        precision: `"float32"`; `"tf32"`, float32 whose products a GPU rounds to ten bits; or
+            `"bfloat16"`.
         threads: of each worker.
         weights: path of the npz file with everybody's first weights.
     """

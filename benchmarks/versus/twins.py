@@ -48,12 +48,12 @@ class BasicBlock(nn.Module):
         return F.relu(y + x)
 
 
-class ResNet32(nn.Module):
-    """He et al. (2015), section 4.2: images to features (B, 64)."""
+class CifarResNet(nn.Module):
+    """He et al. (2015), section 4.2, of 6 n + 2 layers: images to features (B, 64)."""
 
     width = 64
 
-    def __init__(self) -> None:
+    def __init__(self, n: int) -> None:
         super().__init__()
         self.normalization = Pixels()
         self.stem_conv = nn.Conv2d(3, 16, 3, padding=1, bias=False)
@@ -61,7 +61,7 @@ class ResNet32(nn.Module):
         before = 16
         self.blocks = []
         for stage, width in enumerate((16, 32, 64), start=1):
-            for number in range(1, 6):
+            for number in range(1, n + 1):
                 self.blocks.append(f"stage{stage}_block{number}")
                 self.add_module(self.blocks[-1], BasicBlock(before, width))
                 before = width
@@ -168,7 +168,13 @@ class ViT(nn.Module):
         return self.norm(x).mean(1)
 
 
-TWINS: dict[str, Any] = {"resnet32": ResNet32, "resnet50": ResNet50, "vit": ViT}
+TWINS: dict[str, Any] = {
+    "resnet8": lambda: CifarResNet(1),
+    "resnet32": lambda: CifarResNet(5),
+    "resnet50": ResNet50,
+    "resnet50-224": ResNet50,
+    "vit": ViT,
+}
 
 
 class Classifier(nn.Module):

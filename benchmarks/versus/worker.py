@@ -6,6 +6,7 @@ Builds every method, says that it is ready, then answers each line on its standa
 its standard output, both JSON:
 
     {"method": "ce", "steps": 4}  ->  {"seconds": ..., "processor_seconds": ..., "loss": ...}
+    {"kernels": "ce", "steps": 4} ->  {"seconds": ...}, in kernels of a GPU; null without one
     {"peak": true}                ->  {"mib": ..., "mib_of_steps": ...}
 
 Between two lines it waits and computes nothing. `weights` writes the common first weights and ends.
@@ -21,6 +22,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks import record
+from benchmarks.versus import kernels
+from benchmarks.versus.precision import set_precision
 from benchmarks.versus.setting import Setting
 
 
@@ -49,6 +52,7 @@ def main() -> None:
         from benchmarks.versus.keras_contenders import contenders
 
         backend = os.environ["KERAS_BACKEND"]
+    set_precision(backend, setting.precision)
     trainers = contenders(setting, methods)
     before = record.start_of_peak(backend)
     answer(device=record.device(backend))
@@ -57,6 +61,10 @@ def main() -> None:
         if "peak" in command:
             peak = record.allocated(backend)
             answer(mib=round(peak, 1), mib_of_steps=round(peak - before, 1))
+            continue
+        if "kernels" in command:
+            train = trainers[command["kernels"]]
+            answer(seconds=kernels.seconds(backend, lambda: train(command["steps"])))  # noqa: B023
             continue
         train = trainers[command["method"]]
         wall, processor = time.perf_counter(), time.process_time()
