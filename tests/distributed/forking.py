@@ -4,6 +4,7 @@ An import takes longer than most of what several processes are started for here.
 begun to compute or started a thread before the fork, so a child is a process like any other.
 """
 
+import gc
 import importlib
 import json
 import os
@@ -65,7 +66,10 @@ def together(job: dict[str, Any]) -> dict[str, Any]:
 if __name__ == "__main__":
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a framework prints is no answer
+    gc.disable()  # what is imported stays
     for worker in WORKERS:
         importlib.import_module(f"tests.distributed.{worker}")
+    gc.freeze()
+    gc.enable()
     for line in sys.stdin:
         print(json.dumps(together(json.loads(line))), file=answers, flush=True)
