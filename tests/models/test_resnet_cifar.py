@@ -35,6 +35,27 @@ def test_parameter_counts_are_those_of_the_option_a_networks(network, with_ten_c
     assert trainable_parameters(model) + HEAD_10 == with_ten_classes
 
 
+def option_a_parameters(depth, widths):
+    """By hand: a 3x3 stem, 2n convolutions in each stage, and BatchNorm's two numbers a channel."""
+    total, before = 9 * 3 * widths[0] + 2 * widths[0], widths[0]
+    for width in widths:
+        for place in range((depth - 2) // 3):
+            total += 9 * (before if place == 0 else width) * width + 2 * width
+        before = width
+    return total
+
+
+@pytest.mark.any_backend
+def test_the_networks_that_papers_call_alike_have_these_parameters():
+    """The table of docs/how-to/transfer.md: narrow, wide, and the ResNet-34 of weight balancing."""
+    with keras.StatelessScope(initialize_variables=False):
+        narrow, wide = (models.ResNet32(width=width) for width in ("narrow", "wide"))
+        resnet34 = models.build("resnet34", (32, 32, 3), stem="cifar", normalization="cifar")
+    assert trainable_parameters(narrow) == option_a_parameters(32, (16, 32, 64)) == 463_504
+    assert trainable_parameters(wide) == option_a_parameters(32, (64, 128, 256)) == 7_383_616
+    assert trainable_parameters(resnet34) == 21_276_992
+
+
 @pytest.mark.any_backend
 def test_wide_has_four_times_the_channels_in_every_convolution():
     narrow, absent, wide = (models.ResNet8((8, 8, 3), width=w) for w in ("narrow", None, "wide"))
