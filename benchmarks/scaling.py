@@ -142,6 +142,17 @@ def pipeline(threads: int, seconds: float = 3.0) -> float:
     return statistics.median(rates)
 
 
+def state() -> dict[str, Any]:
+    """The machine now: its load (mean of 1, 5 and 15 minutes), free memory, and the time."""
+    from keras_ccsam.launching.resources import available
+
+    return {
+        "load": [round(mean, 2) for mean in os.getloadavg()],
+        "memory_free": available(),
+        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }
+
+
 def main() -> None:
     """Measures, fits, predicts, prints, writes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -151,6 +162,7 @@ def main() -> None:
     cores = len(os.sched_getaffinity(0))
     rows: list[dict[str, Any]] = []
     alone: dict[str, float] = {}
+    before = state()
     for processes in (1, 2, 4):
         found = measured(processes, arguments.rounds)
         cost, speed = fitted(found["sums"], processes) if processes > 1 else (0.0, float("inf"))
@@ -185,7 +197,17 @@ def main() -> None:
             f"{row['efficiency']:.1%}"
         )
     path = record.results_file("scaling-torch", "cpu", folder=arguments.out)
-    record.save(path, rows, KEY, "torch", assumed=ASSUMED, cores_used=cores)
+    record.save(
+        path,
+        rows,
+        KEY,
+        "torch",
+        assumed=ASSUMED,
+        cores_used=cores,
+        rounds=arguments.rounds,
+        before=before,
+        after=state(),
+    )
     print("wrote", path)
 
 

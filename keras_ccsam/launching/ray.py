@@ -7,6 +7,8 @@ run a process of its own. The folder of the runs must be one that all machines s
 import contextlib
 import math
 import os
+import re
+import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,9 @@ from keras_ccsam.launching.job import Job, Outcome
 from keras_ccsam.launching.launcher import Launcher, Task
 from keras_ccsam.launching.resources import threads_set
 from keras_ccsam.launching.worker import work
+
+_ANSWER = 10.0
+"""Seconds in which a cluster's address has to answer; Ray itself tries for minutes."""
 
 
 class RayTask(Task):
@@ -93,6 +98,7 @@ class Ray(Launcher):
 
         if not ray.is_initialized():
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+            _reach(self.address or os.environ.get("RAY_ADDRESS") or "")
             try:
                 ray.init(self.address, log_to_driver=False, logging_level="ERROR")
             except (ConnectionError, RuntimeError, ValueError) as error:
@@ -143,3 +149,21 @@ class Ray(Launcher):
             with contextlib.suppress(RuntimeError):
                 ray.shutdown()
             self._begun = False
+
+
+def _reach(address: str) -> None:
+    """Refuse the address of a machine and port that nothing answers at.
+
+    Raises:
+        ValueError: with what the system says.
+    """
+    found = re.fullmatch(r"(?:ray://)?\[?([^/\[\]]+?)\]?:(\d{1,5})", address)
+    if found is None:  # "auto", "local", or none
+        return
+    try:
+        socket.create_connection((found[1], int(found[2])), timeout=_ANSWER).close()
+    except (OSError, OverflowError) as error:
+        raise ValueError(
+            f"there is no such Ray cluster: nothing answers at this address within {_ANSWER:g} s "
+            f"({error}). Received: address={address!r}"
+        ) from None

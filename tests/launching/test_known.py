@@ -1,14 +1,16 @@
 """What is said of launchers and their options before anything is trained."""
 
 import importlib.util
+import socket
 
 import pytest
 from click.testing import CliRunner
 from keras_ccsam_cli.main import cli
 
 from keras_ccsam import launching
-from keras_ccsam.launching import known, resources
+from keras_ccsam.launching import known, ray, resources
 from keras_ccsam.launching.local import Local
+from tests.distributed.started import free_port
 
 pytestmark = pytest.mark.any_backend
 
@@ -92,3 +94,14 @@ def test_gpus_are_those_that_a_process_is_shown(monkeypatch):
     assert resources.gpus({"CUDA_VISIBLE_DEVICES": "2,5"}) == ("2", "5")
     assert resources.gpus({"CUDA_VISIBLE_DEVICES": "-1"}) == ()
     assert resources.gpus({"CUDA_VISIBLE_DEVICES": ""}) == ()
+
+
+def test_an_address_that_nothing_answers_at_is_refused_at_once(monkeypatch):
+    """Ray itself tries for minutes."""
+    for address in (f"127.0.0.1:{free_port()}", f"ray://127.0.0.1:{free_port()}"):
+        with pytest.raises(ValueError, match=f"nothing answers .* Received: address='{address}'"):
+            ray._reach(address)
+    for address in ("auto", "local", ""):
+        ray._reach(address)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        ray._reach(f"127.0.0.1:{server.getsockname()[1]}")
