@@ -19,7 +19,17 @@ from keras_ccsam.options import expected
 from keras_ccsam.recipes import toml
 from keras_ccsam.recipes.reference import Entry, as_toml
 
-PUBLIC = ("sharpness", "losses", "heads", "callbacks", "second_stage", "m2m", "layers", "models")
+PUBLIC = (
+    "sharpness",
+    "losses",
+    "heads",
+    "callbacks",
+    "second_stage",
+    "m2m",
+    "layers",
+    "models",
+    "terms",
+)
 MEASURED = {
     "digits-lt": "the digits, three seeds",
     "cifar10-lt-small": "CIFAR-10-LT, ResNet-14, two seeds",

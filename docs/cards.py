@@ -20,7 +20,7 @@ from keras_ccsam import declare
 from keras_ccsam.recipes.reference import entries
 
 FOLDER = Path(__file__).resolve().parent / "methods"
-KINDS = ("sharpness", "loss", "views", "posthoc", "tuning")
+KINDS = ("sharpness", "loss", "views", "term", "posthoc", "tuning")
 CONTENTS = """# Methods
 
 One card for each: what it does, when to use it, what it costs, its options, its recipe, its source,

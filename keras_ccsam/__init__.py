@@ -24,6 +24,7 @@ from keras_ccsam import schedules as schedules
 from keras_ccsam import second_stage as second_stage
 from keras_ccsam import sharpness as sharpness
 from keras_ccsam import stopping as stopping
+from keras_ccsam import terms as terms
 from keras_ccsam import training as training
 from keras_ccsam.backend import join_processes as join_processes
 from keras_ccsam.backend import make_deterministic as make_deterministic

@@ -44,6 +44,7 @@ KINDS = {
     "data": "which images",
     "augmentation": "what is done to an image before each use",
     "views": "what a batch shows of each image",
+    "term": "what is added to the loss of a batch",
     "callback": "what hangs on a stage while it trains",
     "posthoc": "what is done to a trained model without training",
 }
@@ -54,8 +55,8 @@ class Limit:
     """Where a part becomes another one, which the contract suite holds it to.
 
     Attributes:
-        other: the name of the part that it then equals, with the other's defaults; of views, the
-            loss of which there is nothing else.
+        other: the name of the part that it then equals, with the other's defaults; of views
+            and terms, the loss that is then left as it is.
         options: at which values of its own, whatever the others are.
         tolerance: of the weights after some steps.
     """
@@ -82,7 +83,8 @@ class Part:
         trials: options with which the suites run over it, each as a mapping; those left out have
             their defaults. Without any trial there is one of the defaults.
         offers: what others may need of it: a head is `"linear"` (h W + b) or puts out `"cosines"`.
-        needs: what it needs of the head.
+        needs: what it needs of others: of the head `"linear"`; of the batches
+            `"sample_index"`, or `"views: NAME"`.
     """
 
     kind: str

@@ -38,7 +38,7 @@ LEVELS = (
     },
     {"backend", "processes"},
     {"heads", "layers", "resuming"},
-    {"losses", "sharpness"},
+    {"losses", "sharpness", "terms"},
     {"training"},
     {"data", "models", "metrics", "schedules"},
     {"second_stage", "m2m"},

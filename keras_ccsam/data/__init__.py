@@ -8,6 +8,7 @@ from keras_ccsam.data.batches.augmentations import AutoAugment as AutoAugment
 from keras_ccsam.data.batches.augmentations import ColorJitter as ColorJitter
 from keras_ccsam.data.batches.augmentations import RandAugment as RandAugment
 from keras_ccsam.data.batches.augmentations import RandomErasing as RandomErasing
+from keras_ccsam.data.batches.augmentations import SimCLR as SimCLR
 from keras_ccsam.data.batches.augmentations import TrivialAugment as TrivialAugment
 from keras_ccsam.data.batches.framing import RandomResizedCrop as RandomResizedCrop
 from keras_ccsam.data.batches.samplers import SAMPLERS as SAMPLERS

@@ -140,6 +140,7 @@ class LongTailedData(About):
         class_weight: Literal["auto"] | Mapping[int, float] | Sequence[float] | None = None,
         views: Views | None = None,
         data_on: DataOn = "host",
+        sample_index: bool = False,
     ) -> BatchSequence:
         """Batches of one part, ready for `fit`, `evaluate` or a loop of one's own.
 
@@ -182,6 +183,8 @@ class LongTailedData(About):
                 bit; with mixup to the last bit but one. `"auto"` does so on an accelerator of which
                 the set takes a quarter of the memory at most. Not for files, for augmentations that
                 the host computes, or in several processes.
+            sample_index: labels are a dictionary, as with mixup, whose `index` has the row of
+                `arrays()` that each row of the batch comes from.
 
         Raises:
             ValueError: if the part does not exist or an option is not valid.
@@ -205,6 +208,7 @@ class LongTailedData(About):
             class_weight=class_weight,
             views=views,
             data_on=data_on,
+            sample_index=sample_index,
         )
         return BatchSequence(self, split, options)
 

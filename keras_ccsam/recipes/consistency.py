@@ -39,6 +39,7 @@ def check(
                 f"Received: stage1.{way}={getattr(first, way)}"
             )
     _check_views(first)
+    _check_terms(first)
     if first.class_weight is not None and first.reweight is not None:
         raise ValueError(
             "stage1.class_weight and stage1.reweight both weight the classes: leave out one of "
@@ -87,6 +88,20 @@ def _check_views(first: Stage1) -> None:
                 f"to 0. Received: stage1.views={name_of(first.views)!r}, "
                 f"stage1.{way}={getattr(first, way)!r}"
             )
+
+
+def _check_terms(first: Stage1) -> None:
+    """A term may need several rows for each image, of one kind."""
+    for term in first.terms or ():
+        part = chosen(term)
+        for need in () if part is None else part.needs:
+            kind, _, name = need.partition(": ")
+            if kind == "views" and (first.views is None or name_of(first.views) != name):
+                has = None if first.views is None else name_of(first.views)
+                raise ValueError(
+                    f"the term {name_of(term)!r} compares the rows of stage1.views={name!r}. "
+                    f"Received: stage1.views={has!r}"
+                )
 
 
 def check_frozen(train: Table | None, second: Stage2 | None, spectral: bool) -> None:

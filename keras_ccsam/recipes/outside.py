@@ -28,6 +28,7 @@ from keras_ccsam.declare import KINDS, Part, declared, parts, registered
 from keras_ccsam.hints import did_you_mean
 from keras_ccsam.recipes import known
 from keras_ccsam.sharpness.method import SharpnessMethod
+from keras_ccsam.terms import Term
 
 # What a class must descend from, and what calling anything else must give.
 _BASES: Mapping[str, tuple[type | None, str]] = MappingProxyType(
@@ -40,6 +41,7 @@ _BASES: Mapping[str, tuple[type | None, str]] = MappingProxyType(
         "data": (None, "a keras_ccsam.data.Source"),
         "augmentation": (None, "a function of images and a numpy generator"),
         "views": (Views, "a keras_ccsam.data.views.Views"),
+        "term": (Term, "a keras_ccsam.terms.Term"),
         "callback": (keras.callbacks.Callback, "a keras.callbacks.Callback"),
         "posthoc": (None, "nothing, of a trained model"),
     }

@@ -14,7 +14,15 @@ from keras_ccsam.m2m import MajorToMinor
 from keras_ccsam.models import spectrally_normalize
 from keras_ccsam.options import options
 from keras_ccsam.recipes.schema_base import Boundaries, Epochs, Positive
-from keras_ccsam.recipes.slots import Augmentations, Callbacks, Loss, Method, Views, augmentations
+from keras_ccsam.recipes.slots import (
+    Augmentations,
+    Callbacks,
+    Loss,
+    Method,
+    Terms,
+    Views,
+    augmentations,
+)
 from keras_ccsam.schedules.start import FIRST_DROP, Start
 from keras_ccsam.second_stage import Retraining
 from keras_ccsam.second_stage.retraining_rates import stage2_sgd
@@ -152,6 +160,10 @@ class Stage1(Table):
     loss: Loss = Field(choose("loss", "cross_entropy"), description="of a sample")
     method: Method = Field(
         choose("sharpness", "erm"), description="how a step's gradient is formed"
+    )
+    terms: Terms | None = Field(
+        None,
+        description="added to the loss; absent: none; a list of tables with a name and options",
     )
     class_weight: Literal["auto"] | ClassWeight | None = Field(
         None,

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, create_model
 
-from keras_ccsam import callbacks, heads, losses, models, second_stage, sharpness
+from keras_ccsam import callbacks, heads, losses, models, second_stage, sharpness, terms
 from keras_ccsam.closed_table import OpenTable, Table
 from keras_ccsam.data.batches.augment import Augmentation
 from keras_ccsam.declare import Part, chosen, parts, table
@@ -17,7 +17,7 @@ from keras_ccsam.recipes import known, outside
 from keras_ccsam.recipes.slot import Slot
 
 # Imported for what they declare.
-_DECLARING = (callbacks, heads, losses, models, second_stage, sharpness)
+_DECLARING = (callbacks, heads, losses, models, second_stage, sharpness, terms)
 
 
 class Unread(OpenTable):
@@ -66,6 +66,7 @@ Callbacks: TypeAlias = Annotated[
     tuple[Annotated[Table, Declared("callback")], ...], Field(strict=False)
 ]
 Views: TypeAlias = Annotated[Table, Declared("views")]
+Terms: TypeAlias = Annotated[tuple[Annotated[Table, Declared("term")], ...], Field(strict=False)]
 Augmentations: TypeAlias = (
     Literal["default"]
     | Annotated[

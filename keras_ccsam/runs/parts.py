@@ -21,6 +21,7 @@ from keras_ccsam.recipes.slots import augmentations, build, name_of, part_of, va
 from keras_ccsam.runs.learning_rates import stage1_rate, stage2_rate
 from keras_ccsam.schedules.start import first_epoch
 from keras_ccsam.second_stage import Retraining
+from keras_ccsam.terms import Term
 from keras_ccsam.training import RateFactors, SharpnessAwareModel, StepPart
 
 
@@ -84,6 +85,7 @@ def batch_options(recipe: Recipe, images: int) -> dict[str, Any]:
         "cutmix_share": stage.cutmix_share,
         "mix_probability": stage.mix_probability,
         "views": None if stage.views is None else build(stage.views),
+        "sample_index": any("sample_index" in part_of(t).needs for t in stage.terms or ()),
         "seed": recipe.seed,
         "drop_remainder": images >= stage.batch_size,
         "epochs": stage.epochs,
@@ -151,6 +153,7 @@ def build_model(
             decay_in_loss=stage.decay_in_loss,
             batch_norm_sync=stage.batch_norm_sync,
             step_parts=step_parts,
+            terms=terms(stage, images.class_counts),
         )
     model.compile(
         optimizer=keras.optimizers.SGD(
@@ -163,6 +166,12 @@ def build_model(
         metrics=["accuracy"],
     )
     return model
+
+
+def terms(stage: Stage1, class_counts: Sequence[int]) -> list[Term]:
+    """Return what stage 1 adds to the loss of its batches."""
+    rows = 1 if stage.views is None else build(stage.views).count
+    return [build(choice, class_counts=class_counts, rows=rows) for choice in stage.terms or ()]
 
 
 def retraining(recipe: Recipe, stage: Stage2, batches: data.BatchSequence) -> Retraining:

@@ -34,7 +34,10 @@ def batch_norms(model: keras.Layer) -> list[keras.layers.BatchNormalization]:
     Raises:
         ValueError: if one of them uses batch renormalisation, which keeps other statistics.
     """
-    found = {id(layer): layer for layer in all_layers(getattr(model, "part_in_training", model))}
+    # What terms of the loss learn no output needs.
+    left_out = {id(term) for term in getattr(model, "terms", ())}
+    part = getattr(model, "part_in_training", model)
+    found = {id(layer): layer for layer in all_layers(part, left_out)}
     norms = [
         layer
         for layer in found.values()

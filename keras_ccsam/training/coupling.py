@@ -33,7 +33,10 @@ def model_coupling(model: Trainee, base: type, loss: Any) -> Coupling:
     for name in ("__call__", "call", "compute_loss"):
         if getattr(kind, name) is not getattr(base, name):
             return Coupling(f"{kind.__name__} has a {name} of its own", (), False)
-    return coupling(model.backbone, model.head, loss)
+    found = coupling(model.backbone, model.head, loss)
+    if found.reason is None and model.terms:
+        return found._replace(reason=f"the term {model.terms[0].name!r} sees the whole batch")
+    return found
 
 
 def coupling(backbone: keras.Layer, head: keras.Layer, loss: Any) -> Coupling:

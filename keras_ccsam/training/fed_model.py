@@ -66,12 +66,20 @@ class FedModel(SavedModel):
         return self._found.fed
 
     def _fit(self, x: Any, arguments: dict[str, Any]) -> Any:
+        if self.terms:
+            epochs = int(arguments.get("epochs", 1))
+            told = with_clock(arguments.get("callbacks"), self, partial(self._at_epoch, epochs))
+            arguments = {**arguments, "callbacks": told}
         if not hasattr(x, "set_epoch"):
             check = partial(check_first_labels, self.head, self.sample_loss)
             with first_batch_checked(x, check) as data:
                 return super().fit(**{**arguments, "x": data})
         callbacks = with_clock(arguments.get("callbacks"), self, x.set_epoch)
         return super().fit(**{**arguments, "callbacks": callbacks, "shuffle": False})
+
+    def _at_epoch(self, epochs: int, epoch: int) -> None:
+        for term in self.terms:
+            term.at_epoch(epoch, epochs)
 
     def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """`keras.Model.evaluate`.

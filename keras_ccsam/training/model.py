@@ -14,6 +14,7 @@ from keras_ccsam.pixels import PixelRecord
 from keras_ccsam.sharpness.erm import ERM
 from keras_ccsam.sharpness.method import SharpnessMethod
 from keras_ccsam.sharpness.objective import Coupling
+from keras_ccsam.terms import Term
 from keras_ccsam.training import step
 from keras_ccsam.training.building import feature_shape
 from keras_ccsam.training.coupling import model_coupling
@@ -47,6 +48,7 @@ class SharpnessAwareModel(FedModel):
             loss instead, and so bends an ascent, as in the codes of SAM and GNP (Foret et al. 2021,
             Zhao et al. 2022). A plain step is the same. The loss that is shown is without it.
         step_parts: what a step does around the gradient, such as `m2m.MajorToMinor`.
+        terms: what is added to the loss of a batch, such as `terms.CorrectnessRanking`.
         batch_norm_sync: on several replicas, `"global"` gives BatchNorm the statistics of the whole
             batch, as on one device; `"replica"` those of each replica's rows, without a message
             for each layer and pass. JAX has the first only.
@@ -75,6 +77,7 @@ class SharpnessAwareModel(FedModel):
         weight_decay: float = 0.0,
         decay_in_loss: bool = False,
         step_parts: Sequence[StepPart] = (),
+        terms: Sequence[Term] = (),
         batch_norm_sync: Literal["global", "replica"] = "global",
         **kwargs: Any,
     ) -> None:
@@ -85,6 +88,10 @@ class SharpnessAwareModel(FedModel):
         require(isinstance(head, keras.Layer), "head", head, "a Keras layer on the features")
         self.backbone, self.head = backbone, head
         self.sharpness = sharpness if sharpness is not None else ERM()
+        # Layers with weights and state of their own, made after the others.
+        self.terms = list(terms)
+        alike = all(isinstance(term, Term) for term in self.terms)
+        require(alike, "terms", terms, "a list of terms, such as terms.CorrectnessRanking")
         is_method = isinstance(self.sharpness, SharpnessMethod)
         require(is_method, "sharpness", sharpness, "a method such as sharpness.SAM(0.05)")
         self.weight_decay = float(weight_decay)
@@ -120,6 +127,8 @@ class SharpnessAwareModel(FedModel):
         shape = feature_shape(self.backbone, input_shape)
         if not self.head.built:
             self.head.build(shape)
+        for term in self.terms:
+            term.make(shape[1], heads.num_outputs(self.head))
         if not self.built:
             self.sharpness.keep(self, self.hyper_parameters)
         self.step_parts.check(self, input_shape)

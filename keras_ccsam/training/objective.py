@@ -18,6 +18,7 @@ from keras_ccsam.heads.outputs import activation, logits_before_activation, num_
 from keras_ccsam.labels import class_indices, first_labels, is_mixed
 from keras_ccsam.sharpness.global_batch import GlobalBatch
 from keras_ccsam.sharpness.objective import Coupling, Evaluation, Outputs
+from keras_ccsam.training.added_terms import added_terms
 from keras_ccsam.training.clean_pass import clean_pass_with_statistics
 from keras_ccsam.training.replicas import global_batch, with_added_losses
 from keras_ccsam.training.sample_loss import Noise, SampleLoss, Seen, check_mixed
@@ -235,7 +236,8 @@ class BatchObjective:
     def _forward(self, with_features: bool = True) -> _Pass:
         model, features = self.model, None
         noise: Noise = ()
-        if with_features:
+        terms = model.terms
+        if with_features or terms:
             predictions, features = model(self.x, training=True, return_features=True)
         else:
             predictions = model(self.x, training=True)
@@ -243,7 +245,12 @@ class BatchObjective:
         if model.sample_loss is not None:
             noise = model.sample_loss.draw(predictions, self.y, self.batch)
             seen = model.sample_loss.seen(predictions, noise)
-        return _Pass(self.compiled_loss(seen), predictions, features, noise)
+        loss = self.compiled_loss(seen)
+        if terms:
+            y, weight = self.y, self.sample_weight
+            more = added_terms(terms, self.sample_loss(), features, predictions, y, weight)
+            loss = loss + ops.cast(more, loss.dtype)
+        return _Pass(loss, predictions, features, noise)
 
     def _losses(self, predictions: Tensor, noise: Noise, unmixed: bool = False) -> Tensor:
         return self._values(self.sample_loss().seen(predictions, noise), unmixed)

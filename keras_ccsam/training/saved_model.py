@@ -1,5 +1,6 @@
 """How a `SharpnessAwareModel` is saved, made again and exported."""
 
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -7,6 +8,7 @@ import keras
 
 from keras_ccsam.pixels import PixelRecord
 from keras_ccsam.sharpness.method import SharpnessMethod
+from keras_ccsam.terms import Term
 from keras_ccsam.training.export import plain_model
 from keras_ccsam.training.held_weights import held_config, hold_again
 from keras_ccsam.training.sample_loss import SampleLoss
@@ -20,6 +22,7 @@ class SavedModel(keras.Model):
     head: keras.Layer
     sharpness: SharpnessMethod
     step_parts: StepParts
+    terms: list[Term]
     weight_decay: float
     batch_norm_sync: str
     decay_in_loss: bool
@@ -66,6 +69,7 @@ class SavedModel(keras.Model):
             **({"batch_norm_sync": "replica"} if self.batch_norm_sync == "replica" else {}),
             "decay_in_loss": self.decay_in_loss,
             **self.step_parts.get_config(),
+            **_terms_config(self.terms),
             **held_config(self.backbone),
             **scale,
             **({} if self.pixels is None else {"pixels": self.pixels.to_dict()}),
@@ -78,7 +82,7 @@ class SavedModel(keras.Model):
         missing, scale = config.pop("missing_step_parts", ()), config.pop("logit_scale", None)
         held = config.pop("held", None)
         pixels = PixelRecord.from_dict(config.pop("pixels", None))
-        for part in ("backbone", "head", "sharpness", "step_parts"):
+        for part in ("backbone", "head", "sharpness", "step_parts", "terms"):
             if isinstance(config.get(part), (dict, list)):
                 config[part] = keras.saving.deserialize_keras_object(
                     config[part], custom_objects=custom_objects
@@ -107,3 +111,9 @@ class SavedModel(keras.Model):
         self.compile(**keras.saving.deserialize_keras_object(config))
         if self.built and self.optimizer is not None:
             self.optimizer.build(self.trainable_variables)
+
+
+def _terms_config(terms: Sequence[Term]) -> dict[str, Any]:
+    if not terms:
+        return {}
+    return {"terms": [keras.saving.serialize_keras_object(term) for term in terms]}

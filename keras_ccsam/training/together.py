@@ -77,7 +77,8 @@ def check_shared(model: Any) -> None:
 
     Raises:
         ValueError: on PyTorch and TensorFlow, for a `compute_loss` of the model's own, loss
-            weights, or an activity regulariser; on JAX, for `batch_norm_sync="replica"`.
+            weights, terms of the loss, or an activity regulariser; on JAX, for
+            `batch_norm_sync="replica"`.
     """
     if backend.sharded_devices() > 1:
         if model.batch_norm_sync == "replica":
@@ -86,6 +87,12 @@ def check_shared(model: Any) -> None:
                 "take the statistics of that batch. Received: batch_norm_sync='replica'"
             )
         return
+    if model.terms:
+        raise ValueError(
+            "On several replicas a term of the loss would see the rows of one, and count them by "
+            "itself: train on one device, or on JAX, where it sees the global batch. Received: "
+            f"terms={[term.name for term in model.terms]}"
+        )
     kind = type(model)
     own = next(base for base in kind.__mro__ if "compute_loss" in vars(base))
     if not own.__module__.startswith("keras_ccsam."):

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 import keras
 
 from keras_ccsam.sharpness.method import Options, SharpnessMethod
+from keras_ccsam.terms import Term
 from keras_ccsam.training.sample_loss import SampleLoss
 from keras_ccsam.training.step_parts import Network, StepParts
 from keras_ccsam.typing import Tensor
@@ -16,6 +17,7 @@ class Trainee(Network, Protocol):
     sharpness: SharpnessMethod
     hyper_parameters: Options
     step_parts: StepParts
+    terms: list[Term]
     sample_loss: SampleLoss | None
     optimizer: Any  # Keras' optimizers share no public base with the one for mixed precision
     built: bool

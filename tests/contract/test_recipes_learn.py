@@ -22,6 +22,8 @@ from keras_ccsam.runs.stage_callbacks import apply_posthoc, stage_callbacks
 
 # An epoch is an eighth of so short a training: a rate that falls one early would fall too early.
 SHORT = ("stage1.epochs=8", "stage1.decay_lead=0", "model.backbone.width=8")
+# The head that it keeps counts little in its first epochs.
+LONGER = {"glmc": ("stage1.epochs=24",)}
 CHANCE = 0.1
 LONG = {"ccsam-all", "m2m"}  # their steps run for longer than they compile
 
@@ -33,7 +35,7 @@ def load(name):
         second.append("stage2.alpha_max=0.3")  # up to 1 it collapses, as these recipes say
     # What freezes or adapts a network is meant for a trained one.
     trained = [f"model.weights={pretrained()}"] if plain.model.train is not None else []
-    return recipes.load(name, overrides=[*SHORT, *second, *trained])
+    return recipes.load(name, overrides=[*SHORT, *LONGER.get(name, ()), *second, *trained])
 
 
 @functools.cache

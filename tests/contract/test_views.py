@@ -13,7 +13,7 @@ from tests.contract.network import build
 from tests.contract.registry import Method
 from tests.support import COUNTS
 
-VIEWS = sorted(parts("views"))
+VIEWS = sorted(parts("views"))  # with the defaults of each
 
 
 @functools.cache
@@ -21,6 +21,11 @@ def data():
     rng = np.random.default_rng(0)
     y = np.repeat(np.arange(5), COUNTS)
     return cc.data.from_arrays(rng.integers(0, 256, (len(y), 6, 6, 2), np.uint8), y)
+
+
+def made(name):
+    part = find("views", name)
+    return part.make(**(part.trials[0] if part.trials else {}))
 
 
 def batches(views, **options):
@@ -45,7 +50,7 @@ def test_at_its_limit_the_step_is_the_plain_one(name):
 @pytest.mark.parametrize("name", VIEWS)
 @pytest.mark.parametrize("method", ["sam", "class_conditional"])
 def test_methods_train_on_the_rows(name, method):
-    views = find("views", name).make()
+    views = made(name)
     found = trained(views, method)
     assert np.isfinite(found).all()
     assert np.abs(found - trained(views)).max() > 1e-5

@@ -104,3 +104,68 @@ def test_what_cannot_be_is_refused(data):
         batch(data, "regmixup")
     with pytest.raises(ValueError, match="above 0"):
         RegMixup(alpha=0.0)
+
+
+def test_mixtures_are_of_the_same_two_images(data):
+    views = ccdata.views.Mixtures(alpha=1.0)
+    batches = batch(data, views, augment=())
+    x, y, weights = batches[0]
+    images = data.x_train[batches.rows(0)].astype("float32")
+    share = float(y["mix"][0])
+    assert 0.0 < share < 1.0 and set(y["mix"]) == {np.float32(share)}
+    assert set(weights) == {2.0}
+    for key in ("labels", "second_labels"):
+        np.testing.assert_array_equal(y[key][0::2], y[key][1::2])
+    others = (x[0::2] - share * images) / (1 - share)
+    inside = (x[1::2] != images).any(axis=(0, 3))
+    rows, columns = np.where(inside.any(1))[0], np.where(inside.any(0))[0]
+    assert inside[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].all()
+    np.testing.assert_allclose(x[1::2][:, inside], others[:, inside], atol=0.01 / (1 - share))
+    found = [(np.abs(data.x_train - other).max(axis=(1, 2, 3)) < 1).argmax() for other in others]
+    np.testing.assert_array_equal(data.y_train[found], y["second_labels"][0::2])
+
+
+@pytest.mark.parametrize("power", [0.0, 0.2, 1.0])
+def test_partners_are_drawn_by_their_class(data, power):
+    views = ccdata.views.Mixtures(partner_power=power)
+    drawn = views._partners(data.y_train, 40_000, np.random.default_rng(0))
+    shares = np.bincount(data.y_train[drawn], minlength=4) / 40_000
+    expected = np.array([30, 17, 9, 5.0]) ** (1 - power)
+    np.testing.assert_allclose(shares, expected / expected.sum(), atol=0.01)
+
+
+def test_each_mixture_has_a_crop_of_its_own(data):
+    views = ccdata.views.Mixtures(alpha=1e4)  # a share of a half, so that both images show
+    x, *_ = batch(data, views, augment=("flip",))[0]
+    plain, *_ = batch(data, views, augment=())[0]
+    assert not np.array_equal(x[1::2], plain[1::2])
+
+
+def test_contrast_has_the_image_and_further_ones_without_a_loss(data):
+    views = ccdata.views.Contrast(copies=2, augment=("flip",))
+    batches = batch(data, views, augment=())
+    x, y, weights = batches[0]
+    images = data.x_train[batches.rows(0)]
+    np.testing.assert_array_equal(x[0::3], images)
+    np.testing.assert_array_equal(weights, np.tile([3.0, 0, 0], 13))
+    for v in (1, 2):
+        mirrored = (x[v::3] != images).any(axis=(1, 2, 3))
+        np.testing.assert_array_equal(x[v::3][mirrored], images[mirrored][:, :, ::-1])
+        assert 0 < mirrored.sum() < 13
+        np.testing.assert_array_equal(y["labels"][v::3], data.y_train[batches.rows(0)])
+    assert not np.array_equal(x[1::3], x[2::3])
+    with pytest.raises(ValueError, match="An augmentation is one of"):
+        ccdata.views.Contrast(augment=("flop",))
+
+
+def test_simclr_greys_some_images():
+    x = RNG.integers(0, 256, (200, 8, 8, 3), dtype=np.uint8)
+    out = ccdata.SimCLR()(x, np.random.default_rng(0))
+    grey = (out == out[..., :1]).all(axis=(1, 2, 3))
+    assert 25 < grey.sum() < 55  # one in five
+    same = (out == x).all(axis=(1, 2, 3))
+    assert 15 < same.sum() < 55  # one in five without jitter, of which some are grey
+    with pytest.raises(ValueError, match="simclr"):
+        ccdata.from_arrays(x.astype("float32"), np.repeat(np.arange(4), 50)).batches(
+            augment=("simclr",)
+        )

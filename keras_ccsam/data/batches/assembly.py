@@ -84,7 +84,28 @@ def assembled(
     if options.views is not None:
         # Whole, since a view may mix any two of its images; the share is that of the images.
         whole_batch = options.views.stacked(Album(samples, augment, rng), rows, rng)
-        return _rows_of(whole_batch, share, options.views.count)
+        batch: Batch = _rows_of(whole_batch, share, options.views.count)
+    else:
+        batch = _images(samples, rows, share, augment, options, rng)
+    if not options.sample_index:
+        return batch
+    x, y = batch[0], batch[1]
+    if not isinstance(y, dict):
+        y, _ = mixed_targets(None, y, None)
+    each = 1 if options.views is None else options.views.count
+    index = np.repeat(rows[share], each).astype(np.int32)
+    return _batch(x, MixedLabels(**y, index=index), batch[2] if len(batch) > 2 else None)
+
+
+def _images(
+    samples: Samples,
+    rows: NDArray[np.int64],
+    share: Places,
+    augment: Sequence[Augmentation],
+    options: BatchOptions,
+    rng: np.random.Generator,
+) -> Batch:
+    """A batch of one row for each image."""
     if not augment and not options.mixes:
         return _batch(samples.x[rows[share]], *samples.labels_at(rows[share]))
     shape = tuple(samples.x.shape[1:])

@@ -26,6 +26,7 @@ STAGE_ONE_OFF: Mapping[str, Any] = MappingProxyType(
         "mix_probability": 1.0,
         "class_weight": None,
         "views": None,
+        "sample_index": False,
     }
 )
 
@@ -52,6 +53,7 @@ class BatchOptions:
     class_weight: Any = None
     views: Views | None = None
     data_on: DataOn = "host"
+    sample_index: bool = False
 
     def __post_init__(self) -> None:
         names = ["batch_size", "images_per_class"]

@@ -38,9 +38,9 @@ class CutMix:
     ) -> "CutMix":
         """For `count` images of `shape` (H, W, C); alpha above 0."""
         height, width = shape[:2]
-        side = math.sqrt(1.0 - rng.beta(alpha, alpha))
+        share = rng.beta(alpha, alpha)
         order = rng.permutation(count)
-        rows, columns = (_span(extent, side, rng) for extent in (height, width))
+        rows, columns = box(height, width, share, rng)
         inside = (rows.stop - rows.start) * (columns.stop - columns.start)
         return cls(rows, columns, np.float32(1.0 - inside / (height * width)), order)
 
@@ -49,6 +49,12 @@ class CutMix:
         mixed = x.copy()
         mixed[:, self.rows, self.columns] = others[partners, self.rows, self.columns]
         return mixed
+
+
+def box(height: int, width: int, share: float, rng: np.random.Generator) -> tuple[slice, slice]:
+    """Rows and columns of a box that leaves `share` of an image, where it does not stick out."""
+    side = math.sqrt(1.0 - share)
+    return _span(height, side, rng), _span(width, side, rng)
 
 
 def _span(extent: int, side: float, rng: np.random.Generator) -> slice:

@@ -7,7 +7,7 @@ CC-SAM the class before mixing.
 """
 
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,12 +21,14 @@ _PIECE = 8
 class MixedLabels(TypedDict):
     """Targets of a mixed batch.
 
-    The loss of a sample is ``mix * loss(labels) + (1 - mix) * loss(second_labels)``.
+    The loss of a sample is ``mix * loss(labels) + (1 - mix) * loss(second_labels)``. With
+    `sample_index`, `index` is the place of the first label's image in the data.
     """
 
     labels: Labels
     second_labels: Labels
     mix: NDArray[np.float32]
+    index: NotRequired[NDArray[np.int32]]
 
 
 @dataclass(frozen=True, eq=False)

@@ -127,6 +127,8 @@ def check_resident(images: Any, augment: Sequence[Augmentation], options: BatchO
         return f"{_name(others[0])} is computed on the host"
     if options.views is not None:
         return f"the views of {type(options.views).__name__} are made on the host"
+    if options.sample_index:
+        return "the places of the images are told by the host"
     if options.mixes and images.ndim != 4:
         return f"only images (N, H, W, C) are mixed there, and these have shape {images.shape}"
     if options.process is not None or are_several():

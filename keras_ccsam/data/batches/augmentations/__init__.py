@@ -9,4 +9,5 @@ from keras_ccsam.data.batches.augmentations.auto_augment import AutoAugment as A
 from keras_ccsam.data.batches.augmentations.color_jitter import ColorJitter as ColorJitter
 from keras_ccsam.data.batches.augmentations.rand_augment import RandAugment as RandAugment
 from keras_ccsam.data.batches.augmentations.random_erasing import RandomErasing as RandomErasing
+from keras_ccsam.data.batches.augmentations.simclr import SimCLR as SimCLR
 from keras_ccsam.data.batches.augmentations.trivial_augment import TrivialAugment as TrivialAugment
