@@ -5,7 +5,8 @@
 A term sees the features, the outputs and the labels of all rows of a batch, and may have weights
 and state of its own. It counts as a regulariser does: once, in the gradient of the whole loss
 at any weights, and in no loss of a single sample. It is a Keras layer, so that what it learns is
-trained, saved and gone on with as the network is; `export_plain` leaves it out. A new term is one file with one class:
+trained, saved and gone on with as the network is; `export_plain` leaves it out. A new term is one
+file with one class:
 
     @part("term", "centre", limit=Limit("cross_entropy", weight=0.0))
     class Centre(Term):
