@@ -19,6 +19,8 @@ STATES = "state"
 """The folder in `checkpoints` from which a run is gone on with."""
 
 _copies: dict[Path, Path] = {}
+"""The run's own folder, by the folder in which this process works on it; in the first process, both
+are one."""
 
 
 def origin(path: Path) -> Path:
@@ -40,13 +42,18 @@ def workplace(directory: RunDirectory) -> Iterator[RunDirectory]:
         processes.FailedElsewhere: another process found no room for it.
     """
     path = directory.path.absolute()
-    if backend.process_count() == 1 or origin(path) != path:
+    # A run inside another one, as M2m's helper, has its place in that one's.
+    if backend.process_count() == 1 or any(place in path.parents for place in _copies):
         yield directory
         return
     if processes.writes():
         with processes.agreed():
             pass  # the others have their copies
-        yield directory
+        _copies[path] = path
+        try:
+            yield directory
+        finally:
+            del _copies[path]
         return
     with tempfile.TemporaryDirectory(prefix="ccsam-") as folder:
         copy = Path(folder) / path.name

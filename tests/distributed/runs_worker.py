@@ -21,8 +21,10 @@ RECIPE = (
 )
 
 
-def recipe() -> Any:
-    return cc.recipes.load("ccsam", overrides=RECIPE)
+def recipe(name: str = "ccsam") -> Any:
+    known = cc.recipes.load(name)
+    parts = [o for o in RECIPE if known.stage2 is not None or not o.startswith("stage2")]
+    return cc.recipes.load(name, overrides=parts)
 
 
 def stop_at(step: int, process: int = 0) -> Any:
@@ -53,6 +55,8 @@ def main(action: str, out: str) -> None:
             assert origin(Path(stopped.run)) == Path(out), stopped.run
         else:
             raise AssertionError("it was not stopped")
+    elif action in cc.recipes.names():
+        runs.run(recipe(action), out, progress="none")
     else:
         result = runs.resume(out, progress="none")
         assert result.path == Path(out)

@@ -74,3 +74,13 @@ def test_one_process_then_two(alone, tmp_path, monkeypatch):
     run_together("tests.distributed.runs_worker", ["resume", str(out)], 2, seconds=400)
     assert set(os.listdir(tmp_path)) == before
     assert_alike(out, alone)
+
+
+# A run inside the run, and a mean of weights with a pass over the data at the end. On JAX that pass
+# is refused where there are several processes.
+@pytest.mark.any_backend
+@pytest.mark.parametrize("name", ["m2m", "crt-swa"])
+def test_what_is_more_than_two_stages(name, tmp_path):
+    alone = runs.run(runs_worker.recipe(name), tmp_path / "alone", progress="none")
+    run_together("tests.distributed.runs_worker", [name, str(tmp_path / "run")], 2, seconds=400)
+    assert_alike(tmp_path / "run", alone)
