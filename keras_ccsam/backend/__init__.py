@@ -35,6 +35,13 @@ stated once:
 `compiled(fn) -> fn`
     `fn` as a compiled program, made anew for other shapes: a function of structures of tensors
     that writes no variable. On PyTorch it is `fn` itself.
+`FlatFunctions(watched, passing)`
+    Runs functions of structures of tensors as flat programs of operations where that is the same:
+    `flat(name, fn, *args)` gives `fn(*args)`. A name stands for one function, which may read and
+    write variables. `flat.start()` comes before each step: it compares the attributes of the
+    objects that `watched()` lists, the model first, and forgets what was for others. A function
+    that can be no program runs as it is, with one warning unless its name is among `passing`;
+    `flat.state` says by name how it runs. JAX and TensorFlow compile steps: there it runs as it is.
 `no_grad()`
     A context in which assignments to variables are not recorded.
 `process_count() -> int`, `process_index() -> int`
@@ -77,6 +84,8 @@ stated once:
     The devices over which one step's batch is laid out: JAX's, 1 elsewhere.
 `trained_by(model) -> int`
     How many devices or processes share in a model's batches, asked outside a step.
+`KERAS_REPEATS_STEPS`
+    Whether Keras itself takes several steps in one call (`steps_per_execution`; not on PyTorch).
 `METRICS_ARE_LOCAL`, `OPTIMIZER_SUMS`, `COLLECTIVES_IN_LOOPS`
     Whether Keras' metrics see the rows of a replica only (PyTorch); whether Keras' optimizer sums
     the replicas' gradients (TensorFlow); whether the sums above may stand in a loop (not on
@@ -114,6 +123,8 @@ import keras
 from keras_ccsam.backend.determinism import is_deterministic as is_deterministic
 
 if keras.backend.backend() == "jax":
+    from keras_ccsam.backend.flat import FlatFunctions as FlatFunctions
+    from keras_ccsam.backend.jax import KERAS_REPEATS_STEPS as KERAS_REPEATS_STEPS
     from keras_ccsam.backend.jax import STATELESS as STATELESS
     from keras_ccsam.backend.jax import accelerator_memory as accelerator_memory
     from keras_ccsam.backend.jax import add_rows as add_rows
@@ -160,6 +171,7 @@ elif keras.backend.backend() == "torch":
     from keras_ccsam.backend.programs import can_keep_programs as can_keep_programs
     from keras_ccsam.backend.programs import keep_programs as keep_programs
     from keras_ccsam.backend.programs import program_folder as program_folder
+    from keras_ccsam.backend.torch import KERAS_REPEATS_STEPS as KERAS_REPEATS_STEPS
     from keras_ccsam.backend.torch import STATELESS as STATELESS
     from keras_ccsam.backend.torch import accelerator_memory as accelerator_memory
     from keras_ccsam.backend.torch import add_rows as add_rows
@@ -174,6 +186,7 @@ elif keras.backend.backend() == "torch":
     from keras_ccsam.backend.torch import set_rng_state as set_rng_state
     from keras_ccsam.backend.torch import value_and_grad as value_and_grad
     from keras_ccsam.backend.torch import value_and_grads as value_and_grads
+    from keras_ccsam.backend.torch_flat import FlatFunctions as FlatFunctions
     from keras_ccsam.backend.torch_kernels import average_pool as average_pool
     from keras_ccsam.backend.torch_kernels import batch_normalization as batch_normalization
     from keras_ccsam.backend.torch_kernels import convolution as convolution
@@ -200,6 +213,7 @@ elif keras.backend.backend() == "torch":
     from keras_ccsam.backend.torch_processes import share_devices as share_devices
     from keras_ccsam.backend.torch_processes import trained_by as trained_by
 elif keras.backend.backend() == "tensorflow":
+    from keras_ccsam.backend.flat import FlatFunctions as FlatFunctions
     from keras_ccsam.backend.kernels import average_pool as average_pool
     from keras_ccsam.backend.kernels import convolution as convolution
     from keras_ccsam.backend.kernels import depthwise_convolution as depthwise_convolution
@@ -213,6 +227,7 @@ elif keras.backend.backend() == "tensorflow":
     from keras_ccsam.backend.programs import can_keep_programs as can_keep_programs
     from keras_ccsam.backend.programs import keep_programs as keep_programs
     from keras_ccsam.backend.programs import program_folder as program_folder
+    from keras_ccsam.backend.tensorflow import KERAS_REPEATS_STEPS as KERAS_REPEATS_STEPS
     from keras_ccsam.backend.tensorflow import STATELESS as STATELESS
     from keras_ccsam.backend.tensorflow import accelerator_memory as accelerator_memory
     from keras_ccsam.backend.tensorflow import add_rows as add_rows

@@ -13,6 +13,7 @@ from keras_ccsam.backend import determinism
 from keras_ccsam.typing import Tensor
 
 STATELESS = True
+KERAS_REPEATS_STEPS = True
 
 
 def value_and_grad(

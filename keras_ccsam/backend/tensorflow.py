@@ -12,6 +12,7 @@ from keras_ccsam.backend import determinism
 from keras_ccsam.typing import Tensor
 
 STATELESS = False
+KERAS_REPEATS_STEPS = True
 
 
 def value_and_grad(

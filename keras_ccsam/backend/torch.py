@@ -11,9 +11,12 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
 from keras_ccsam.backend import determinism
+from keras_ccsam.backend.torch_kernels import LARGE_KERNEL
+from keras_ccsam.backend.torch_recording import note_call
 from keras_ccsam.typing import Tensor
 
 STATELESS = False
+KERAS_REPEATS_STEPS = False
 
 
 def value_and_grad(
@@ -47,13 +50,26 @@ def value_and_grads(
         ]
     filled = [
         [
-            torch.zeros_like(leaf) if grad is None else grad
+            torch.zeros_like(leaf) if grad is None else _laid_out(grad)
             for grad, leaf in zip(own, leaves, strict=True)
         ]
         for own in grads
     ]
     detached = tuple(loss.detach() for loss in losses)
     return (detached, _detach(aux)), filled
+
+
+def _laid_out(grad: Tensor) -> Tensor:
+    """A gradient in the memory layout of its weight; that of a convolution's kernel is turned.
+
+    What follows goes through both together, several times slower where their layouts differ.
+    """
+    if grad.dim() != 4 or grad.numel() < LARGE_KERNEL or grad.is_contiguous():
+        return grad
+    turned = grad.permute(3, 0, 1, 2)
+    if not turned.is_contiguous():
+        return grad
+    return turned.reshape(len(turned), -1).t().contiguous().view(grad.shape)
 
 
 def _detach(value: Any) -> Any:
@@ -149,15 +165,25 @@ def add_rows(total: Tensor, index: Tensor, rows: Tensor) -> Tensor:
 
 def replay_rng() -> Callable[[], None]:
     """Remembers torch's global generators, which an unseeded Keras `Dropout` draws from."""
-    cpu = torch.get_rng_state()
-    cuda = torch.cuda.get_rng_state() if _on_cuda() else None
+    state = _remembered()
+    noted = note_call(_remembered)
 
     def rewind() -> None:
-        torch.set_rng_state(cpu)
-        if cuda is not None:
-            torch.cuda.set_rng_state(cuda)
+        _rewind(state)
+        note_call(_rewind, noted)
 
     return rewind
+
+
+def _remembered() -> tuple[Tensor, Tensor | None]:
+    return torch.get_rng_state(), torch.cuda.get_rng_state() if _on_cuda() else None
+
+
+def _rewind(state: tuple[Tensor, Tensor | None]) -> None:
+    cpu, cuda = state
+    torch.set_rng_state(cpu)
+    if cuda is not None:
+        torch.cuda.set_rng_state(cuda)
 
 
 def rng_state() -> dict[str, np.ndarray]:

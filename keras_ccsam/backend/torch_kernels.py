@@ -6,6 +6,7 @@ other format and back around every convolution and pooling, and computes BatchNo
 elementwise operations, each with its own pass forward and back.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -13,6 +14,10 @@ from torch.nn import functional
 
 from keras_ccsam.backend.padding import same_padding
 from keras_ccsam.typing import Tensor
+
+LARGE_KERNEL = 65536
+"""Numbers from which on a kernel is turned as a matrix, of which torch has a fast way; it has none
+for four axes, and the matrix takes more operations."""
 
 
 def batch_normalization(
@@ -53,7 +58,12 @@ def convolution(
     dilation: Sequence[int],
 ) -> Tensor:
     """A convolution with a kernel (height, width, input channels of a group, filters)."""
-    kernel = torch.permute(kernel, (3, 2, 0, 1))
+    height, width, inputs, filters = kernel.shape
+    if math.prod(kernel.shape) < LARGE_KERNEL:
+        kernel = torch.permute(kernel, (3, 2, 0, 1))
+    else:
+        turned = torch.reshape(kernel, (-1, filters)).t().contiguous()
+        kernel = turned.view(filters, height, width, inputs).permute(0, 3, 1, 2)
     return _convolution(x, kernel, strides, padding, data_format, dilation)
 
 

@@ -152,6 +152,7 @@ def build_model(
             weight_decay=stage.weight_decay,
             decay_in_loss=stage.decay_in_loss,
             batch_norm_sync=stage.batch_norm_sync,
+            flat_step=stage.flat_step,
             step_parts=step_parts,
             terms=terms(stage, images.class_counts),
         )

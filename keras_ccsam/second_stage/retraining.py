@@ -302,11 +302,11 @@ class Retraining:
             learn=self.learn,
             lr_factor=self.lr_factor,
             weight_decay=self.weight_decay,
+            flat_step=model.flat_step,
         )
-        compiled = model.sample_loss and model.sample_loss.loss
         stage.compile(
             optimizer=unused(self.optimizer or stage2_sgd()),
-            loss=compiled if self.loss is None else self.loss,
+            loss=(model.sample_loss and model.sample_loss.loss) if self.loss is None else self.loss,
             metrics=list(self.metrics),
         )
         return stage

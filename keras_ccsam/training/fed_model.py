@@ -16,10 +16,11 @@ from keras_ccsam.training.fit_pixels import record_of_fit
 from keras_ccsam.training.joined import joined
 from keras_ccsam.training.resident import on_host, prepare, resident_of
 from keras_ccsam.training.saved_model import SavedModel
+from keras_ccsam.training.several_steps import SeveralSteps
 from keras_ccsam.training.together import together
 
 
-class FedModel(SavedModel):
+class FedModel(SeveralSteps, SavedModel):
     """The `fit` and `train_on_batch` of a model of classes."""
 
     @property
@@ -72,10 +73,11 @@ class FedModel(SavedModel):
             arguments = {**arguments, "callbacks": told}
         if not hasattr(x, "set_epoch"):
             check = partial(check_first_labels, self.head, self.sample_loss)
-            with first_batch_checked(x, check) as data:
+            with first_batch_checked(x, check) as data, self._fewer_at_the_end():
                 return super().fit(**{**arguments, "x": data})
         callbacks = with_clock(arguments.get("callbacks"), self, x.set_epoch)
-        return super().fit(**{**arguments, "callbacks": callbacks, "shuffle": False})
+        with self._fewer_at_the_end():
+            return super().fit(**{**arguments, "callbacks": callbacks, "shuffle": False})
 
     def _at_epoch(self, epochs: int, epoch: int) -> None:
         for term in self.terms:
@@ -91,7 +93,8 @@ class FedModel(SavedModel):
         x = on_host(x)
         if not kwargs.get("_use_cached_eval_dataset"):  # of `fit`, once per epoch
             check_finite(x)
-        found = super().evaluate(x, *args, **kwargs)
+        with self._fewer_at_the_end():
+            found = super().evaluate(x, *args, **kwargs)
         return of_all_shares(self, isinstance(found, dict)) if is_share(x) else found
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
@@ -102,7 +105,8 @@ class FedModel(SavedModel):
         """
         x = on_host(x)
         check_finite(x)
-        return super().predict(x, *args, **kwargs)
+        with self._fewer_at_the_end():
+            return super().predict(x, *args, **kwargs)
 
     def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """`keras.Model.train_on_batch`; the first one after `compile` has its labels checked.

@@ -19,6 +19,7 @@ from keras_ccsam.training import step
 from keras_ccsam.training.building import feature_shape
 from keras_ccsam.training.coupling import model_coupling
 from keras_ccsam.training.fed_model import FedModel
+from keras_ccsam.training.flat_step import flat_functions
 from keras_ccsam.training.one_output import binary_accuracy, check_one_output
 from keras_ccsam.training.resident import DeviceImages, refuse_plan
 from keras_ccsam.training.sample_loss import SampleLoss, check_head, mixed_loss, resolve_loss
@@ -49,6 +50,10 @@ class SharpnessAwareModel(FedModel):
             Zhao et al. 2022). A plain step is the same. The loss that is shown is without it.
         step_parts: what a step does around the gradient, such as `m2m.MajorToMinor`.
         terms: what is added to the loss of a batch, such as `terms.CorrectnessRanking`.
+        flat_step: on PyTorch, runs a step as one flat program of tensor operations, made once, in
+            place of the Python of all layers: the same numbers, several times faster where batches
+            are small. Where it cannot be the same, the step runs layer by layer, with one warning
+            that says why; with False always.
         batch_norm_sync: on several replicas, `"global"` gives BatchNorm the statistics of the whole
             batch, as on one device; `"replica"` those of each replica's rows, without a message
             for each layer and pass. JAX has the first only.
@@ -79,12 +84,14 @@ class SharpnessAwareModel(FedModel):
         step_parts: Sequence[StepPart] = (),
         terms: Sequence[Term] = (),
         batch_norm_sync: Literal["global", "replica"] = "global",
+        flat_step: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         known = batch_norm_sync in ("global", "replica")
         require(known, "batch_norm_sync", batch_norm_sync, "'global' or 'replica'")
         self.batch_norm_sync = batch_norm_sync
+        self.flat_step = bool(flat_step)
         require(isinstance(head, keras.Layer), "head", head, "a Keras layer on the features")
         self.backbone, self.head = backbone, head
         self.sharpness = sharpness if sharpness is not None else ERM()
@@ -100,7 +107,13 @@ class SharpnessAwareModel(FedModel):
         self._logit_scale: float | None = None
         # In a holder of no layer's type: Keras would track the layers in it as the model's own.
         self._found = SimpleNamespace(
-            coupling=None, labels=False, fed=None, together=False, weighted=False, program=None
+            coupling=None,
+            labels=False,
+            fed=None,
+            together=False,
+            weighted=False,
+            program=None,
+            flat=None,
         )
         self.pixels: PixelRecord | None = None
         # What losses may need must exist before Keras locks the model's state. Seeded when a loss
@@ -167,6 +180,20 @@ class SharpnessAwareModel(FedModel):
             self.make_train_function(force=True)
         return bound
 
+    def make_train_function(self, force: bool = False) -> Any:
+        """As its base; who has the step made anew has its flat programs made anew."""
+        if force:
+            self._found.flat = None
+        return super().make_train_function(force)
+
+    @property
+    def flat_functions(self) -> backend.FlatFunctions:
+        """The flat programs of the step; `state` says of each part of it how it runs."""
+        if self._found.flat is None:
+            self._found.flat = flat_functions(self)
+        found: backend.FlatFunctions = self._found.flat
+        return found
+
     def call(self, inputs: Any, training: bool | None = None, return_features: bool = False) -> Any:
         """The head's outputs (B, K); with `return_features`, also the features (B, D).
 
@@ -201,7 +228,8 @@ class SharpnessAwareModel(FedModel):
         super().compile(optimizer, loss, loss_weights, metrics, weighted, **kwargs)
         self.sample_loss = None if loss is None else SampleLoss(loss, self.loss_seeds)
         self._found.coupling, self._found.labels, self._found.together = None, False, False
-        self._found.weighted, self._found.program = loss_weights is not None, None
+        self._found.weighted = loss_weights is not None
+        self._found.program = self._found.flat = None
         if self.built:
             self.sharpness.check(self)
 

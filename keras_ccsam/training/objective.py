@@ -37,6 +37,12 @@ class _Pass(NamedTuple):
     noise: Noise
 
 
+def side_variables(model: Trainee, metrics: list[keras.Metric]) -> list[keras.Variable]:
+    """The variables of which an `Evaluation` has updates: those not trained, those of metrics."""
+    of_metrics = (variable for metric in metrics for variable in metric.variables)
+    return [*model.non_trainable_variables, *of_metrics]
+
+
 def _scope(mapping: Sequence[tuple[keras.Variable, Tensor]]) -> Any:
     """A scope in which each variable has the value paired with it.
 
@@ -75,8 +81,7 @@ class BatchObjective:
         self.num_classes = model.num_classes
         # Listed once per step: Keras goes through all layers at each request.
         self.metrics = model.metrics
-        of_metrics = (variable for metric in self.metrics for variable in metric.variables)
-        self.side_variables = [*model.non_trainable_variables, *of_metrics]
+        self.side_variables = side_variables(model, self.metrics)
         self.values = list(values)
         self.replay = backend.replay_rng()
         self._state = list(state)

@@ -6,7 +6,8 @@
 Momentum, schedules, clipping, accumulation, EMA and loss scaling are Keras' own.
 """
 
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import keras
 from keras import ops
@@ -15,8 +16,9 @@ from keras_ccsam import backend
 from keras_ccsam.sharpness.global_batch import GlobalBatch
 from keras_ccsam.sharpness.objective import Evaluation
 from keras_ccsam.training.finite_steps import FiniteSteps
+from keras_ccsam.training.flat_step import UPDATE, runner
 from keras_ccsam.training.method_gradients import method_gradients
-from keras_ccsam.training.objective import BatchObjective
+from keras_ccsam.training.objective import BatchObjective, side_variables
 from keras_ccsam.training.replicas import metric_rows, over_all, own_scale
 from keras_ccsam.training.step_parts import Trained
 from keras_ccsam.training.trainee import Trainee
@@ -69,14 +71,52 @@ def stateless_train_step(model: Trainee, state: Any, data: Any) -> tuple[dict[st
 
 
 def stateful_train_step(model: Trainee, data: Any) -> dict[str, Tensor]:
-    """One step on TensorFlow and torch."""
+    """One step on TensorFlow and torch, in two parts that may be flat programs on torch."""
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     # TensorFlow traces the step before Keras has built anything.
     if not model.built:
         model.build(keras.tree.map_structure(lambda tensor: tensor.shape, x))
-    variables = model.trainable_variables
     if not model.optimizer.built:
-        model.optimizer.build(variables)
+        model.optimizer.build(model.trainable_variables)
+    run = runner(model)
+    formed = run("gradients", partial(_form, model), x, y, sample_weight)
+    finite = model.step_parts.find(FiniteSteps)
+    if finite is None:
+        logs: dict[str, Tensor] = run(UPDATE, partial(_update, model), y, sample_weight, formed)
+        return logs
+    if not all(getattr(metric, "built", True) for metric in model.metrics):
+        with keras.StatelessScope():  # a branch of a graph cannot make the metrics' variables
+            model.compute_metrics(formed.x, y, formed.evaluation.predictions, sample_weight)
+
+    def update() -> None:
+        run(UPDATE, partial(_update, model), y, sample_weight, formed)
+
+    with backend.no_grad():
+        finite.apply(model.trainable_variables, formed.sound, update)
+        return model.get_metrics_result()
+
+
+class _Formed(NamedTuple):
+    """A batch, as the step's parts have made it, and what is to be done about it.
+
+    Attributes:
+        x: the inputs.
+        gradients: as the optimizer sees them.
+        evaluation: of the clean pass.
+        sound: whether the step counts; None where it does in any case.
+        batch: of all replicas; None with one.
+    """
+
+    x: Any
+    gradients: list[Tensor]
+    evaluation: Evaluation
+    sound: Tensor | None
+    batch: GlobalBatch | None
+
+
+def _form(model: Trainee, x: Any, y: Any, sample_weight: Tensor | None) -> _Formed:
+    """The first part of a step: it changes no variable but those of the step's parts."""
+    variables = model.trainable_variables
     x = model.step_parts.inputs(model, x, y)
     values = [variable.value for variable in variables]
     targets, weights = model.step_parts.targets(y, sample_weight)
@@ -88,24 +128,26 @@ def stateful_train_step(model: Trainee, data: Any) -> dict[str, Tensor]:
         batch = objective.batch
         if batch is not None:
             gradients, evaluation = over_all(model, batch, gradients, evaluation)
+        finite = model.step_parts.find(FiniteSteps)
+        sound = None if finite is None else finite.sound(model, evaluation, gradients)
+    return _Formed(x, gradients, evaluation, sound, batch)
 
-    def update() -> dict[str, Tensor]:
-        with backend.no_grad():
-            model.optimizer.apply(gradients, variables)
-            model.step_parts.project(variables)
-            for variable, value in zip(objective.side_variables, evaluation.updates, strict=True):
-                if value is not None:
-                    variable.assign(value)
-        return _metrics(model, objective.metrics, x, y, evaluation, sample_weight, batch)
 
-    finite = model.step_parts.find(FiniteSteps)
-    if finite is None:
-        return update()
-    with keras.StatelessScope():  # a branch of a graph cannot make the metrics' variables
-        model.compute_metrics(x, y, evaluation.predictions, sample_weight)
+def _update(
+    model: Trainee, y: Any, sample_weight: Tensor | None, formed: _Formed
+) -> dict[str, Tensor]:
+    """The second part: weights, statistics, seeds and metrics."""
+    x, gradients, evaluation, _, batch = formed
+    metrics = model.metrics
     with backend.no_grad():
-        finite.apply(variables, finite.sound(model, evaluation, gradients), update)
-        return model.get_metrics_result()
+        variables = model.trainable_variables
+        model.optimizer.apply(gradients, variables)
+        model.step_parts.project(variables)
+        side = side_variables(model, metrics)
+        for variable, value in zip(side, evaluation.updates, strict=True):
+            if value is not None:
+                variable.assign(value)
+    return _metrics(model, metrics, x, y, evaluation, sample_weight, batch)
 
 
 def _metrics(

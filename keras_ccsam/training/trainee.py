@@ -4,6 +4,7 @@ from typing import Any, Protocol
 
 import keras
 
+from keras_ccsam.backend import FlatFunctions
 from keras_ccsam.sharpness.method import Options, SharpnessMethod
 from keras_ccsam.terms import Term
 from keras_ccsam.training.sample_loss import SampleLoss
@@ -25,6 +26,15 @@ class Trainee(Network, Protocol):
     batch_norm_sync: str
     weight_decay: float
     decay_in_loss: bool
+    flat_step: bool
+    flat_functions: FlatFunctions
+    run_eagerly: bool
+    jit_compile: bool
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """All of them."""
+        ...
 
     @property
     def non_trainable_variables(self) -> list[keras.Variable]:

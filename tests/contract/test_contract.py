@@ -133,6 +133,7 @@ def test_saved_and_loaded_it_goes_on_as_if_nothing_had_been(name, tmp_path):
     assert loaded.sharpness.get_config() == model.sharpness.get_config()
     assert loaded.sample_loss.loss.get_config() == model.sample_loss.loss.get_config()
     x, y = toy_batches(12)
+    x = x.astype("float32")
     np.testing.assert_array_equal(outputs(model, x), outputs(loaded, x))
     loaded.run_eagerly = ONE_STEP["run_eagerly"]
     for one in (model, loaded):
@@ -161,6 +162,25 @@ def test_weights_and_added_losses_count(name):
         variable.assign(value)
     weighted = weights(fit_once(model, np.linspace(0.0, 2.0, 24).astype("float32")))
     assert np.abs(weighted - ours).max() > 1e-4
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="the others compile their steps")
+@pytest.mark.parametrize("name", METHODS)
+def test_as_a_flat_program_it_is_the_same(name):
+    """From the third step on; a loop over the classes present is none, and runs as it is."""
+    x, y = toy_batches(12)
+    x = x.astype("float32")
+    trained = []
+    for flat in (True, False):
+        model = build(METHODS[name])
+        model.flat_step = flat
+        logs = [model.train_on_batch(x, y) for _ in range(5)]
+        trained.append((np.array(logs), [ops.convert_to_numpy(v) for v in variables(model)]))
+        if flat and "perturb=all" not in name:
+            assert model.flat_functions.state == {"gradients": "flat", "update": "flat"}
+    (logs, ours), (their_logs, theirs) = trained
+    assert np.array_equal(logs, their_logs)
+    assert all(map(np.array_equal, ours, theirs))
 
 
 # float16, which scales the loss, is the hard one; bfloat16 takes the same way.

@@ -349,8 +349,6 @@ def test_mixed_precision_stays_near_float32(name, policy):
     ids=lambda o: next(iter(o)),
 )
 def test_execution_modes_agree(compile_options):
-    if "steps_per_execution" in compile_options and keras.backend.backend() == "torch":
-        pytest.skip("Keras 3.15 has no steps_per_execution on torch")
     reference = batch_norm_model(METHODS["ccsam"]())
     fitted(reference, epochs=1, samples=48)
     model = batch_norm_model(METHODS["ccsam"]())
