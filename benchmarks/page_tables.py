@@ -294,6 +294,7 @@ LAYOUTS: dict[str, Callable[[], str]] = {
     "cifar-resnet8": lambda: comparison("cifar10-lt-resnet8"),
     "digits-stage2": lambda: comparison("digits-lt-stage2"),
     "digits": lambda: comparison("digits-lt", DIGITS, steps=True),
+    "digits-balancing": lambda: comparison("digits-lt-balancing"),
     "versus-pytorch": versus_pytorch,
     "memory": memory,
     "step-cost": step_cost,
