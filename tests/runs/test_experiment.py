@@ -144,13 +144,14 @@ def test_options_reach_the_model(name, small):
         "stage1.nesterov=true",
         "stage1.weight_decay=0.1",
         "stage1.batch_norm_sync=replica",
+        "stage1.flat_step=false",
     )
     images = parts.load_data(recipe.data)
     model = parts.build_model(recipe, images, steps=3)
     assert type(model.head).__name__ == "Cosine"
     assert model.head.scale == 8.0
     assert model.weight_decay == 0.1
-    assert model.batch_norm_sync == "replica"
+    assert (model.batch_norm_sync, model.flat_step) == ("replica", False)
     assert model.backbone.dtype_policy.name == "mixed_bfloat16"
     assert keras.config.dtype_policy().name == "float32"
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
