@@ -103,11 +103,14 @@ class FlatFunctions(flat.FlatFunctions):
             self._watch = Watch(self._watched())
         result, recording = record(fn, args)
         hooked = self._watch.hooked()
-        if hooked is None and recording.reason is None:
-            entry.program = Program(recording)
-        else:
+        if hooked or recording.reason:
             own = hooked is None and recording.own
             self._refuse(name, hooked or recording.reason or "", told=not own)
+            return result
+        try:
+            entry.program = Program(recording)
+        except Exception as error:  # a step that has been made goes on, whatever it was made of
+            self._refuse(name, f"its operations cannot be written down ({error!r})")
         return result
 
     def _both(
@@ -122,12 +125,18 @@ class FlatFunctions(flat.FlatFunctions):
         """The function's own result, after a comparison with the program's."""
         before = [tensor.detach().clone() for tensor in program.written]
         rewind = replay_rng()
-        ours = program(tensors)
+        try:
+            ours = program(tensors)
+        except Exception as error:
+            if entry.has_passed:
+                raise
+            ours = error
         changed = [tensor.detach().clone() for tensor in program.written]
         _assign(program.written, before)
         rewind()
         result = fn(*args)
-        same = alike([ours, changed], [result, program.written])
+        failed = isinstance(ours, Exception)
+        same = not failed and alike([ours, changed], [result, program.written])
         grown = self._watch is not None and self._watch.grown()
         if same and not grown:
             entry.unchecked, entry.has_passed = 0, True
@@ -135,7 +144,9 @@ class FlatFunctions(flat.FlatFunctions):
             return result
         entry.program, entry.calls, entry.unchecked = None, 0, CHECK_EVERY
         self._failed += 1
-        if grown:
+        if failed:
+            self._refuse(name, f"its program fails ({ours!r})")
+        elif grown:
             self._refuse(name, f"{grown} grows in every step")
         elif not entry.has_passed or self._failed >= CHANGES:
             self._refuse(name, "what it computes depends on more than tensors and attributes")

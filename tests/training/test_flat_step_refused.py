@@ -1,5 +1,6 @@
 """Steps on PyTorch that can be no flat program: they run as they are, and one warning says why."""
 
+import copy
 import re
 import warnings
 
@@ -184,3 +185,35 @@ def test_what_our_own_methods_need_is_not_warned_of():
     model.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy")
     steps(model)  # a warning is an error
     assert "reads a value" in model.flat_functions.state["gradients"]
+
+
+@pytest.mark.parametrize("fails", ["__init__", "__call__"])
+def test_a_program_that_fails_ends_no_training(fails, monkeypatch):
+    from keras_ccsam.backend import torch_program
+
+    def fail(self, *_):
+        raise RuntimeError("no such operation")
+
+    theirs = steps(model_of(layers.ReLU, flat=False))
+    monkeypatch.setattr(torch_program.Program, fails, fail)
+    model = model_of(layers.ReLU)
+    ours, told = told_of(lambda: steps(model))
+    assert len(told) == 1
+    assert "no such operation" in told[0]
+    assert "no such operation" in model.flat_functions.state["update"]
+    assert all(map(np.array_equal, ours, theirs))
+
+
+def test_a_copy_of_a_model_has_programs_of_its_own():
+    model = model_of(layers.ReLU)
+    steps(model)
+    other = copy.deepcopy(model)
+    before = [ops.convert_to_numpy(v) for v in model.variables]
+    assert other.flat_functions.state == {}
+    ours = steps(other)
+    assert other.flat_functions.state["gradients"] == "flat"
+    assert all(
+        np.array_equal(a, ops.convert_to_numpy(b))
+        for a, b in zip(before, model.variables, strict=True)
+    )
+    assert not all(map(np.array_equal, ours, before))
