@@ -292,6 +292,7 @@ LAYOUTS: dict[str, Callable[[], str]] = {
     "demo": lambda: comparison("digits-lt-demo"),
     "cifar": lambda: comparison("cifar10-lt-small"),
     "cifar-resnet8": lambda: comparison("cifar10-lt-resnet8"),
+    "digits-rows": lambda: comparison("digits-lt-rows"),
     "digits-stage2": lambda: comparison("digits-lt-stage2"),
     "digits": lambda: comparison("digits-lt", DIGITS, steps=True),
     "digits-balancing": lambda: comparison("digits-lt-balancing"),
