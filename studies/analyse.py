@@ -145,9 +145,10 @@ def question(name: str, scale: str = "here") -> str:
         mean = f"{statistics.fmean(each.differences()):+.2f}" if paired else ""
         interval = _signed(each.interval()) if paired else ""
         scores = (f"{_mean(each.own, key):.1f}" for key in ("balanced", *GROUPS, "ece"))
-        rows.append(
-            (each.where, f"`{each.row.label}`", str(len(each.own)), mean, interval, *scores)
-        )
+        row = f"`{each.row.label}`"
+        if paired and each.row.against != each.grid.rows[0].label:
+            row += f" against `{each.row.against}`"
+        rows.append((each.where, row, str(len(each.own)), mean, interval, *scores))
     heads = ("data", "row", "draws", "points", "95 %", "balanced", *GROUPS, "ECE")
     return markdown(heads, rows, left=2) if rows else "Not run."
 
