@@ -160,7 +160,7 @@ def test_a_first_signal_saves_and_a_second_one_leaves_nobody(tmp_path):
         for _ in range(2):
             os.killpg(process.pid, signal.SIGINT)
             time.sleep(0.05)
-        assert process.wait(20) == -signal.SIGINT, said()
+        assert process.wait(60) == -signal.SIGINT, said()
         until = time.monotonic() + 20
         while any(map(runs_still, everybody)) and time.monotonic() < until:
             time.sleep(0.05)

@@ -92,7 +92,7 @@ def test_commands_that_train_take_the_option(command, monkeypatch):
         raise ValueError("that is enough")
 
     monkeypatch.setattr(cc.backend, "make_deterministic", lambda: told.append("told"))
-    several = command in ("compare", "reproduce", "sweep")  # where a launcher may be named
+    several = command != "train"  # where a launcher may be named
     at = "launching" if several else f"commands.{command}"
     monkeypatch.setattr(f"keras_ccsam_cli.{at}.prepare", told_of)
     arguments = {
