@@ -31,11 +31,11 @@ class Program:
 
     Attributes:
         written: the tensors of variables that it writes into.
-        draws: whether it draws from torch's global generators.
+        size: its operations; source: its text.
     """
 
     def __init__(self, recording: Recording) -> None:
-        self.written = [recording.outside[ref] for ref in sorted_refs(recording.written)]
+        self.written = [recording.outside[ref] for ref in recording.written]
         nodes, returned = cleaned(recording)
         constants = dict(recording.outside)
         with torch.no_grad():
@@ -49,11 +49,6 @@ class Program:
         """The result, of the tensors among the leaves of the arguments."""
         with torch.no_grad():
             return self._run(tensors)
-
-
-def sorted_refs(refs: set[Ref]) -> list[Ref]:
-    """By number."""
-    return sorted(refs, key=lambda ref: ref.number)
 
 
 def cleaned(recording: Recording) -> tuple[list[Node], Any]:

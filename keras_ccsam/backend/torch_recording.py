@@ -284,7 +284,9 @@ def _arguments(schema: Any, node: Node) -> Iterator[tuple[Any, Any]]:
 
 
 def _is_impure(func: Any) -> bool:
-    return bool(func._schema.is_mutable) or torch.Tag.nondeterministic_seeded in func.tags
+    schema, tags = func._schema, func.tags
+    written = schema.is_mutable or schema.name.split("::")[-1] in _STATISTICS
+    return bool(written) or torch.Tag.nondeterministic_seeded in tags
 
 
 def _is_mask(index: Any) -> bool:

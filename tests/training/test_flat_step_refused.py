@@ -120,7 +120,7 @@ REFUSED = {
     "value": (Reads, r"Reads 'reads\w*' \(test_flat_step_refused.py, line \d+\) reads a value"),
     "numpy": (ToNumpy, r"ToNumpy 'to_numpy\w*' .* reads the values of a tensor"),
     "size": (Selects, r"Selects 'selects\w*' .* size depends on values"),
-    "attribute": (Counts, r"the attribute 'steps' of Counts 'counts\w*' changes in every step"),
+    "attribute": (Counts, r"the attribute 'steps' of Counts 'counts\w*' keeps changing"),
     "list": (Appends, r"the attribute 'seen' of Appends 'appends\w*' grows in every step"),
     "numpy's generator": (DrawsInNumpy, "depends on more than tensors and attributes"),
     "generator": (OwnGenerator, r"OwnGenerator 'own_generator\w*' .* draws from a generator"),
