@@ -52,7 +52,7 @@ class CorrectnessRanking(Term):
         class_counts: Sequence[int],
         rows: int = 1,
         weight: Annotated[
-            float, Field(ge=0, description="of the term (code: 0.5 CIFAR, 0 CIFAR-LT)")
+            float, Field(ge=0, description="of the term (code: 0.5 CIFAR-10, 1 CIFAR-100, 0 LT)")
         ] = 0.5,
         **kwargs: Any,
     ) -> None:
