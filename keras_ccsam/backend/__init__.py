@@ -35,13 +35,15 @@ stated once:
 `compiled(fn) -> fn`
     `fn` as a compiled program, made anew for other shapes: a function of structures of tensors
     that writes no variable. On PyTorch it is `fn` itself.
-`FlatFunctions(watched, passing)`
+`FlatFunctions(watched, passing, foreign=None)`
     Runs functions of structures of tensors as flat programs of operations where that is the same:
     `flat(name, fn, *args)` gives `fn(*args)`. A name stands for one function, which may read and
     write variables. `flat.start()` comes before each step: it compares the attributes of the
     objects that `watched()` lists, the model first, and forgets what was for others. A function
     that can be no program runs as it is, with one warning unless its name is among `passing`;
-    `flat.state` says by name how it runs. JAX and TensorFlow compile steps: there it runs as it is.
+    `flat.state` says by name how it runs. None is recorded where `foreign()`, asked once, names
+    code that a program might not follow; that is said in `state` alone. JAX and TensorFlow compile
+    steps: there it runs as it is.
 `no_grad()`
     A context in which assignments to variables are not recorded.
 `process_count() -> int`, `process_index() -> int`

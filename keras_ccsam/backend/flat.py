@@ -7,7 +7,12 @@ from typing import Any
 class FlatFunctions:
     """The contract is in `keras_ccsam.backend`: here every function runs as it is."""
 
-    def __init__(self, watched: Callable[[], Iterable[Any]], passing: frozenset[str]) -> None:
+    def __init__(
+        self,
+        watched: Callable[[], Iterable[Any]],
+        passing: frozenset[str],
+        foreign: Callable[[], str | None] | None = None,
+    ) -> None:
         self.state: dict[str, str] = {}
 
     def start(self) -> None:

@@ -44,9 +44,14 @@ class _Entry:
 class FlatFunctions(flat.FlatFunctions):
     """The contract is in `keras_ccsam.backend`."""
 
-    def __init__(self, watched: Callable[[], Iterable[Any]], passing: frozenset[str]) -> None:
-        super().__init__(watched, passing)
-        self._watched, self._passing = watched, passing
+    def __init__(
+        self,
+        watched: Callable[[], Iterable[Any]],
+        passing: frozenset[str],
+        foreign: Callable[[], str | None] | None = None,
+    ) -> None:
+        super().__init__(watched, passing, foreign)
+        self._watched, self._passing, self._foreign = watched, passing, foreign
         self._watch: Watch | None = None
         self._entries: dict[Any, _Entry] = {}
         self._refused: dict[str, str] = {}
@@ -100,6 +105,10 @@ class FlatFunctions(flat.FlatFunctions):
 
     def _recorded(self, name: str, entry: _Entry, fn: Any, args: tuple[Any, ...]) -> Any:
         if self._watch is None:
+            if self._foreign is not None and (found := self._foreign()):
+                self._refused[""] = found
+                self.state[name] = f"as it is: {found}"
+                return fn(*args)
             self._watch = Watch(self._watched())
         result, recording = record(fn, args)
         hooked = self._watch.hooked()

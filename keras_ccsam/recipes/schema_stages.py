@@ -154,9 +154,10 @@ class Stage1(Table):
         description="on several devices, whose statistics BatchNorm takes: those of the whole "
         "batch, or of each device's own rows",
     )
-    flat_step: bool = Field(
-        True,
-        description="on PyTorch: a step is one flat program where that gives the same numbers",
+    flat_step: bool | Literal["auto"] = Field(
+        "auto",
+        description="on PyTorch: a step is one flat program; auto: where all of it is of Keras or "
+        "of this package",
     )
     sampler: TrainingSampler = Field(
         "instance", description="how batches are drawn (field: instance)"

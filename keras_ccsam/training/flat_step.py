@@ -6,6 +6,8 @@ are not part of it: their values are read and written in each step.
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
+from types import FunctionType, MethodType
 from typing import Any, Protocol
 
 import keras
@@ -17,6 +19,9 @@ from keras_ccsam.training.trainee import Trainee
 # Keras' optimizers decide in Python, on PyTorch, whether a step is left out (loss scales) or
 # counted (accumulation): that part of a step runs as it is, and nobody is told.
 UPDATE = "update"
+# Who wrote what a program may be made of. What the standard library makes holds, and computes not.
+_KNOWN = {"keras", "keras_ccsam", "keras_hub", "torch", "numpy"}
+_KNOWN |= {"builtins", "collections", "functools", "types"}
 
 
 class Run(Protocol):
@@ -28,8 +33,29 @@ class Run(Protocol):
 
 
 def flat_functions(model: Trainee) -> backend.FlatFunctions:
-    """The programs of a model's step, none yet."""
-    return backend.FlatFunctions(lambda: watched(model), frozenset({UPDATE}))
+    """The programs of a model's step, none yet; none ever where `"auto"` finds the user's code."""
+    foreign = partial(own_code, model) if model.flat_step == "auto" else None
+    return backend.FlatFunctions(lambda: watched(model), frozenset({UPDATE}), foreign)
+
+
+def own_code(model: Trainee) -> str | None:
+    """The first part of a step that is the user's own code, None where there is none.
+
+    What Python does there besides computing (a number that is read, a coin that is tossed, a
+    dictionary that is changed) no program can know.
+    """
+    for each in watched(model):
+        if isinstance(each, keras.layers.TorchModuleWrapper):  # what is in it may be replaced
+            return f"the torch module in {each.name!r} is code of your own"
+        if type(each).__module__.partition(".")[0] not in _KNOWN:
+            return f"{type(each).__name__} {getattr(each, 'name', '')!r} is code of your own"
+        for name, value in vars(each).items() if hasattr(each, "__dict__") else ():
+            if isinstance(value, FunctionType | MethodType | partial):
+                code = value.func if isinstance(value, partial) else value
+                if str(getattr(code, "__module__", "")).partition(".")[0] not in _KNOWN:
+                    owner = f"{type(each).__name__} {getattr(each, 'name', '')!r}"
+                    return f"{name} of {owner} is code of your own"
+    return None
 
 
 def as_it_is(name: str, fn: Callable[..., Any], *args: Any) -> Any:
@@ -57,7 +83,9 @@ def watched(model: Trainee) -> Iterator[Any]:
     variables = [*model.variables, *model.metrics_variables, *model.optimizer.variables]
     variables += model.step_parts.variables
     loss = model.sample_loss
-    others = [model.optimizer, *model.metrics, model.sharpness, model.hyper_parameters, loss]
+    metrics = list(model.metrics)
+    metrics += [inner for metric in metrics for inner in getattr(metric, "metrics", ())]
+    others = [model.optimizer, *metrics, model.sharpness, model.hyper_parameters, loss]
     others += [model.step_parts, *model.step_parts, None if loss is None else loss.loss]
     for each in (*layers, *others):
         yield each

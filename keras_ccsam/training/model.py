@@ -7,6 +7,7 @@ from typing import Any, Literal
 import keras
 
 from keras_ccsam import backend, heads
+from keras_ccsam.backend.flat import FlatFunctions
 from keras_ccsam.checks import require
 from keras_ccsam.labels import dominant_labels, is_mixed
 from keras_ccsam.layers.lora import LoraFactors, adapted
@@ -51,9 +52,11 @@ class SharpnessAwareModel(FedModel):
         step_parts: what a step does around the gradient, such as `m2m.MajorToMinor`.
         terms: what is added to the loss of a batch, such as `terms.CorrectnessRanking`.
         flat_step: on PyTorch, runs a step as one flat program of tensor operations, made once, in
-            place of the Python of all layers: the same numbers, several times faster where batches
-            are small. Where it cannot be the same, the step runs layer by layer, with one warning
-            that says why; with False always.
+            place of the Python of all layers: the same numbers, in half the time where batches are
+            small. `"auto"` does so where layers, losses, metrics and optimizer are all of Keras or
+            of this package; True trusts the user's own, too: a step that is seen not to be the
+            same runs layer by layer, with one warning that says why, and what cannot be seen is
+            in docs/how-to/your-own-network.md. False never does.
         batch_norm_sync: on several replicas, `"global"` gives BatchNorm the statistics of the whole
             batch, as on one device; `"replica"` those of each replica's rows, without a message
             for each layer and pass. JAX has the first only.
@@ -84,14 +87,16 @@ class SharpnessAwareModel(FedModel):
         step_parts: Sequence[StepPart] = (),
         terms: Sequence[Term] = (),
         batch_norm_sync: Literal["global", "replica"] = "global",
-        flat_step: bool = True,
+        flat_step: bool | Literal["auto"] = "auto",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         known = batch_norm_sync in ("global", "replica")
         require(known, "batch_norm_sync", batch_norm_sync, "'global' or 'replica'")
         self.batch_norm_sync = batch_norm_sync
-        self.flat_step = bool(flat_step)
+        known = flat_step in (True, False, "auto")
+        require(known, "flat_step", flat_step, "True, False or 'auto'")
+        self.flat_step = flat_step
         require(isinstance(head, keras.Layer), "head", head, "a Keras layer on the features")
         self.backbone, self.head = backbone, head
         self.sharpness = sharpness if sharpness is not None else ERM()
@@ -187,11 +192,11 @@ class SharpnessAwareModel(FedModel):
         return super().make_train_function(force)
 
     @property
-    def flat_functions(self) -> backend.FlatFunctions:
+    def flat_functions(self) -> FlatFunctions:
         """The flat programs of the step; `state` says of each part of it how it runs."""
         if self._found.flat is None:
             self._found.flat = flat_functions(self)
-        found: backend.FlatFunctions = self._found.flat
+        found: FlatFunctions = self._found.flat
         return found
 
     def call(self, inputs: Any, training: bool | None = None, return_features: bool = False) -> Any:

@@ -25,7 +25,7 @@ class SavedModel(keras.Model):
     terms: list[Term]
     weight_decay: float
     batch_norm_sync: str
-    flat_step: bool
+    flat_step: bool | str
     decay_in_loss: bool
     sample_loss: SampleLoss | None
     built: bool
@@ -67,7 +67,7 @@ class SavedModel(keras.Model):
             "head": keras.saving.serialize_keras_object(self.head),
             "sharpness": keras.saving.serialize_keras_object(self.sharpness),
             "weight_decay": self.weight_decay,
-            **({} if self.flat_step else {"flat_step": False}),
+            **({} if self.flat_step == "auto" else {"flat_step": self.flat_step}),
             **({"batch_norm_sync": "replica"} if self.batch_norm_sync == "replica" else {}),
             "decay_in_loss": self.decay_in_loss,
             **self.step_parts.get_config(),

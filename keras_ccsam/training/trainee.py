@@ -4,7 +4,7 @@ from typing import Any, Protocol
 
 import keras
 
-from keras_ccsam.backend import FlatFunctions
+from keras_ccsam.backend.flat import FlatFunctions
 from keras_ccsam.sharpness.method import Options, SharpnessMethod
 from keras_ccsam.terms import Term
 from keras_ccsam.training.sample_loss import SampleLoss
@@ -26,7 +26,7 @@ class Trainee(Network, Protocol):
     batch_norm_sync: str
     weight_decay: float
     decay_in_loss: bool
-    flat_step: bool
+    flat_step: bool | str
     flat_functions: FlatFunctions
     run_eagerly: bool
     jit_compile: bool

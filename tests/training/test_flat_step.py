@@ -335,7 +335,7 @@ def test_an_error_in_a_step_changes_nothing_for_the_next_ones(when):
 def test_when_it_is_off():
     x, y = images()
     for options in ({"flat_step": False}, {"compile": {"run_eagerly": True}}):
-        flat = options.pop("flat_step", True)
+        flat = options.pop("flat_step", "auto")
         model = model_of(flat, **options)
         for _ in range(4):
             model.train_on_batch(x, y)

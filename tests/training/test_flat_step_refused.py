@@ -217,3 +217,63 @@ def test_a_copy_of_a_model_has_programs_of_its_own():
         for a, b in zip(before, model.variables, strict=True)
     )
     assert not all(map(np.array_equal, ours, before))
+
+
+def own_function(x):
+    return ops.relu(x)
+
+
+def own_metric(labels, outputs):
+    return ops.mean(outputs)
+
+
+class OwnSchedule(keras.optimizers.schedules.LearningRateSchedule):
+    def __call__(self, step):
+        return 0.1
+
+
+class Divides(layers.Layer):
+    """Hands on what it has read, and so looks like an operation, as long as it is above 1."""
+
+    def call(self, inputs):
+        largest = float(ops.max(ops.abs(inputs)))
+        return inputs / max(largest, 1.0)
+
+
+def torch_module():
+    import torch
+
+    return layers.TorchModuleWrapper(torch.nn.Linear(5, 5), output_shape=(None, 5))
+
+
+OWN = {
+    "layer": (Divides, {}, "Divides 'divides"),
+    "function": (lambda: layers.Activation(own_function), {}, "activation of Activation"),
+    "lambda": (lambda: layers.Lambda(lambda x: 2.0 * x), {}, "function of Lambda"),
+    "metric": (layers.ReLU, {"metrics": [own_metric]}, "of MeanMetricWrapper 'own_metric'"),
+    "torch": (lambda: torch_module(), {}, "the torch module in"),
+    "schedule": (layers.ReLU, {"optimizer": keras.optimizers.SGD(OwnSchedule())}, "OwnSchedule"),
+}
+
+
+@pytest.mark.parametrize("kind", OWN)
+def test_code_of_ones_own_is_not_trusted_unasked(kind):
+    make, compiled, named = OWN[kind]
+    model = model_of(make, flat="auto")
+    given = {"optimizer": keras.optimizers.SGD(0.1), "loss": "sparse_categorical_crossentropy"}
+    model.compile(**given | compiled)
+    _, told = told_of(lambda: steps(model, 4))
+    assert not told
+    (state,) = set(model.flat_functions.state.values())
+    assert named in state and state.endswith("is code of your own")
+
+
+def test_auto_is_flat_where_all_is_known():
+    model = model_of(layers.ReLU, flat="auto")
+    steps(model, 4)
+    assert model.flat_functions.state == {"gradients": "flat", "update": "flat"}
+
+
+def test_a_wrong_flat_step_is_refused():
+    with pytest.raises(ValueError, match="must be True, False or 'auto'"):
+        model_of(layers.ReLU, flat="always")
