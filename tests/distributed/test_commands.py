@@ -180,6 +180,8 @@ def begun(words):
             stdout=file,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            # A suite that is started in the background is deaf to Ctrl-C, and so are its children.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
         def said():
