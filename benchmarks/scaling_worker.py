@@ -109,7 +109,10 @@ def main() -> None:
         found["sums"] = sums(rounds)
     found["steps"] = [steps(method, batch, rounds, counted) for method in ("erm", "ccsam")]
     if backend.process_index() == 0:
-        print("RESULT", json.dumps(found))
+        print("RESULT", json.dumps(found), flush=True)
+    if backend.process_count() > 1:
+        # gloo's threads must end before Python does, which aborts otherwise.
+        torch.distributed.destroy_process_group()
 
 
 if __name__ == "__main__":
