@@ -84,6 +84,7 @@ def test_one_copy_serves_all_options(data):
         ({"augment": (OwnFlip(),)}, "OwnFlip is computed on the host"),
         ({"augment": (lambda x, rng: x,)}, "computed on the host"),
         ({"views": ccdata.views.RegMixup()}, "the views of RegMixup"),
+        ({"sample_index": True}, "places of the images"),
         ({"process": (0, 2)}, "several"),
         ({"split": "validation"}, "only a training step"),
     ],
