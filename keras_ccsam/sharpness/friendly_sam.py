@@ -14,6 +14,8 @@ References:
     Li et al., Friendly Sharpness-Aware Minimization, CVPR 2024.
 """
 
+import operator
+from collections.abc import Sequence
 from typing import Annotated
 
 import keras
@@ -75,8 +77,9 @@ class FriendlySAM(SharpnessMethod):
 
     def keep(self, model: Learner, options: Options) -> None:
         """Makes the running mean, a variable for each trainable weight."""
-        options.means = {
-            id(weight): model.add_weight(
+        options.weights = list(model.trainable_variables)
+        options.means = [
+            model.add_weight(
                 name=f"mean_gradient_{place}",
                 shape=weight.shape,
                 initializer="zeros",
@@ -84,8 +87,8 @@ class FriendlySAM(SharpnessMethod):
                 autocast=False,
                 dtype=keras.config.floatx(),
             )
-            for place, weight in enumerate(model.trainable_variables)
-        }
+            for place, weight in enumerate(options.weights)
+        ]
 
     def shared_numbers(self, model: Learner, rows: int) -> int:
         """The ascent gradient."""
@@ -94,7 +97,7 @@ class FriendlySAM(SharpnessMethod):
     def gradients(self, objective: Objective, options: Options) -> tuple[list[Tensor], Evaluation]:
         """Two passes. The loss reported is that of the first."""
         gradient, evaluation = objective.gradient(objective.values)
-        means = [_mean(options, weight) for weight in objective.variables]
+        means = _means(options, objective.variables)
         sigma, decay = (ops.convert_to_tensor(v) for v in (options.sigma, options.decay))
         scale = objective.scale
         ascent = [
@@ -114,17 +117,26 @@ class FriendlySAM(SharpnessMethod):
         return sharp, objective.wrote(evaluation, list(zip(means, new, strict=True)))
 
 
-def _mean(options: Options, weight: keras.Variable) -> keras.Variable:
-    """The running mean of a weight's gradient.
+def _means(options: Options, weights: Sequence[keras.Variable]) -> list[keras.Variable]:
+    """The running mean of each weight's gradient.
 
     Raises:
-        ValueError: there is none.
+        ValueError: one has none.
     """
-    mean: keras.Variable | None = options.means.get(id(weight))
-    if mean is None:
+    known: list[keras.Variable] = options.weights
+    means: list[keras.Variable] = options.means
+    if len(known) == len(weights) and all(map(operator.is_, known, weights)):
+        return means
+    return [means[_place(known, weight)] for weight in weights]
+
+
+def _place(known: Sequence[keras.Variable], weight: keras.Variable) -> int:
+    """Where among the weights of the model's beginning one stands."""
+    place = next((place for place, one in enumerate(known) if one is weight), None)
+    if place is None:
         raise ValueError(
             "Friendly SAM keeps a mean of each weight's gradient from when the model is built: "
             "freeze or release layers before the model is made of them. Received: "
             f"trainable weight={weight.path!r}, which was none then"
         )
-    return mean
+    return place

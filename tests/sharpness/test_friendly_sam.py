@@ -1,5 +1,6 @@
 """Friendly SAM: its steps and its running mean against a loop in float64 derived by hand."""
 
+import copy
 import warnings
 
 import keras
@@ -38,8 +39,7 @@ def the_batches(v):
 
 
 def means_of(model):
-    kept = model.hyper_parameters.means
-    return [ops.convert_to_numpy(kept[id(v)]) for v in model.trainable_variables]
+    return [ops.convert_to_numpy(mean) for mean in model.hyper_parameters.means]
 
 
 def check(tolerance=1e-5, scale=None):
@@ -101,6 +101,23 @@ def test_a_gradient_that_is_not_finite_stays_out_of_the_mean():
     assert all(np.isfinite(mean).all() for mean in means_of(model))
     assert max(np.abs(mean).max() for mean in means_of(model)) > 0
     assert all(np.isfinite(value).all() for value in values(model))
+
+
+def test_a_copy_of_a_model_has_means_of_its_own():
+    x, y = toy_batches(24)
+    model = batch_norm_model(FriendlySAM(0.1), activity=None)
+    model.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy", **ONE_STEP)
+    model.train_on_batch(x[:12], y[:12])
+    other = copy.deepcopy(model)
+    before = means_of(model)
+    other.train_on_batch(x[12:], y[12:])
+    np.testing.assert_array_equal(
+        np.concatenate([m.ravel() for m in means_of(model)]),
+        np.concatenate([m.ravel() for m in before]),
+    )
+    model.train_on_batch(x[12:], y[12:])
+    for ours, theirs in zip(means_of(other), means_of(model), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-7)
 
 
 class Cut(Exception):
