@@ -4,6 +4,7 @@ from keras_ccsam.callbacks.bound_tracker import BoundTracker as BoundTracker
 from keras_ccsam.callbacks.classifier_retraining import (
     ClassifierRetraining as ClassifierRetraining,
 )
+from keras_ccsam.callbacks.curriculum import Curriculum as Curriculum
 from keras_ccsam.callbacks.decoupling import NearestClassMean as NearestClassMean
 from keras_ccsam.callbacks.decoupling import TauNormalization as TauNormalization
 from keras_ccsam.callbacks.deferred_reweighting import (

@@ -6,6 +6,7 @@ from keras_ccsam.data.batches.augment import Cutout as Cutout
 from keras_ccsam.data.batches.augment import Flip as Flip
 from keras_ccsam.data.batches.augmentations import AutoAugment as AutoAugment
 from keras_ccsam.data.batches.augmentations import ColorJitter as ColorJitter
+from keras_ccsam.data.batches.augmentations import Curriculum as Curriculum
 from keras_ccsam.data.batches.augmentations import RandAugment as RandAugment
 from keras_ccsam.data.batches.augmentations import RandomErasing as RandomErasing
 from keras_ccsam.data.batches.augmentations import SimCLR as SimCLR

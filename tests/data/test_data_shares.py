@@ -61,7 +61,9 @@ def test_shares_are_the_batch_of_one_process(data, sampler, count):
 
 @pytest.mark.parametrize("name", sorted(parts("augmentation")))
 def test_what_an_augmentation_draws_is_the_samples(data, name):
-    whole, _ = both(data, 3, augment=(name,))
+    part = parts("augmentation")[name]
+    given = name if not part.trials else part.make(**part.trials[0])
+    whole, _ = both(data, 3, augment=(given,))
     plain = data.batches(batch_size=13, seed=3, augment=(), process=(0, 1))
     plain.set_epoch(2)
     assert not np.array_equal(whole[0][0], plain[0][0])

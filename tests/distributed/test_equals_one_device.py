@@ -52,11 +52,13 @@ def names():
         "batch:class_conditional@mixed",
         "group:sam@clipped",
         "group:erm@bounded",
+        "batch:erm@views",
     ]
     if BACKEND != "tensorflow":
         found += ["group:class_conditional@weighted", "group:erm@translated"]
     if BACKEND == "jax":
         found += ["batch:class_conditional@short", "group:sam@short"]
+        found += ["batch:sam@terms", "batch:erm@dropout"]
     return found
 
 
@@ -67,9 +69,11 @@ OTHERS = (
         "group:class_conditional@replica",
         "group:sam@replica",
         "batch:erm@own statistics",
+        "batch:erm@dropout",
     )
 )
-"""What is another method by intention. JAX has none."""
+"""What is another method by intention, or draws for each replica. JAX has none."""
+TERMS = "batch:sam@terms"
 
 
 @functools.cache
@@ -109,7 +113,8 @@ def apart(ours, theirs, logs=False):
 
 @pytest.fixture(scope="module")
 def on_two(tmp_path_factory):
-    return on_several(2, [*names(), *OTHERS], tmp_path_factory.mktemp("two"))
+    wanted = dict.fromkeys([*names(), *OTHERS, TERMS])
+    return on_several(2, list(wanted), tmp_path_factory.mktemp("two"))
 
 
 def test_every_method_on_two_is_the_one_on_one(on_two):
@@ -149,12 +154,19 @@ LEAST = {
     "group:class_conditional@replica": 1e-4,
     "group:sam@replica": 1e-3,
     "batch:erm@own statistics": 1e-2,
+    "batch:erm@dropout": 1e-2,
 }
 
 
 @pytest.mark.skipif(BACKEND == "jax", reason="a step on JAX knows no replicas")
 @pytest.mark.parametrize("name", OTHERS)
 def test_a_replica_by_itself_is_another_method(on_two, name):
-    found = apart(on_two[name], on_one(name.partition("@")[0]))
+    same = name if name.endswith("@dropout") else name.partition("@")[0]
+    found = apart(on_two[name], on_one(same))
     print(f"{name}: {found:.1e}")
     assert found > LEAST[name]
+
+
+@pytest.mark.skipif(BACKEND == "jax", reason="there a step sees the global batch")
+def test_a_term_is_refused_in_words(on_two):
+    assert on_two[TERMS]["refused"]

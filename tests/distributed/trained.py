@@ -50,16 +50,21 @@ class Batches(keras.utils.PyDataset):
         return keras.tree.map_structure(lambda rows: rows[own], batch)
 
 
-def model_of(method: Method, norm: str, **options: Any) -> cc.SharpnessAwareModel:
+def model_of(
+    method: Method, norm: str, dropout: float = 0.0, channels: int = 2, **options: Any
+) -> cc.SharpnessAwareModel:
     """A network of four channels with `norm`, from weights that every process makes itself."""
-    inputs = keras.Input((6, 6, 2))
-    x = keras.layers.Conv2D(4, 3, kernel_regularizer="l2")(inputs)
+    inputs = keras.Input((6, 6, channels))
+    x = inputs if channels == 2 else keras.layers.Rescaling(1 / 64)(inputs)
+    x = keras.layers.Conv2D(4, 3, kernel_regularizer="l2")(x)
     if norm == "batch":
         x = cc.layers.BatchNormalization()(x)
     else:
         x = keras.layers.GroupNormalization(2)(x)
     x = keras.layers.GlobalAveragePooling2D()(keras.layers.ReLU()(x))
     x = keras.layers.Dense(8, activation="tanh")(x)
+    if dropout:
+        x = keras.layers.Dropout(dropout, seed=7)(x)
     model = cc.SharpnessAwareModel(
         keras.Model(inputs, x), method.head(), method.sharpness(), weight_decay=1e-3, **options
     )
@@ -72,7 +77,12 @@ def model_of(method: Method, norm: str, **options: Any) -> cc.SharpnessAwareMode
 
 
 def train(
-    model: Any, data: Batches, loss: Any, callbacks: Sequence[Any] = (), **options: Any
+    model: Any,
+    data: Any,
+    loss: Any,
+    callbacks: Sequence[Any] = (),
+    epochs: int = 1,
+    **options: Any,
 ) -> dict[str, np.ndarray]:
     """Weights, statistics, and what is logged."""
     optimizer = keras.optimizers.SGD(0.05, momentum=0.9, **options)
@@ -80,7 +90,8 @@ def train(
     for seeds in (model.loss_seeds, getattr(model, "method_seeds", None)):
         if seeds is not None:
             seeds.state.assign(np.array([5, 0], "uint32"))
-    history = model.fit(data, shuffle=False, verbose=0, callbacks=[*callbacks]).history
+    fit = {"epochs": epochs, "shuffle": False, "verbose": 0}
+    history = model.fit(data, callbacks=[*callbacks], **fit).history
     parts = [*model.backbone.weights, *model.head.weights]
     found = {f"{i} {w.name}": ops.convert_to_numpy(w) for i, w in enumerate(parts)}
     return {**found, **{f"log {k}": np.array(v) for k, v in history.items()}}
@@ -104,11 +115,30 @@ def translating() -> cc.m2m.MajorToMinor:
     )
 
 
+def pictures(**options: Any) -> Any:
+    """Batches of 12 of 48 images of this package's own making."""
+    rng = np.random.default_rng(4)
+    y = np.repeat(np.arange(5), [20, 12, 8, 5, 3]).astype("int32")
+    x = rng.integers(0, 128, (48, 6, 6, 1)) + 25 * y[:, None, None, None]
+    data = cc.data.from_arrays(x.astype("uint8"), y)
+    return data.batches("train", batch_size=12, seed=1, **options)
+
+
+def refused(model: Any, data: Any) -> dict[str, np.ndarray]:
+    """Whether training is refused in words."""
+    try:
+        train(model, data, "sparse_categorical_crossentropy")
+    except ValueError as error:
+        return {"refused": np.array("see the rows of one" in str(error))}
+    return {"refused": np.array(False)}
+
+
 def run(name: str) -> dict[str, np.ndarray]:
     """One run: `norm:method@variation`, the last one of those below or none."""
     norm, rest = name.split(":", 1)
     method, _, variation = rest.partition("@")
-    entry, data, loss = METHODS[method], Batches(), METHODS[method].loss()
+    entry, loss = METHODS[method], METHODS[method].loss()
+    data: Any = Batches()
     model: dict[str, Any] = {}
     options: dict[str, Any] = {}
     if variation == "replica":
@@ -127,6 +157,22 @@ def run(name: str) -> dict[str, np.ndarray]:
     elif variation == "weighted":
         data = Batches(weighted=True)
         loss = type(loss)(from_logits=True, reduction="mean_with_sample_weight")
+    elif variation == "dropout":
+        model = {"dropout": 0.5}
+    elif variation == "views":
+        # With CUDA's levels, of a network that all replicas judge together.
+        augment = cc.data.Curriculum(probability=1.0, start=1)
+        data = pictures(views=cc.data.views.RegMixup(), augment=(augment,))
+        levels = cc.callbacks.Curriculum(data, accept=0.3)
+        model, options = {"channels": 1}, {"callbacks": [levels], "epochs": 3}
+    elif variation == "terms":
+        data = pictures(views=cc.data.views.Mixtures())
+        model = {"channels": 1, "terms": [cc.terms.GLMC(data.class_counts)]}
+        keras.utils.set_random_seed(3)  # a term's own layers draw their weights
+        made = model_of(entry, norm, **model)
+        if not ON_JAX and backend.trained_by(made) > 1:
+            return refused(made, data)
+        return train(made, data, loss, epochs=3)
     elif variation == "translated":
         model = {"step_parts": [translating()]}
     else:

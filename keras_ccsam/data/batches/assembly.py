@@ -17,6 +17,7 @@ from keras_ccsam.data.batches.batch_options import BatchOptions
 from keras_ccsam.data.batches.framing import Framing
 from keras_ccsam.data.batches.mixing import draw_way, mixed_targets
 from keras_ccsam.data.batches.mixup import MixedLabels
+from keras_ccsam.data.batches.of_classes import told
 from keras_ccsam.data.batches.weights import SampleWeights
 from keras_ccsam.data.images.store import ImageStore, Pixels
 from keras_ccsam.data.sources.source import Images, Labels
@@ -108,6 +109,7 @@ def _images(
     """A batch of one row for each image."""
     if not augment and not options.mixes:
         return _batch(samples.x[rows[share]], *samples.labels_at(rows[share]))
+    augment = told(augment, samples.y[rows])
     shape = tuple(samples.x.shape[1:])
     every: Places = np.arange(len(rows))
     whole = np.array_equal(share, every)
@@ -151,7 +153,7 @@ class Album(NamedTuple):
     def pixels(self, rows: Places, augment: Sequence[Augmentation] | None = None) -> Pixels:
         """See `views.Album`."""
         how = self.augment if augment is None else augment
-        return _augmented(self.samples.x, rows, how, self.rng)
+        return _augmented(self.samples.x, rows, told(how, self.y[rows]), self.rng)
 
 
 def _rows_of(

@@ -39,6 +39,13 @@ class Prefetcher(Generic[Batch]):
             future = self._pending.pop((epoch, step))
         return future.result()
 
+    def drop(self) -> None:
+        """Drops what has been begun."""
+        with self._lock:
+            for future in self._pending.values():
+                future.cancel()
+            self._pending.clear()
+
     def close(self) -> None:
         """Drops what has been begun, and ends the threads."""
         with self._lock:

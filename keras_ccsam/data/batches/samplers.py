@@ -85,7 +85,7 @@ def epoch_plan(
         return np.resize(np.arange(len(labels), dtype=np.int64), length)
     if sampler == "instance":
         return _shuffled_cycle(np.arange(len(labels), dtype=np.int64), length, rng)
-    classes = _Classes(labels)
+    classes = RowsByClass(labels)
     if sampler == "class_balanced":
         visits = _class_visits(len(classes.counts), length, images_per_class, rng)
         return classes.from_cycles(visits, rng)
@@ -127,12 +127,21 @@ def class_probabilities(
     return weights / weights.sum()
 
 
-class _Classes:
-    """Rows grouped by class; classes without rows are left out."""
+class RowsByClass:
+    """Rows grouped by class; classes without rows are left out, and the others numbered through.
+
+    Args:
+        labels: (N,).
+
+    Attributes:
+        rows: (N,), class by class.
+        classes: (C,) those that have rows.
+        starts, counts: (C,) of each, where its rows begin and how many they are.
+    """
 
     def __init__(self, labels: Labels) -> None:
         self.rows = np.argsort(labels, kind="stable").astype(np.int64)
-        _, self.starts, self.counts = np.unique(
+        self.classes, self.starts, self.counts = np.unique(
             labels[self.rows], return_index=True, return_counts=True
         )
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from keras_ccsam import backend
 from keras_ccsam.data.batches.assembly import Batch, Samples, assembled, share_of
-from keras_ccsam.data.batches.augment import check_augmentations, resolve
+from keras_ccsam.data.batches.augment import Augmentation, check_augmentations, resolve
 from keras_ccsam.data.batches.batch_options import BatchOptions
 from keras_ccsam.data.batches.framing import default_augment
 from keras_ccsam.data.batches.labelled_parts import LabelledParts, Split
@@ -36,7 +36,8 @@ class BatchSequence(keras.utils.PyDataset):
     and classes (B,) int32. With mixup or CutMix the labels are a dictionary (`mixup.MixedLabels`),
     and with mixup the images are float32. With class weights, or where the data set weighs its
     images, a batch is ``(x, y, weights)``, as Keras takes it. The batch of a step is a pure
-    function of (seed, epoch, step): it depends neither on threads nor on what was read before.
+    function of (seed, epoch, step), and of the levels of a `Curriculum`: it depends neither on
+    threads nor on what was read before.
 
     Of a training in several processes, each is handed its share of the same batch: as many steps,
     no sample twice, and the same batch however many there are (`assembly.share_of`).
@@ -128,6 +129,11 @@ class BatchSequence(keras.utils.PyDataset):
         return bool(self._augment)
 
     @property
+    def augmentations(self) -> tuple[Augmentation, ...]:
+        """What is done to the images, in order."""
+        return self._augment
+
+    @property
     def num_images(self) -> int:
         """Images of this part."""
         return len(self._y)
@@ -159,6 +165,11 @@ class BatchSequence(keras.utils.PyDataset):
         """
         with self._lock:
             self._passed_over, self._stand_in = (epoch, steps), None
+
+    def drop_prepared(self) -> None:
+        """Drop the batches that threads have prepared: what they are made with has changed."""
+        if self._prefetcher is not None:
+            self._prefetcher.drop()
 
     def with_options(self, **changes: Any) -> BatchSequence:
         """The same part of the same data with other options, at epoch 0.

@@ -5,6 +5,7 @@
 with a random sign where the operation has two directions; the four blends are 1 +- that. The ranges
 of AutoAugment (arXiv:1805.09501, table 6), which RandAugment keeps, and the wide ones of
 TrivialAugment (arXiv:2103.10158, table 5). A translation there is of 331 pixels, here a share.
+CUDA's code has others: its blends begin at 0.1, and it moves by pixels, whatever the image's size.
 """
 
 import math
@@ -53,6 +54,22 @@ WIDE: Ranges = {
     "rotate": Range(0, 135, signed=True),
     **{name: Range(0, 0.99, signed=True) for name in _BLENDS},
     "posterize": Range(8, 2),
+}
+# The 22 of CUDA (sumyeongahn/CUDA_LTR, 2d62a49). Up to its level 10 posterize keeps one bit.
+CURRICULUM: Ranges = {
+    **{name: Range() for name in ("flip", "mirror", "edge_enhance", "detail", "smooth")},
+    **{name: Range() for name in ("auto_contrast", "equalize", "invert")},
+    **{name: Range(-0.9, 0.9) for name in _BLENDS},
+    "blur": Range(0, 2),
+    "zoom": Range(1, 1.5),
+    "rotate": Range(0, 30, signed=True),
+    "posterize": Range(1, 1),
+    "solarize": Range(0, 256),
+    "solarize_add": Range(0, 110),
+    "shear_x": Range(0, 0.3, signed=True),
+    "shear_y": Range(0, 0.3, signed=True),
+    "translate_x": Range(0, 100, signed=True),
+    "translate_y": Range(0, 100, signed=True),
 }
 # RandAugment's and TrivialAugment's, in the order of their papers.
 FOURTEEN = (

@@ -7,8 +7,13 @@
     contrast, sharpness         a blend: 0 is black, grey, flat, blurred; 1 the image; above, more
     posterize                   bits kept of each channel
     solarize                    pixels from this value on are inverted
+    solarize_add                added to each pixel; those from 128 on are then inverted
+    blur                        radius of a Gaussian in pixels
+    zoom                        enlarged so many times, of which the middle is seen
     auto_contrast, equalize,
-    invert, identity            no value
+    invert, identity, flip,
+    mirror, edge_enhance,
+    detail, smooth              no value; flip turns an image upside down, mirror left to right
 
 They are Pillow's own, as in the published code. On a grey image `color` changes nothing: it blends
 an image with its grey self.
@@ -19,7 +24,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypeAlias
 
-from PIL import Image, ImageEnhance, ImageOps
+from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 from pydantic import Field
 
 Interpolation: TypeAlias = Annotated[
@@ -99,6 +104,24 @@ def _solarize(image: Image.Image, value: float) -> Image.Image:
     return image.point(_solarized(value, len(image.getbands())))
 
 
+@functools.lru_cache(maxsize=1024)
+def _solarized_sum(addition: float, bands: int) -> list[int]:
+    sums = [min(int(level + addition), 255) for level in range(256)]
+    return [level if level < 128 else 255 - level for level in sums] * bands
+
+
+def _solarize_add(image: Image.Image, value: float) -> Image.Image:
+    return image.point(_solarized_sum(value, len(image.getbands())))
+
+
+def _zoom(image: Image.Image, value: float) -> Image.Image:
+    width, height = image.size
+    wide, high = int(width * value), int(height * value)
+    left, top = wide // 2 - width // 2, high // 2 - height // 2
+    larger = image.resize((wide, high), Image.Resampling.LANCZOS)
+    return larger.crop((left, top, left + width, top + height))
+
+
 OPERATIONS: dict[str, Callable[[Image.Image, float, Canvas], Image.Image]] = {
     "identity": lambda image, value, canvas: image,
     "shear_x": lambda image, value, canvas: canvas.affine(image, 1, value, 0, 0, 1, 0),
@@ -115,4 +138,12 @@ OPERATIONS: dict[str, Callable[[Image.Image, float, Canvas], Image.Image]] = {
     "auto_contrast": lambda image, value, canvas: ImageOps.autocontrast(image),
     "equalize": lambda image, value, canvas: ImageOps.equalize(image),
     "invert": lambda image, value, canvas: _solarize(image, 0),
+    "flip": lambda image, value, canvas: ImageOps.flip(image),
+    "mirror": lambda image, value, canvas: ImageOps.mirror(image),
+    "edge_enhance": lambda image, value, canvas: image.filter(ImageFilter.EDGE_ENHANCE),
+    "detail": lambda image, value, canvas: image.filter(ImageFilter.DETAIL),
+    "smooth": lambda image, value, canvas: image.filter(ImageFilter.SMOOTH),
+    "blur": lambda image, value, canvas: image.filter(ImageFilter.GaussianBlur(value)),
+    "zoom": lambda image, value, canvas: _zoom(image, value),
+    "solarize_add": lambda image, value, canvas: _solarize_add(image, value),
 }
