@@ -11,6 +11,8 @@ from keras_ccsam import text_table as table
 GROUPS = ("many", "medium", "few")
 # Columns on the validation split, with their names in a report.
 _VALIDATION = {"validation": "overall", "validation_balanced": "balanced"}
+# Heads differ by less from method to method: a bias for each class, a scale.
+_ALIKE = 1.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +59,11 @@ class Row:
                 "ms_per_step", or a group's name.
         """
         return [None if found is None else _value(found, column) for found in self.results]
+
+    @property
+    def parameters(self) -> int | None:
+        """Weights of the network, classifier included; None where no run has results."""
+        return next((found.get("parameters") for found in self.results if found is not None), None)
 
 
 def _value(found: dict[str, Any], column: str) -> float | None:
@@ -111,17 +118,25 @@ class Comparison:
         """Whether the recipes cut a validation split from the training set."""
         return all("validation" in result for result in self.results)
 
+    @property
+    def networks_differ(self) -> bool:
+        """Whether the recipes train networks of different sizes, which accuracies do not tell."""
+        sizes = [row.parameters for row in self.rows if row.parameters]
+        return len(sizes) > 1 and max(sizes) > _ALIKE * min(sizes)
+
     def cells(self) -> tuple[list[str], list[list[str]]]:
         """Return header and rows as text: percent, and milliseconds per step of stage 1."""
         validation = tuple(_VALIDATION) if self.has_validation else ()
         header = ["recipe", "overall", *self.groups, "ECE", "after stage 1"]
         header += ["validation", "val. balanced"] if validation else []
+        header += ["weights"] if self.networks_differ else []
         header.append("ms/step")
         columns = ("overall", *self.groups, "ece", "stage1", *validation)
         rows = [
             [
                 row.recipe,
                 *(table.mean_std(row.values(column), 100.0) for column in columns),
+                *([_millions(row.parameters)] if self.networks_differ else []),
                 table.mean_std(row.values("ms_per_step")),
             ]
             for row in self.rows
@@ -151,12 +166,15 @@ class Comparison:
                 f" validation: overall accuracy on the {size} images cut from the training set, as "
                 f"long-tailed as it; val. balanced: the mean over its classes."
             )
+        weights = ""
+        if self.networks_differ:
+            weights = " weights: of the network; compare the methods within one network."
         spread = "mean ± standard deviation over" if n > 1 else "from"
         return (
             f"{self.data}, training images per class: {shown} ({sizes}). Test accuracy in percent "
             f"after the last epoch, {spread} {n} seed{'s' * (n > 1)} "
-            f"({', '.join(map(str, self.seeds))}).{validation} ms/step: median over the epochs of "
-            f"stage 1 after the first."
+            f"({', '.join(map(str, self.seeds))}).{validation}{weights} ms/step: median over the "
+            f"epochs of stage 1 after the first."
         )
 
     def table(self) -> str:
@@ -189,12 +207,17 @@ class Comparison:
                     "recipe": row.recipe,
                     "description": row.description,
                     "digest": row.digest,
+                    "parameters": row.parameters,
                     **{column: summary(row.values(column)) for column in columns},
                 }
                 for row in self.rows
             ],
             "missing": [dataclasses.asdict(run) for run in self.missing],
         }
+
+
+def _millions(count: int | None) -> str:
+    return "none" if count is None else f"{count / 1e6:.2f} M"
 
 
 def summary(values: Sequence[float | None]) -> dict[str, Any]:

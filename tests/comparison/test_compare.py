@@ -161,6 +161,29 @@ def test_the_table_shows_mean_and_deviation(tmp_path):
 
 
 @pytest.mark.any_backend
+def test_networks_of_other_sizes_are_labelled(tmp_path):
+    def sized(name, weights):
+        plain = row(name, 0.5)
+        return dataclasses.replace(plain, results=({**plain.results[0], "parameters": weights},))
+
+    def compared(*sizes):
+        rows = tuple(sized(str(size), size) for size in sizes)
+        return Comparison(tmp_path, "toy", (9, 1), (0,), rows)
+
+    wide = compared(463_504, 464_154, 7_383_616)
+    header, cells = wide.cells()
+    assert header[-2] == "weights" and [line[-2] for line in cells] == [
+        "0.46 M",
+        "0.46 M",
+        "7.38 M",
+    ]
+    assert "within one network" in wide.caption()
+    assert [each["parameters"] for each in wide.to_dict()["rows"]] == [463504, 464154, 7383616]
+    alike = compared(463_504, 464_154)  # heads differ
+    assert "weights" not in alike.cells()[0] and "within one network" not in alike.caption()
+
+
+@pytest.mark.any_backend
 def test_a_validation_split_has_its_columns(tmp_path):
     def with_split(name, *accuracies):
         plain = row(name, *accuracies)

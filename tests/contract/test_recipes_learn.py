@@ -23,7 +23,7 @@ from keras_ccsam.runs.stage_callbacks import apply_posthoc, stage_callbacks
 # An epoch is an eighth of so short a training: a rate that falls one early would fall too early.
 SHORT = ("stage1.epochs=8", "stage1.decay_lead=0", "model.backbone.width=8")
 # The head that it keeps counts little in its first epochs.
-LONGER = {"glmc": ("stage1.epochs=40",)}
+LONGER = dict.fromkeys(("glmc", "glmc-published"), ("stage1.epochs=40",))
 CHANCE = 0.1
 LONG = {"ccsam-all", "m2m"}  # their steps run for longer than they compile
 
