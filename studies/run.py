@@ -6,7 +6,9 @@
     python studies/run.py full --toy --out runs/toy    # the same rows, an epoch each, on the digits
 
 Runs lie below `--out`, one folder for each place, ratio and draw; what questions have in common is
-trained once. After each folder its rows are written to studies/results/QUESTION-SCALE.json.
+trained once. After each folder its rows are written to studies/results/QUESTION-SCALE.json, or
+into the folder of `--results`: each row says whether its git clone had changes, and the results of
+the rows before it would be one.
 """
 
 import argparse
@@ -33,6 +35,7 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--backend", choices=("jax", "torch", "tensorflow"))
     parser.add_argument("--path", help="CIFAR-10: a folder or an npz; downloaded by default")
     parser.add_argument("--out", type=Path, default=Path("runs/study"))
+    parser.add_argument("--results", type=Path, help="where rows are written; studies/results")
     parser.add_argument("--toy", action="store_true", help="an epoch each, on the digits")
     parser.add_argument("--plan", action="store_true", help="say what would be trained")
     return parser.parse_args(given)
@@ -62,7 +65,7 @@ def main(given: Sequence[str] | None = None) -> int:
     from studies.cells import Trained  # Keras takes its backend when it is imported
 
     trained = Trained(asked.out, asked.path, plan=asked.plan)
-    results = asked.out / "results" if asked.toy else RESULTS
+    results = asked.results or (asked.out / "results" if asked.toy else RESULTS)
     for question in map(load, asked.only):
         for grid in question.grids:
             if grid.scale != asked.scale or grid.place not in asked.places:
