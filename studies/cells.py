@@ -121,6 +121,7 @@ def measured(directory: RunDirectory) -> dict[str, Any]:
         "seconds": found["seconds"],
         "class_counts": found["class_counts"],
         **_scores(found["test"]),
+        "validation": _scores(found["validation"]) if found.get("validation") else None,
         "stage1": _scores(found["stage1"]),
         "recorded": _recorded(directory.analysis / "radius.json", members),
     }

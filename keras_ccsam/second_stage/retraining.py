@@ -26,6 +26,7 @@ from keras_ccsam.heads import Scaled, puts_out_logits
 from keras_ccsam.hints import did_you_mean
 from keras_ccsam.options import checked, options
 from keras_ccsam.second_stage.alpha_ramp import AlphaRamp
+from keras_ccsam.second_stage.class_gap import class_gap
 from keras_ccsam.second_stage.features import FeatureBatches, LabelledImages, extract_features
 from keras_ccsam.second_stage.fitting_checks import (
     check_plain_dense,
@@ -75,7 +76,9 @@ class Retraining:
 
     Attributes:
         epochs, learn, ...: see each field. `alpha_max` caps the adversarial share, which is
-            min(alpha_max, (e + 1) / epochs) at epoch e. `loss_weights=True` with `alpha_max=1` is
+            min(alpha_max, (e + 1) / epochs) at epoch e. With `strength_unit="class_gap"` the
+            strength is multiplied by `class_gap` of the training images' features, as they are
+            when the stage begins. `loss_weights=True` with `alpha_max=1` is
             the published setting; it collapses on the frequent classes at its last epochs
             (`sharpness.AdversarialFeatures`). `learn="scales"` and `"both"` need a plain
             `keras.layers.Dense`, and it is one afterwards.
@@ -104,6 +107,13 @@ class Retraining:
         bool, Field(description="train on CC-SAM's adversarial features as well (paper: yes)")
     ] = True
     strength: Strength = _FEATURES["strength"].default
+    strength_unit: Annotated[
+        Literal["length", "class_gap"],
+        Field(
+            description="what strength is a multiple of: 1 (code), or how far apart the classes' "
+            "mean features lie (ours)",
+        ),
+    ] = "length"
     radius_weights: RadiusWeights = _FEATURES["radius_weights"].default
     loss_weights: LossWeights = _FEATURES["loss_weights"].default
     alpha_max: Annotated[
@@ -257,13 +267,17 @@ class Retraining:
             reinitialize(model.head)
         backbone: keras.layers.Layer = model.backbone
         batches: keras.utils.PyDataset = drawn
-        if self.features_once:
+        strength = self.strength
+        in_gaps = self.adversarial and self.strength_unit == "class_gap"
+        if self.features_once or in_gaps:
             images, _ = inputs_and_labels(train)
-            features = extract_features(model, images, drawn.batch_size)
-            batches = FeatureBatches(drawn, features, drawn.arrays()[1])
+            features, labels = extract_features(model, images, drawn.batch_size), drawn.arrays()[1]
+            strength *= class_gap(features, labels) if in_gaps else 1.0
+        if self.features_once:
+            batches = FeatureBatches(drawn, features, labels)
             backbone = keras.layers.Identity(name="features")
             backbone.build((None, features.shape[-1]))
-        stage = self._model(model, backbone, drawn.class_counts)
+        stage = self._model(model, backbone, drawn.class_counts, strength)
         ramp = [AlphaRamp(self.epochs, self.alpha_max)] if self.adversarial else []
         history = stage.fit(
             batches, epochs=self.epochs, verbose=verbose, callbacks=[*ramp, *callbacks]
@@ -281,14 +295,18 @@ class Retraining:
         return not self.augment and not self.mixup and self.batch_norm == "frozen"
 
     def _model(
-        self, model: SharpnessAwareModel, backbone: keras.layers.Layer, counts: Sequence[int]
+        self,
+        model: SharpnessAwareModel,
+        backbone: keras.layers.Layer,
+        counts: Sequence[int],
+        strength: float,
     ) -> RetrainingModel:
         """The stage's own model, compiled."""
         method: SharpnessMethod = ERM()
         if self.adversarial:
             method = AdversarialFeatures(
                 self.class_counts or counts,
-                self.strength,
+                strength,
                 self.radius_weights,
                 self.loss_weights,
                 self.weight_divisor,

@@ -65,6 +65,7 @@ def test_the_adversarial_options_default_to_those_of_the_features():
 def test_every_choice_of_a_recipe_reaches_the_stage():
     chosen = {
         "epochs": 7, "learn": "both", "adversarial": False, "strength": 0.5,
+        "strength_unit": "class_gap",
         "radius_weights": False, "loss_weights": True, "alpha_max": 0.25, "weight_divisor": 3.0,
         "reinitialize_head": True, "batch_norm": "update", "sampler": "square_root",
         "images_per_class": 2, "lr_factor": 0.5, "weight_decay": 0.125, "augment": ("flip",),

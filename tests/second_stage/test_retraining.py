@@ -136,6 +136,7 @@ def test_cached_features_give_what_the_whole_network_gives(data, first, plainly)
     [
         {"adversarial": False},
         {"strength": 3.0},
+        {"strength_unit": "class_gap"},
         {"radius_weights": False},
         {"loss_weights": True},
         {"alpha_max": 0.2},
