@@ -323,6 +323,7 @@ LAYOUTS: dict[str, Callable[[], str]] = {
     **{f"study-{name}": partial(analyse.question, name) for name in analyse.names()},
     "study-mechanism-digits": lambda: analyse.mechanism("digits"),
     "study-mechanism-cifar": lambda: analyse.mechanism("cifar-fifth"),
+    "study-moved": analyse.moved,
     "study-coverage": analyse.coverage,
     "profile-rows": lambda: recorded("profile", [f"profile-{b}-cpu" for b in BACKENDS]),
 }

@@ -172,6 +172,27 @@ def mechanism(place: str) -> str:
     return markdown(heads, rows, left=2) if rows else "Not run."
 
 
+def moved() -> str:
+    """Where the second stage moves the features of each group to: means over the draws."""
+    path = RESULTS / "moved-here.json"
+    if not path.is_file():
+        return "Not run."
+    found: list[Measured] = json.loads(path.read_text(encoding="utf-8"))["rows"]
+    columns = ("step", "norm", "cosine", "gap", "margin", "margin_moved", "column")
+    shares = ("beyond", "beyond_moved", "learnt")
+    rows = []
+    for place, row in dict.fromkeys((each["place"], each["row"]) for each in found):
+        for group in GROUPS:
+            wanted = (place, row, group)
+            own = [r for r in found if (r["place"], r["row"], r["group"]) == wanted]
+            means = (f"{_mean(own, key, 1.0):.2f}" for key in columns)
+            percents = (f"{_mean(own, key):.0f}" for key in shares)
+            rows.append((PLACES[place], f"`{row}`", group, str(len(own)), *means, *percents))
+    heads = ("data", "classifier of", "classes", "draws", *columns[:-3], "margin", "margin moved")
+    heads = (*heads, "column", "beyond, %", "beyond, moved, %", "learnt, %")
+    return markdown(heads, rows, left=3)
+
+
 def coverage(scale: str = "here") -> str:
     """What was asked for, and how much of it was run."""
     rows = []
