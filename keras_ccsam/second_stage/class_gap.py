@@ -7,7 +7,18 @@ class where they lie 0.4 apart. Neither a shift nor an orthogonal map of the fea
 gap, and it grows as they do. All classes count the same, however few images they have.
 """
 
+from typing import Annotated, Literal, TypeAlias
+
 import numpy as np
+from pydantic import Field
+
+StrengthUnit: TypeAlias = Annotated[
+    Literal["length", "class_gap"],
+    Field(
+        description="what strength is a multiple of: 1 (code), or how far apart the classes' mean "
+        "features lie (ours)",
+    ),
+]
 
 
 def class_gap(features: np.ndarray, labels: np.ndarray) -> float:

@@ -11,7 +11,7 @@ The scales are folded into the head at the end: v_c <- f_c v_c, b_c <- f_c b_c.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any, Literal
 
 import keras
@@ -26,7 +26,7 @@ from keras_ccsam.heads import Scaled, puts_out_logits
 from keras_ccsam.hints import did_you_mean
 from keras_ccsam.options import checked, options
 from keras_ccsam.second_stage.alpha_ramp import AlphaRamp
-from keras_ccsam.second_stage.class_gap import class_gap
+from keras_ccsam.second_stage.class_gap import StrengthUnit, class_gap
 from keras_ccsam.second_stage.features import FeatureBatches, LabelledImages, extract_features
 from keras_ccsam.second_stage.fitting_checks import (
     check_plain_dense,
@@ -42,6 +42,7 @@ from keras_ccsam.second_stage.retraining_rates import (
     Learn,
     RateFactor,
     check_rates,
+    said,
     stage2_sgd,
 )
 from keras_ccsam.sharpness.adversarial_features import (
@@ -76,9 +77,8 @@ class Retraining:
 
     Attributes:
         epochs, learn, ...: see each field. `alpha_max` caps the adversarial share, which is
-            min(alpha_max, (e + 1) / epochs) at epoch e. With `strength_unit="class_gap"` the
-            strength is multiplied by `class_gap` of the training images' features, as they are
-            when the stage begins. `loss_weights=True` with `alpha_max=1` is
+            min(alpha_max, (e + 1) / epochs) at epoch e. `strength_unit="class_gap"` takes the gap
+            of the features that the stage begins with. `loss_weights=True` with `alpha_max=1` is
             the published setting; it collapses on the frequent classes at its last epochs
             (`sharpness.AdversarialFeatures`). `learn="scales"` and `"both"` need a plain
             `keras.layers.Dense`, and it is one afterwards.
@@ -107,13 +107,7 @@ class Retraining:
         bool, Field(description="train on CC-SAM's adversarial features as well (paper: yes)")
     ] = True
     strength: Strength = _FEATURES["strength"].default
-    strength_unit: Annotated[
-        Literal["length", "class_gap"],
-        Field(
-            description="what strength is a multiple of: 1 (code), or how far apart the classes' "
-            "mean features lie (ours)",
-        ),
-    ] = "length"
+    strength_unit: StrengthUnit = "length"
     radius_weights: RadiusWeights = _FEATURES["radius_weights"].default
     loss_weights: LossWeights = _FEATURES["loss_weights"].default
     alpha_max: Annotated[
@@ -262,22 +256,22 @@ class Retraining:
         self.check(model)
         drawn = self.batches(train)
         if verbose:
-            print(self._announcement(), flush=True)
+            print(f"stage 2: {said(self.learn, self.epochs)}", flush=True)
         if self.reinitialize_head:
             reinitialize(model.head)
         backbone: keras.layers.Layer = model.backbone
         batches: keras.utils.PyDataset = drawn
-        strength = self.strength
-        in_gaps = self.adversarial and self.strength_unit == "class_gap"
+        chosen, in_gaps = self, self.adversarial and self.strength_unit == "class_gap"
         if self.features_once or in_gaps:
-            images, _ = inputs_and_labels(train)
-            features, labels = extract_features(model, images, drawn.batch_size), drawn.arrays()[1]
-            strength *= class_gap(features, labels) if in_gaps else 1.0
+            images, labels = inputs_and_labels(train)[0], drawn.arrays()[1]
+            features = extract_features(model, images, drawn.batch_size)
+            if in_gaps:
+                chosen = replace(self, strength=self.strength * class_gap(features, labels))
         if self.features_once:
             batches = FeatureBatches(drawn, features, labels)
             backbone = keras.layers.Identity(name="features")
             backbone.build((None, features.shape[-1]))
-        stage = self._model(model, backbone, drawn.class_counts, strength)
+        stage = chosen._model(model, backbone, drawn.class_counts)
         ramp = [AlphaRamp(self.epochs, self.alpha_max)] if self.adversarial else []
         history = stage.fit(
             batches, epochs=self.epochs, verbose=verbose, callbacks=[*ramp, *callbacks]
@@ -295,18 +289,14 @@ class Retraining:
         return not self.augment and not self.mixup and self.batch_norm == "frozen"
 
     def _model(
-        self,
-        model: SharpnessAwareModel,
-        backbone: keras.layers.Layer,
-        counts: Sequence[int],
-        strength: float,
+        self, model: SharpnessAwareModel, backbone: keras.layers.Layer, counts: Sequence[int]
     ) -> RetrainingModel:
         """The stage's own model, compiled."""
         method: SharpnessMethod = ERM()
         if self.adversarial:
             method = AdversarialFeatures(
                 self.class_counts or counts,
-                strength,
+                self.strength,
                 self.radius_weights,
                 self.loss_weights,
                 self.weight_divisor,
@@ -328,11 +318,3 @@ class Retraining:
             metrics=list(self.metrics),
         )
         return stage
-
-    def _announcement(self) -> str:
-        what = {
-            "classifier": "the classifier is trained again",
-            "scales": "a scale per class is trained",
-            "both": "the classifier is trained again, with a scale per class",
-        }
-        return f"stage 2: {what[self.learn]}, {self.epochs} epoch{'s'[: self.epochs != 1]}"

@@ -23,6 +23,16 @@ BatchNorm: TypeAlias = Annotated[
 ]
 
 
+def said(learn: str, epochs: int) -> str:
+    """What is trained, and for how long, in words."""
+    what = {
+        "classifier": "the classifier is trained again",
+        "scales": "a scale per class is trained",
+        "both": "the classifier is trained again, with a scale per class",
+    }
+    return f"{what[learn]}, {epochs} epoch{'s'[: epochs != 1]}"
+
+
 def stage2_sgd(
     lr: Annotated[float, Field(gt=0, description="learning rate of SGD (paper: 0.01)")] = 0.01,
     momentum: Annotated[float, Field(ge=0, lt=1, description="of SGD (paper: 0.9)")] = 0.9,
