@@ -34,6 +34,7 @@ MEASURED = {
     "digits-lt": "the digits, three seeds",
     "digits-lt-balancing": "the digits, the same three seeds",
     "digits-lt-rows": "the digits, three seeds, several rows for each image",
+    "digits-lt-cuda": "the digits, three seeds, without mixup",
     "cifar10-lt-small": "CIFAR-10-LT, ResNet-14, two seeds",
     "cifar10-lt-resnet8": "CIFAR-10-LT, ResNet-8, ten epochs, three seeds",
 }
