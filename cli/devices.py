@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import click
@@ -32,13 +34,16 @@ def is_first() -> bool:
     return found is None or found.place == 0
 
 
-def start(backend: str | None, device: str | None, devices: int | None) -> None:
+def start(
+    backend: str | None, device: str | None, devices: int | None, run: str | None = None
+) -> None:
     """Start a process for each device, where the backend wants that, and end with their exit code.
 
     Args:
         backend: the value of `--backend`.
         device: that of `--device`.
         devices: that of `--devices`.
+        run: the folder that is trained in, where it has been named.
 
     Raises:
         ValueError: an engine has started other processes, or says what cannot be; the backend or
@@ -61,14 +66,16 @@ def start(backend: str | None, device: str | None, devices: int | None) -> None:
     check_device(device)
     command = [sys.executable, "-m", __package__ or "keras_ccsam_cli", *sys.argv[1:]]
     light.library("launching.child").end_others_with_this()
+    tell = partial(_tell_of_killed, run)
     raise click.exceptions.Exit(
-        light.library("backend.torch_launch").run_processes(devices, command, _tell_of_killed)
+        light.library("backend.torch_launch").run_processes(devices, command, tell)
     )
 
 
-def _tell_of_killed(words: str) -> None:
-    goes_on = "what was saved goes on with ccsam train --resume RUN"
-    click.echo(f"ccsam: error: {words}; {goes_on}", err=True)
+def _tell_of_killed(run: str | None, words: str) -> None:
+    goes_on = f"what was saved goes on with ccsam train --resume {shlex.quote(run or 'RUN')}"
+    where = "" if run else ", the newest folder in runs"
+    click.echo(f"ccsam: error: {words}; {goes_on}{where}", err=True)
 
 
 @contextmanager

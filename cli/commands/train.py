@@ -104,7 +104,7 @@ def command(
             output.result(lambda: told, lambda: {"path": resume, "status": "complete"})
             return
         click.get_current_context().meta[DETERMINISTIC] = deterministic
-        devices.start(backend, device, device_count)
+        devices.start(backend, device, device_count, resume)
         prepare(backend, device, devices=device_count, joins=True)
         with output.working(), stoppable(resume_command), devices.shared(device_count):
             from keras_ccsam import runs
@@ -125,7 +125,7 @@ def command(
     recorded = early.record(record, record_settings)
     early.check_out(out)
     if not dry_run:
-        devices.start(backend, device, device_count)
+        devices.start(backend, device, device_count, out)
     prepare(backend, device, dry=dry_run, devices=device_count, joins=not dry_run)
     with output.working():
         from keras_ccsam import recipes, runs

@@ -4,6 +4,7 @@ Sums are differentiable: what a replica's loss does to the others' share comes b
 the gradients are those of the sum of all replicas' losses.
 """
 
+import atexit
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
@@ -196,7 +197,8 @@ def _repeated(size: int, count: int) -> tuple[int, np.ndarray]:
 def join_processes() -> bool:
     """Initialises torch.distributed where a launcher started several processes.
 
-    They wait for each other as `waiting` has it.
+    They wait for each other as `waiting` has it, and part when Python ends, if not before: with the
+    group open, gloo's threads make its end an abort now and then.
 
     Raises:
         ValueError: this PyTorch lacks torch.distributed, or the launcher says what cannot be.
@@ -224,6 +226,7 @@ def join_processes() -> bool:
             meeting = dist.rendezvous(f"tcp://{found.address}", place, count, timeout=longer)
             store, _, _ = next(meeting)
             dist.init_process_group(engine, store=store, rank=place, world_size=count)
+            atexit.register(_part)
     except dist.DistError as error:
         words = str(error).splitlines()[0]
         raise ValueError(
@@ -231,6 +234,12 @@ def join_processes() -> bool:
             f"Received: address={found.address!r}"
         ) from error
     return True
+
+
+def _part() -> None:
+    """Closes the group that this process has joined, where it is still open."""
+    if _initialized():
+        dist.destroy_process_group()
 
 
 def make_devices(count: int) -> None:

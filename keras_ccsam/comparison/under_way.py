@@ -64,18 +64,27 @@ class UnderWay:
         found = self._trained()
         done = sum(map(len, found.values()))
         spent = sum(map(sum, found.values())) - sum(map(sum, self._before.values()))
-        line = f"epochs {done}/{sum(sum(run.epochs) for run in self._runs)}"
+        line = f"epochs {done}/{done + sum(missing for _, missing in self._missing(found))}"
         if spent <= 0 or elapsed <= 0:
             return line
         paces = self._paces(found)
-        left = sum(
-            max(0, run.epochs[stage - 1] - len(found[run.path.name, stage]))
-            * _usual(run.recipe.name, stage, paces)
+        left = sum(missing * _usual(*stage, paces) for stage, missing in self._missing(found))
+        return f"{line}, {duration(left * elapsed / spent)} left in all"
+
+    def _missing(self, found: dict[_Key, list[float]]) -> list[tuple[_Key, int]]:
+        """Of each run's stages, by the recipe's name, the epochs that are still to be trained.
+
+        Of a lost run none is.
+        """
+        return [
+            (
+                (run.recipe.name, stage),
+                max(0, run.epochs[stage - 1] - len(found[run.path.name, stage])),
+            )
             for run in self._runs
             for stage in (1, 2)
             if run.path.name not in self._lost
-        )
-        return f"{line}, {duration(left * elapsed / spent)} left in all"
+        ]
 
     def _trained(self) -> dict[_Key, list[float]]:
         """The seconds of the epochs that each run has trained of each stage."""

@@ -5,10 +5,11 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import keras
 import pytest
 from click.testing import CliRunner
-from keras_ccsam_cli import device_forecast, runtime
+from keras_ccsam_cli import device_forecast, devices, runtime
 from keras_ccsam_cli.main import cli
 
 Installer = Callable[..., None]
@@ -181,3 +182,32 @@ def test_nothing_of_a_refused_backend_stays_in_the_environment() -> None:
     result = CliRunner().invoke(cli, ["doctor", "--backend", "mxnet", "--device", "cpu"])
     assert result.exit_code == 2
     assert dict(os.environ) == before
+
+
+def test_who_is_told_of_a_killed_process_is_told_the_folder(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Launch:
+        """Every process is killed."""
+
+        @staticmethod
+        def run_processes(count: int, command: list[str], tell: Callable[[str], None]) -> int:
+            tell("process 1 was killed by SIGKILL, and the others were ended")
+            return 1
+
+        @staticmethod
+        def end_others_with_this() -> None:
+            pass
+
+    library = devices.light.library
+    ours = ("backend.torch_launch", "launching.child")
+    monkeypatch.setattr(
+        devices.light, "library", lambda name: Launch if name in ours else library(name)
+    )
+    for run, told in (
+        ("runs/my run", "--resume 'runs/my run'"),
+        (None, "--resume RUN, the newest folder in runs"),
+    ):
+        with pytest.raises(click.exceptions.Exit):
+            devices.start("torch", None, 2, run)
+        assert capsys.readouterr().err.strip().endswith(f"ccsam train {told}")

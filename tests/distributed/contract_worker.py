@@ -1,6 +1,8 @@
 """One replica's part in what the backend promises of several."""
 
+from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import keras
 import numpy as np
@@ -160,7 +162,9 @@ def main(replicas: str) -> None:
         assert backend.process_count() == 1 and not backend.join_processes()
         on_tensorflow(count)
     else:
-        assert backend.join_processes()
+        at_end: list[Callable[[], object]] = []
+        with mock.patch("atexit.register", at_end.append):
+            assert backend.join_processes()
         assert backend.join_processes(), "a second call says the same"
         place = backend.process_index()
         of_host(count, place)
@@ -170,6 +174,10 @@ def main(replicas: str) -> None:
             of_step(count, place)
             traffic(count)
             unlike_models(place)
+            assert len(at_end) == 1
+            at_end[0]()
+            assert backend.process_count() == 1, "the group is closed when Python ends"
+            at_end[0]()  # nor does it mind that a script has closed it
         else:
             assert backend.replica_count() == 1 and backend.sharded_devices() == count
     print("kept")
