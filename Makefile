@@ -6,7 +6,7 @@
 # make test-ray      the tests of runs on a Ray cluster, which it installs first (240 MB)
 # make test-lowest   the suite under JAX with the lowest versions that pyproject.toml allows
 # make docs    write the method cards, the tables of the pages and the recipes' schema anew
-# make bench-check   has anything got slower? Some minutes, against benchmarks/results
+# make bench-check   has anything got slower than where this branch left main? Some minutes
 #
 # Nothing but make and Python >= 3.11 has to be installed. A suite runs in one process per core, up
 # to four; `make test-jax ARGS="-k radius"` passes options on to pytest, and ARGS="-n 0 --pdb" has
@@ -91,7 +91,7 @@ docs: $(TEST)/.installed
 	KERAS_BACKEND=torch $(TEST)/bin/python docs/cards.py
 	KERAS_BACKEND=torch $(TEST)/bin/python docs/recipe_schema.py
 
-# Not part of `check`: timing wants a machine that does nothing else.
+# Not part of `check`: it takes minutes, more of them where other programs run.
 bench-check: $(TEST)/.installed
 	$(TEST)/bin/python benchmarks/check.py $(ARGS)
 

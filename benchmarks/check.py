@@ -1,138 +1,133 @@
-"""Has anything got slower? Short forms of the benchmarks against their recorded results.
+"""Has anything got slower than at a revision? Both do the same work, side by side, on this machine.
 
-    python benchmarks/check.py [--only step_cost] [--backends torch jax] [--tolerance 0.10]
+    python benchmarks/check.py [--against REVISION] [--only step_cost] [--backends torch jax]
+        [--tolerance 0.10] [--rounds 100] [--plant 0.10]
 
-Runs each benchmark of `BENCHMARKS` into a temporary folder and compares ratios with those of the
-same rows in `benchmarks/results`, which stays as it is; see `comparison.py` for what is called
-slower. Where something is, the benchmark runs a second time, and only what is slower both times is
-named. Exit status: 1 if something got slower or a benchmark failed, else 0. Backends that are not
-installed, and rows that were never recorded on such a device, are left out and named.
+The package as it was at the revision (by default where this branch left `main`) and as it is in the
+working tree each have a process per backend. These take turns of some hundredths of a second until
+it is clear of each row of `side_by_side/workloads.py` whether it has got slower. No recorded result
+is asked: the ratio of two different works depends on the processor's caches and on the libraries,
+that of one work to itself does not. `side_by_side/judgement.py` says how is judged and how often
+that errs. `--plant 0.10` makes all work of now longer by a tenth, to see that this is found.
+
+Exit status: 1 if something got slower or failed, else 0. Rows that could not be decided, that the
+revision cannot do, and backends that are not installed are named.
 """
 
 import argparse
-import dataclasses
 import importlib.util
-import os
-import subprocess
 import sys
-import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import record
-from benchmarks.comparison import Comparison, Slower, compare
-
-BACKENDS = ("torch", "jax", "tensorflow")
-
-
-@dataclasses.dataclass(frozen=True)
-class Benchmark:
-    """A file of this folder that takes `--out FOLDER`, and the arguments of its short form."""
-
-    name: str
-    arguments: str
-    backends: tuple[str, ...] = BACKENDS
+from benchmarks.side_by_side import judgement, revisions
+from benchmarks.side_by_side.judgement import FAILED, NEW, NOT_SLOWER, SLOWER, UNDECIDED
+from benchmarks.side_by_side.pair import NewRow, Pair, RowFailed
+from benchmarks.side_by_side.workloads import BACKENDS, WORKLOADS
 
 
-BENCHMARKS = (
-    Benchmark("pipeline", "", backends=("torch",)),  # computes with NumPy alone
-    Benchmark("samplers", "", backends=("torch",)),
-    Benchmark("augmentations", "--seconds 0.5", backends=("torch",)),
-    Benchmark("fixed_costs", "--parts steps --steps 300 --rounds 5"),
-    Benchmark("landscape", "--networks small_cnn --rounds 5"),
-    Benchmark("whole_network", "--networks mlp --classes 100"),
-    Benchmark(
-        "step_cost", "--batch 64 --classes 10 --methods cross-entropy ccsam-head sam --rounds 3"
-    ),
-    Benchmark(
-        "versus_pytorch",
-        "--networks resnet32 --batch 64 --backends torch --rounds 3",
-        backends=("torch",),
-    ),
-)
+class Check:
+    """What was found so far.
 
+    Args:
+        folders: the package before and now.
+        tolerance: the growth that is to be found.
+        rounds: of one measurement of a row, at most.
+        plant: see `Pair`.
 
-class BenchmarkFailed(Exception):
-    """A benchmark ended with an error; the message is the last it said."""
-
-
-def run(benchmark: Benchmark, backend: str, folder: Path) -> None:
-    """Measures in a process of its own, and writes into `folder`.
-
-    Raises:
-        BenchmarkFailed: if it ends with an error.
+    Attributes:
+        found: what each kind of answer was given for.
     """
-    script = Path(__file__).with_name(f"{benchmark.name}.py")
-    command = [sys.executable, str(script), *benchmark.arguments.split(), "--out", str(folder)]
-    environment = {"OMP_NUM_THREADS": "1", **os.environ, "KERAS_BACKEND": backend}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    # One that misses a target of its own says so by its exit status, too, but after it has written.
-    if done.returncode and not any(folder.glob("*.json")):
-        raise BenchmarkFailed((done.stdout + done.stderr)[-2000:])
+
+    def __init__(
+        self, folders: tuple[Path, Path], tolerance: float, rounds: int, plant: float
+    ) -> None:
+        self._folders, self._rounds, self._plant = folders, rounds, plant
+        self._lines = judgement.lines(tolerance)
+        self.found: dict[str, list[str]] = {kind: [] for kind in judgement.KINDS}
+
+    def backend(self, backend: str, names: Sequence[str]) -> None:
+        """Compares rows, and in new processes again those that are slower."""
+        print(backend, flush=True)
+        verdicts: dict[str, list[str]] = {name: [] for name in names}
+        while verdicts:
+            if any(verdicts.values()):
+                print("  once more, in new processes:", flush=True)
+            with Pair(*self._folders, backend, self._plant) as pair:
+                for name, own in verdicts.items():
+                    own.append(self._measured(pair, name))
+            for name, own in list(verdicts.items()):
+                if kind := judgement.settled(own):
+                    self.found[kind].append(f"{backend}, {name}")
+                    del verdicts[name]
+
+    def _measured(self, pair: Pair, name: str) -> str:
+        """What one measurement says; prints it, with its seconds."""
+        began = time.monotonic()
+        try:
+            measured = pair.compare(name, self._lines, self._rounds)
+            said, kind = f"{measured.verdict}: {measured}", measured.verdict
+        except NewRow as error:
+            said, kind = f"not there before ({_first(error)})", NEW
+        except RowFailed as error:
+            said, kind = f"FAILED: {error}", FAILED
+        print(f"  {name:44} {said}, {time.monotonic() - began:.0f} s", flush=True)
+        return kind
+
+    def summary(self) -> str:
+        """How many rows are what, and which."""
+        lines = [f"{len(self.found[NOT_SLOWER])} rows are not slower"]
+        for kind in (NEW, UNDECIDED, FAILED, SLOWER):
+            lines += [f"{kind.upper()}: {row}" for row in self.found[kind]]
+        return "\n".join(lines)
+
+    @property
+    def bad(self) -> bool:
+        """Whether something got slower or failed."""
+        return bool(self.found[SLOWER] or self.found[FAILED])
 
 
-def measured(benchmark: Benchmark, backend: str, tolerance: float) -> Comparison:
-    """One run, compared with the recorded results."""
-    total = Comparison([], [], 0)
-    with tempfile.TemporaryDirectory() as folder:
-        run(benchmark, backend, Path(folder))
-        for path in sorted(Path(folder).glob("*.json")):
-            own = compare(record.load(record.RESULTS / path.name), record.load(path), tolerance)
-            total.slower += own.slower
-            total.skipped += own.skipped
-            total.compared += own.compared
-    return total
-
-
-def judged(benchmark: Benchmark, backend: str, tolerance: float) -> list[Slower]:
-    """What is slower in two runs; prints what was compared and what was not."""
-    first = measured(benchmark, backend, tolerance)
-    for line in first.skipped:
-        print(f"  skipped: {line}")
-    slower = first.slower
-    if slower:
-        print(f"  slower: {len(slower)} of {first.compared}; once more", flush=True)
-        names = {row.name for row in slower}
-        again = measured(benchmark, backend, tolerance)
-        slower = [row for row in again.slower if row.name in names]
-    for row in slower:
-        print(f"  SLOWER {row}")
-    print(f"  {first.compared - len(slower)} of {first.compared} rows as fast as recorded")
-    return slower
+def _first(error: Exception) -> str:
+    return str(error).splitlines()[0]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs what is asked for; 1 if something got slower or failed."""
+    """Compares what is asked for; 1 if something got slower or failed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    names = [benchmark.name for benchmark in BENCHMARKS]
-    parser.add_argument("--only", nargs="+", choices=names, default=names)
+    parser.add_argument("--against", help="a revision; by default where this branch left main")
+    parser.add_argument("--only", nargs="+", default=[""], help="beginnings of rows' names")
     parser.add_argument("--backends", nargs="+", choices=BACKENDS, default=list(BACKENDS))
-    parser.add_argument("--tolerance", type=float, default=0.10, help="growth that is let pass")
+    parser.add_argument("--tolerance", type=float, default=0.10, help="growth that is found")
+    parser.add_argument("--rounds", type=int, default=100, help="of a row, at most")
+    parser.add_argument("--plant", type=float, default=0.0, help="growth that is put in")
     options = parser.parse_args(arguments)
-    bad: list[str] = []
-    for benchmark in BENCHMARKS:
-        if benchmark.name not in options.only:
-            continue
-        for backend in benchmark.backends:
-            if backend not in options.backends:
-                continue
-            title = f"{benchmark.name}, {backend}"
+    asked = [w for w in WORKLOADS if w.name.startswith(tuple(options.only))]
+    if not asked:
+        known = ", ".join(dict.fromkeys(w.name.split(":")[0] for w in WORKLOADS))
+        parser.error(f"--only: no row begins so; there are {known}")
+    began = time.monotonic()
+    try:
+        revision = options.against or revisions.forked_from()
+        print(f"against {revisions.named(revision)}", flush=True)
+    except revisions.UnknownRevision as error:
+        parser.error(f"--against: {error}")
+    with revisions.copies(revision) as folders:
+        if revisions.equal(*folders):
+            print("the package is the same: what is found slower is noise or was planted")
+        check = Check(folders, options.tolerance, options.rounds, options.plant)
+        for backend in options.backends:
+            names = [workload.name for workload in asked if backend in workload.backends]
             if importlib.util.find_spec(backend) is None:
-                print(f"{title}\n  skipped: {backend} is not installed")
-                continue
-            print(title, flush=True)
-            if not any(record.RESULTS.glob(f"{benchmark.name}*.json")):
-                print("  skipped: nothing recorded")
-                continue
-            try:
-                bad += [str(row) for row in judged(benchmark, backend, options.tolerance)]
-            except BenchmarkFailed as error:
-                print(f"  FAILED\n{error}")
-                bad.append(title)
-    print(f"{len(bad)} slower or failed" if bad else "nothing got slower")
-    return 1 if bad else 0
+                print(f"{backend}: not installed")
+            elif names:
+                check.backend(backend, names)
+    print(check.summary())
+    print(f"{'slower or failed' if check.bad else 'nothing got slower'}, ", end="")
+    print(f"{time.monotonic() - began:.0f} s in all")
+    return 1 if check.bad else 0
 
 
 if __name__ == "__main__":

@@ -44,8 +44,14 @@ print(time.perf_counter() - wall, time.process_time() - processor)
 """
 
 
-def build(kind: str, backbone: Any, metrics: list[str] | None = None) -> Any:
-    """A compiled model over a functional backbone."""
+def build(
+    kind: str,
+    backbone: Any,
+    metrics: list[str] | None = None,
+    compiled: dict[str, Any] | None = None,
+    **options: Any,
+) -> Any:
+    """A compiled model over a functional backbone; with options for `compile` and for our model."""
     import keras
 
     import keras_ccsam as cc
@@ -65,9 +71,10 @@ def build(kind: str, backbone: Any, metrics: list[str] | None = None) -> Any:
         model = Subclass(backbone, head)
     else:
         method = cc.sharpness.ERM() if kind == "erm" else cc.sharpness.ClassConditional(COUNTS)
-        model = cc.SharpnessAwareModel(backbone, head, method)
+        model = cc.SharpnessAwareModel(backbone, head, method, **options)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.SGD(0.1, momentum=0.9), loss, metrics=metrics)
+    rate = keras.optimizers.SGD(0.1, momentum=0.9)
+    model.compile(rate, loss, metrics=metrics, **(compiled or {}))
     return model
 
 

@@ -1,68 +1,32 @@
 """The driver's side of its workers."""
 
-import json
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
-from typing import Any
 
+from benchmarks.asked import Asked
 from benchmarks.versus.setting import Setting
 
 WORKER = Path(__file__).with_name("worker.py")
 
 
-class Worker:
-    """A process of one framework, which computes while it is asked and never else.
+class Worker(Asked):
+    """A process of one framework.
 
     Args:
         name: `"pytorch"`, or `"keras-"` and a backend.
         setting: what it trains.
         methods: what it trains it with.
-
-    Raises:
-        RuntimeError: here or in `ask`, if the process ends; with the last it said.
     """
 
     def __init__(self, name: str, setting: Setting, methods: list[str]) -> None:
-        self.name = name
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed in __exit__
-        self._process = subprocess.Popen(
-            [sys.executable, str(WORKER), name.split("-")[0], setting.to_json(), *methods],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            text=True,
-            env=environment(name, setting.threads),
-        )
-        self.device = str(self._read()["device"])
-
-    def ask(self, **command: Any) -> dict[str, Any]:
-        """The answer to one command."""
-        if self._process.stdin is not None and self._process.poll() is None:
-            self._process.stdin.write(json.dumps(command) + "\n")
-            self._process.stdin.flush()
-        return self._read()
+        command = [sys.executable, str(WORKER), name.split("-")[0], setting.to_json(), *methods]
+        super().__init__(name, command, environment(name, setting.threads))
+        self.device = str(self.hear()["device"])
 
     def __enter__(self) -> "Worker":
         return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._process.communicate()
-        self._errors.close()
-
-    def _read(self) -> dict[str, Any]:
-        line = self._process.stdout.readline() if self._process.stdout else ""
-        if not line:
-            raise RuntimeError(f"The worker {self.name} ended:\n{self._last_errors()}")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-    def _last_errors(self) -> str:
-        self._process.wait()
-        self._errors.seek(0)
-        return self._errors.read().decode(errors="replace")[-3000:]
 
 
 def write_weights(setting: Setting) -> None:

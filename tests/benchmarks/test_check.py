@@ -1,179 +1,196 @@
-"""What `make bench-check` calls slower, on records made up here: nothing is timed."""
+"""The command `make bench-check`, with processes that are played here, and once with real ones."""
 
-import json
+import contextlib
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import keras
 import pytest
 
 from benchmarks import check, record
-from benchmarks.comparison import compare
+from benchmarks.asked import Asked
+from benchmarks.side_by_side import pair as pairs
+from benchmarks.side_by_side import revisions, worker
+from benchmarks.side_by_side.workloads import BACKENDS, WORKLOADS
+from benchmarks.versus.processes import environment
 
 pytestmark = pytest.mark.any_backend
 
-KEY = ["batch", "method"]
 
+class Played:
+    """A worker's part: its turns take what `script` says of its side and row."""
 
-def row(method: str, ratio: float, spread: float = 0.0, **fields: Any) -> dict[str, Any]:
-    """A row whose rounds lie within `spread` around the ratio, by the clock and otherwise."""
-    values = {
-        f"{name}{suffix}": ratio + sign * spread
-        for name in ("ratio", "cpu_ratio")
-        for suffix, sign in (("", 0), ("_min", -1), ("_max", 1))
-    }
-    return {"batch": 64, "method": method, **values, "threads": 1, **fields}
+    script: dict[tuple[str, str], Any]
+    started: list[str]
 
+    def __init__(self, name: str, command: list[str], environment: dict[str, str]) -> None:
+        self.name, self.side = name, name.split(", ")[1]
+        self.started.append(name)
+        self.row, self.answers = "", [{"device": "cpu"}]
 
-def results(*rows: dict[str, Any], device: str = "cpu") -> dict[str, Any]:
-    return {"device": device, "key": KEY, "rows": list(rows)}
+    def tell(self, **command: Any) -> None:
+        if "make" in command:
+            self.row = command["make"]
+            made = self.script.get((self.side, self.row))
+            self.answers.append({"error": made} if isinstance(made, str) else {"made": True})
+            return
+        took = command["turn"] * self.script.get((self.side, self.row), 0.2)
+        self.answers.append({"seconds": took, "processor_seconds": took})
 
+    def hear(self) -> dict[str, Any]:
+        return self.answers.pop(0)
 
-def slower(recorded: dict[str, Any], now: dict[str, Any], **fields: Any) -> list[str]:
-    device = fields.get("device", "cpu")
-    found = compare(results(recorded, device=device), results(now, device=device), 0.10)
-    return [name.name for name in found.slower]
+    def ask(self, **command: Any) -> dict[str, Any]:
+        self.tell(**command)
+        return self.hear()
 
+    def __enter__(self) -> "Played":
+        return self
 
-def test_a_slower_row_is_named_with_both_ratios() -> None:
-    recorded = results(row("ce", 1.0), row("sam", 2.0, 0.05))
-    found = compare(recorded, results(row("ce", 1.0), row("sam", 2.5)), 0.10)
-    assert [entry.name for entry in found.slower] == ["batch=64, method=sam"]
-    assert "2.000 -> 2.500 by the clock, +25 % (recorded 1.950 to 2.050)" in str(found.slower[0])
-    assert "in processor time" in str(found.slower[0])
-    assert found.compared == 2
-    assert not found.skipped
-
-
-@pytest.mark.parametrize("now", [1.5, 2.0, 2.19])
-def test_a_faster_row_and_one_within_the_tolerance_are_not(now: float) -> None:
-    assert slower(row("sam", 2.0), row("sam", now)) == []
-
-
-def test_the_tolerance_is_a_share_of_the_recorded_ratio() -> None:
-    assert slower(row("sam", 2.0), row("sam", 2.21)) == ["batch=64, method=sam"]
-
-
-def test_noise_within_the_recorded_spread_is_not_slower() -> None:
-    noisy = row("sam", 2.0, 0.6)
-    assert slower(noisy, row("sam", 2.5)) == []
-    assert slower(noisy, row("sam", 2.7)) == ["batch=64, method=sam"]
-
-
-def test_on_a_cpu_the_clock_and_the_processor_must_agree() -> None:
-    waited, computed = row("sam", 2.0) | {"ratio": 3.0}, row("sam", 2.0) | {"cpu_ratio": 3.0}
-    assert slower(row("sam", 2.0), waited) == []
-    assert slower(row("sam", 2.0), computed) == []
-    assert slower(row("sam", 2.0), row("sam", 3.0)) == ["batch=64, method=sam"]
-
-
-def test_on_a_gpu_the_clock_decides() -> None:
-    waited, computed = row("sam", 2.0) | {"ratio": 3.0}, row("sam", 2.0) | {"cpu_ratio": 3.0}
-    assert slower(row("sam", 2.0), waited, device="GPU") == ["batch=64, method=sam"]
-    assert slower(row("sam", 2.0), computed, device="GPU") == []
-
-
-def test_rows_recorded_without_a_spread_are_compared() -> None:
-    recorded = {"batch": 64, "method": "sam", "ratio": 2.0, "threads": 1}
-    assert slower(recorded, row("sam", 2.3)) == ["batch=64, method=sam"]
-    assert slower(recorded, row("sam", 2.1)) == []
-
-
-@pytest.mark.parametrize(
-    ("recorded", "reason"),
-    [
-        (results(), "not recorded"),
-        (results(row("sam", 2.0, batch=128)), "not recorded"),
-        (results(row("sam", 2.0, threads=2)), "recorded with threads=2, measured with threads=1"),
-        (results({"batch": 64, "method": "sam", "threads": 1}), "no ratio recorded"),
-    ],
-)
-def test_what_cannot_be_compared_is_said(recorded: dict[str, Any], reason: str) -> None:
-    found = compare(recorded, results(row("sam", 9.0)), 0.10)
-    assert found.skipped == [f"batch=64, method=sam: {reason}"]
-    assert (found.slower, found.compared) == ([], 0)
-
-
-class Bench:
-    """Stands in for the benchmarks: each run writes the next of the given ratios of SAM."""
-
-    def __init__(self, ratios: list[float]) -> None:
-        self.ratios = ratios
-
-    def __call__(self, benchmark: check.Benchmark, backend: str, folder: Path) -> None:
-        assert benchmark.name == "step_cost"
-        content = results(row("ce", 1.0), row("sam", self.ratios.pop(0)))
-        (folder / f"step_cost-{backend}-cpu.json").write_text(json.dumps(content))
+    def __exit__(self, *exception: object) -> None:
+        pass
 
 
 @pytest.fixture
-def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of results of one backend, in place of the real one."""
-    content = results(row("ce", 1.0), row("sam", 2.0, 0.05))
-    (tmp_path / "step_cost-torch-cpu.json").write_text(json.dumps(content))
-    monkeypatch.setattr(record, "RESULTS", tmp_path)
+def played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Played]]:
+    """Every backend is installed, but for JAX; the package is empty."""
+    Played.script, Played.started = {}, []
+    folders = contextlib.nullcontext((tmp_path, tmp_path))
+    monkeypatch.setattr(revisions, "copies", lambda revision: folders)
+    monkeypatch.setattr(pairs, "Asked", Played)
     monkeypatch.setattr(check.importlib.util, "find_spec", lambda name: name != "jax" or None)
-    return tmp_path
+    yield Played
 
 
-@pytest.mark.parametrize(
-    ("ratios", "options", "status"),
-    [
-        ([2.0], [], 0),
-        ([1.2], [], 0),
-        ([2.5, 2.5], [], 1),
-        ([2.5, 2.0], [], 0),  # slower once: noise
-        ([2.5], ["--tolerance", "0.5"], 0),
-    ],
-)
-def test_the_exit_status(
-    ratios: list[float],
-    options: list[str],
-    status: int,
-    recorded: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    """The exit status of a check against the last commit, and what it printed."""
+    return check.main(["--against", "HEAD", *arguments]), capsys.readouterr().out
+
+
+def test_nothing_got_slower(played: type[Played], capsys: pytest.CaptureFixture[str]) -> None:
+    status, printed = told(capsys)
+    rows = sum(("torch" in w.backends) + ("tensorflow" in w.backends) for w in WORKLOADS)
+    assert status == 0
+    assert f"{rows} rows are not slower" in printed
+    assert "jax: not installed" in printed
+    assert "the package is the same" in printed
+    assert "nothing got slower" in printed
+    # One process for each side and backend, and none once more.
+    assert played.started == [
+        f"{b}, {s}" for b in ("torch", "tensorflow") for s in ("before", "now")
+    ]
+
+
+def test_what_got_slower_is_measured_again_and_named(
+    played: type[Played], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = (recorded / "step_cost-torch-cpu.json").read_text()
-    monkeypatch.setattr(check, "run", Bench(ratios))
-    assert check.main(["--only", "step_cost", "--backends", "torch", *options]) == status
-    assert ratios == []
-    printed = capsys.readouterr().out
-    assert ("SLOWER batch=64, method=sam" in printed) == bool(status)
-    assert "method=ce" not in printed
-    assert [path.name for path in recorded.iterdir()] == ["step_cost-torch-cpu.json"]
-    assert (recorded / "step_cost-torch-cpu.json").read_text() == before
+    played.script = {("now", "step_cost: sam"): 0.22}
+    status, printed = told(capsys, "--only", "step_cost", "--backends", "torch")
+    assert status == 1
+    assert "SLOWER: torch, step_cost: sam" in printed
+    assert "1 rows are not slower" in printed
+    assert "1.100 (1.100 to 1.100), 1.100 (1.100 to 1.100) by the clock, 13 rounds" in printed
+    assert played.started == ["torch, before", "torch, now"] * 2
 
 
-def test_missing_backends_and_records_are_skipped_aloud(
-    recorded: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_tolerance_of_its_own(played: type[Played], capsys: pytest.CaptureFixture[str]) -> None:
+    played.script = {("now", "step_cost: sam"): 0.22}
+    asked = ("--only", "step_cost", "--backends", "torch")
+    assert told(capsys, *asked, "--tolerance", "0.5")[0] == 0
+
+
+def test_a_row_that_was_not_there_before_is_new(
+    played: type[Played], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(check, "run", Bench([9.0]))
-    assert check.main(["--only", "step_cost", "--backends", "jax", "tensorflow"]) == 0
-    printed = capsys.readouterr().out
-    assert "jax is not installed" in printed
-    assert "batch=64, method=sam: not recorded" in printed
+    played.script = {("before", "step_cost: sam"): "TypeError: no such option\nthe rest"}
+    status, printed = told(capsys, "--only", "step_cost", "--backends", "torch")
+    assert status == 0
+    assert "not there before (TypeError: no such option), 0 s" in printed
+    assert "NEW: torch, step_cost: sam" in printed
 
 
-def test_what_was_never_recorded_is_not_run(
-    recorded: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_row_that_fails_now_is_not_passed_over(
+    played: type[Played], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(check, "run", Bench([]))
-    assert check.main(["--only", "versus_pytorch"]) == 0
-    assert "versus_pytorch, torch\n  skipped: nothing recorded" in capsys.readouterr().out
+    sides = ("before", "now")
+    played.script = {(side, "step_cost: sam"): "ValueError: wrong" for side in sides}
+    status, printed = told(capsys, "--only", "step_cost", "--backends", "torch")
+    assert status == 1
+    assert "FAILED: torch, step_cost: sam" in printed
 
 
-def test_a_benchmark_that_fails_is_not_passed_over(
-    recorded: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_unknown_rows_and_revisions_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        check.main(["--only", "no_such"])
+    assert "there are pipeline, decoding" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        check.main(["--against", "no-such-revision"])
+    assert "--against: " in capsys.readouterr().err
+
+
+def test_rows_are_named_once_and_know_their_backends() -> None:
+    names = [workload.name for workload in WORKLOADS]
+    assert len(names) == len(set(names))
+    assert all(set(workload.backends) <= set(BACKENDS) for workload in WORKLOADS)
+
+
+def test_copies_hold_the_package_of_each_revision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*arguments: Any) -> None:
-        raise check.BenchmarkFailed("no such method")
+    package = tmp_path / revisions.PACKAGE
+    package.mkdir()
+    (package / "__init__.py").write_text("before = True\n")
+    git = ["git", "-c", "user.name=T", "-c", "user.email=t@example.org", "-C", str(tmp_path)]
+    for command in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "First"]):
+        subprocess.run([*git, *command], check=True, capture_output=True)
+    monkeypatch.setattr(revisions, "ROOT", tmp_path)
+    revision = revisions.forked_from()
+    assert revisions.named(revision).endswith(", First")
+    with revisions.copies(revision) as (before, now):
+        assert revisions.equal(before, now)
+        (package / "__init__.py").write_text("before = False\n")  # comes too late for the copy
+        assert "True" in (now / revisions.PACKAGE / "__init__.py").read_text()
+    with revisions.copies(revision) as (before, now):
+        assert not revisions.equal(before, now)
+        assert "True" in (before / revisions.PACKAGE / "__init__.py").read_text()
+        assert len(str(before)) == len(str(now))
+    assert not before.exists()
+    (package / "new.py").write_text("")
+    with revisions.copies(revision) as (before, now):
+        assert not revisions.equal(before, now)
 
-    monkeypatch.setattr(check, "run", fail)
-    assert check.main(["--only", "step_cost", "--backends", "torch"]) == 1
-    assert "no such method" in capsys.readouterr().out
+
+@pytest.mark.slow
+def test_a_worker_does_the_work_of_its_folder(tmp_path: Path) -> None:
+    """A package that only knows how to wait, beside the benchmarks of this one."""
+    package = tmp_path / revisions.PACKAGE
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    command = [sys.executable, str(pairs.WORKER), str(tmp_path)]
+    values = environment(f"keras-{keras.backend.backend()}", 1)
+    with Asked("now", [*command, "0.5"], values) as own:
+        assert own.hear() == {"device": record.device()}
+        assert "error" in own.ask(make="landscape: small_cnn")  # no such module here
+        assert "error" in own.ask(turn=1, core=None)
+        assert "error" in own.ask(make="no such row")
+    with (
+        Asked("no package", [*command[:-1], str(tmp_path / "none")], values) as other,
+        pytest.raises(RuntimeError, match="is wanted"),
+    ):
+        other.hear()
 
 
-def test_every_benchmark_of_the_check_exists_and_takes_a_folder() -> None:
-    folder = Path(check.__file__).parent
-    for benchmark in check.BENCHMARKS:
-        assert '"--out"' in (folder / f"{benchmark.name}.py").read_text(encoding="utf-8")
+def test_a_planted_share_is_in_both_times() -> None:
+    def work(units: int) -> None:
+        until = time.process_time() + 0.01 * units
+        while time.process_time() < until:
+            pass
+
+    took = worker.turn(work, 3, None, 0.5)
+    assert took["processor_seconds"] >= 0.045
+    assert took["seconds"] >= 0.044
+    assert worker.turn(work, 3, None, 0.0)["processor_seconds"] < 0.045
