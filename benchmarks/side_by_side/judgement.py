@@ -96,7 +96,7 @@ def verdict(
     Args:
         processor: None on a GPU, where it says nothing.
         clock: the other measure.
-        lines: above the lower one a row is slower, below the upper one it is not.
+        lines: a row is slower above the lower one, and is not below the upper one.
         last: whether there will be no other round.
     """
     lower, upper = lines
