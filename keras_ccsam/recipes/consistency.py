@@ -141,6 +141,7 @@ def doubts(
     found = (
         _doubts_of_rates(first),
         _balance_doubts(first),
+        _curriculum_doubts(first),
         _scale_doubts(losses, head),
         _prior_doubts(losses, posthoc),
     )
@@ -183,6 +184,22 @@ def _balance_doubts(stage: Stage1) -> Iterator[str]:
         yield (
             f"stage1.mix_probability={stage.mix_probability:g} has nothing to mix with: set "
             "stage1.mixup or stage1.cutmix"
+        )
+
+
+def _curriculum_doubts(stage: Stage1) -> Iterator[str]:
+    """Levels that nothing moves from 0."""
+    listed = () if isinstance(stage.augment, str) else stage.augment
+    starts = [
+        0 if isinstance(entry, str) else int(getattr(entry, "start", 0))
+        for entry in listed
+        if (entry if isinstance(entry, str) else name_of(entry)) == "curriculum"
+    ]
+    moved = any(name_of(choice) == "curriculum" for choice in stage.callbacks or ())
+    if starts and not any(starts) and not moved:
+        yield (
+            "stage1.augment has 'curriculum' at level 0, which augments nothing: list the callback "
+            "'curriculum' in stage1.callbacks, or set its start"
         )
 
 

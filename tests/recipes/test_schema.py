@@ -144,6 +144,15 @@ def test_logits_that_are_adjusted_twice_are_doubted():
     assert recipes.load("tau-norm", overrides=["stage1.loss=balanced_softmax"]).warnings() == ()
 
 
+def test_a_curriculum_that_nothing_moves_is_doubted():
+    still = ["stage1.callbacks=none"]
+    (said,) = recipes.load("cuda", overrides=still).warnings()
+    assert "'curriculum' at level 0, which augments nothing" in said
+    assert recipes.load("cuda").warnings() == ()
+    constant = [*still, 'stage1.augment=[{name="curriculum", start=4}]']
+    assert recipes.load("cuda", overrides=constant).warnings() == ()
+
+
 def test_logits_that_are_cosines_are_doubted():
     cosine = ("model.head=cosine", "model.head.scale=1")
     (said,) = recipes.load("ce", overrides=cosine).warnings()
