@@ -294,6 +294,7 @@ LAYOUTS: dict[str, Callable[[], str]] = {
     "cifar-resnet8": lambda: comparison("cifar10-lt-resnet8"),
     "digits-rows": lambda: comparison("digits-lt-rows"),
     "digits-cuda": lambda: comparison("digits-lt-cuda"),
+    "digits-constant": lambda: comparison("digits-lt-constant"),
     "digits-unmixed": lambda: comparison("digits-lt-unmixed"),
     "digits-stage2": lambda: comparison("digits-lt-stage2"),
     "digits": lambda: comparison("digits-lt", DIGITS, steps=True),

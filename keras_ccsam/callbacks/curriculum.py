@@ -20,8 +20,11 @@ from keras_ccsam.data import BatchSequence
 from keras_ccsam.data import Curriculum as Augmentation
 from keras_ccsam.data.batches.assembly import Album, Samples
 from keras_ccsam.data.batches.augmentations.curriculum import MOST
+from keras_ccsam.data.batches.prefetch import computed
 from keras_ccsam.data.batches.reading import batch_size_for, in_order, predicted
 from keras_ccsam.data.batches.samplers import RowsByClass
+from keras_ccsam.data.batches.workers import thread_count
+from keras_ccsam.data.images.store import Pixels
 from keras_ccsam.declare import part
 from keras_ccsam.heads import puts_out_logits
 from keras_ccsam.options import checked
@@ -151,17 +154,20 @@ class Curriculum(keras.callbacks.Callback):
 
     def _judge(self, epoch: int) -> None:
         """Moves each class by one level."""
-        seed = np.random.SeedSequence((self.train.options.seed, epoch), spawn_key=(_KEY,))
-        rng = np.random.default_rng(seed)
         levels = self.levels
-        trials = self._trials(levels, rng)
-        right = np.concatenate(list(self._right(trials, rng)))[: len(trials.rows)]
+        trials = self._trials(levels, self._generator(epoch))
+        right = np.concatenate(list(self._right(trials, epoch)))[: len(trials.rows)]
         accuracy = np.bincount(trials.pairs, right) / np.bincount(trials.pairs)
         failed = np.bincount(trials.owners, accuracy <= self.accept) > 0
         moved = levels.copy()
         moved[self._by_class.classes] += np.where(failed, -1, 1)
         self._set(np.clip(moved, 0, self.most))
         self._due = False
+
+    def _generator(self, epoch: int, *piece: int) -> np.random.Generator:
+        """Of the images that are judged before an epoch, or of the augmentation of a piece."""
+        seed = (self.train.options.seed, epoch)
+        return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_KEY, *piece)))
 
     def _trials(self, levels: Whole, rng: np.random.Generator) -> _Trials:
         """T (l + 1) images of each class at each level l up to its own."""
@@ -172,17 +178,24 @@ class Curriculum(keras.callbacks.Callback):
         rows = self._by_class.with_replacement(owners[pairs], rng)
         return _Trials(rows, level_of[pairs], pairs, owners)
 
-    def _right(self, trials: _Trials, rng: np.random.Generator) -> Iterator[NDArray[np.bool_]]:
+    def _right(self, trials: _Trials, epoch: int) -> Iterator[NDArray[np.bool_]]:
         """Whether the network is right; in pieces of one size, so that one program passes all."""
         x, y = self.train.arrays()
         size = batch_size_for(x, _PIECE)
-        for piece in in_order(len(trials.rows), size):
+        pieces = in_order(len(trials.rows), size)
+
+        def augmented(step: int) -> tuple[Whole, Pixels]:
+            piece = pieces[step]
             places = np.concatenate([piece, np.repeat(piece[-1:], size - len(piece))])
             rows, forced = trials.rows[places], self._augmentation.at(trials.levels[places])
             augment = [
                 forced if each is self._augmentation else each for each in self.train.augmentations
             ]
-            images = Album(Samples(x, y, None), augment, rng).pixels(rows)
+            album = Album(Samples(x, y, None), augment, self._generator(epoch, step))
+            return rows, album.pixels(rows)
+
+        threads = thread_count(self.train.options.workers, x)
+        for rows, images in computed(augmented, len(pieces), threads):
             outputs = np.asarray(predicted(self.model, images, size))
             if outputs.shape[1] > 1:
                 yield outputs.argmax(axis=1) == y[rows]

@@ -62,8 +62,8 @@ class Watching(Curriculum):
         super().__init__(train, **options)
         self.seen, self.judged = [], []
 
-    def _right(self, trials, rng):
-        found = list(super()._right(trials, rng))
+    def _right(self, trials, epoch):
+        found = list(super()._right(trials, epoch))
         self.judged.append((trials, np.concatenate(found)[: len(trials.rows)]))
         return iter(found)
 
@@ -92,6 +92,7 @@ def test_a_class_goes_up_while_it_is_known_at_every_level_and_else_down():
     assert history["mean_level"] == [float(np.mean(each)) for each in expected]
 
 
+@pytest.mark.any_backend
 def test_the_images_judged_by_and_the_share_of_right_ones():
     """By loops over the images that were judged, of a network that is right for some of them."""
     train = batches(without=ADDS)
@@ -149,6 +150,21 @@ def test_at_a_probability_of_0_training_is_the_plain_one_bit_for_bit():
     assert np.max(callback.seen) > 0
     augmented = batches(pictures())
     assert np.abs(trained(augmented, Curriculum(augmented, 0.0, 30)) - plain).max() > 1e-4
+
+
+@pytest.mark.any_backend
+def test_threads_judge_as_one_does():
+    found = []
+    for workers in (1, 3):
+        augment = cc.data.Curriculum(start=4)
+        options = {"batch_size": 12, "seed": 1, "augment": ("crop", augment), "workers": workers}
+        train = pictures().batches(**options)
+        callback = Watching(train, accept=0.2, samples=60)
+        found.append((trained(train, callback, epochs=2), [r for _, r in callback.judged]))
+    assert len(found[0][1][0]) > 3 * 256  # several pieces
+    np.testing.assert_array_equal(found[0][0], found[1][0])
+    for one, other in zip(found[0][1], found[1][1], strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 class Cut(Exception):

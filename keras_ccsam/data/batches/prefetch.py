@@ -6,7 +6,7 @@ matches.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
@@ -51,3 +51,23 @@ class Prefetcher(Generic[Batch]):
         with self._lock:
             self._pending.clear()
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def computed(compute: Callable[[int], Batch], steps: int, threads: int) -> Iterator[Batch]:
+    """What is computed of 0, 1, ..., `steps` - 1, in this order; ahead, where there are threads.
+
+    Args:
+        compute: a pure function, called from several threads.
+        steps: how often.
+        threads: their number; 1 is the caller's own.
+    """
+    if min(threads, steps) < 2:
+        for step in range(steps):
+            yield compute(step)
+        return
+    ahead = Prefetcher(lambda _, step: compute(step), min(threads, steps))
+    try:
+        for step in range(steps):
+            yield ahead.get(0, step, steps)
+    finally:
+        ahead.close()

@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_ccsam import backend
 from keras_ccsam.data.batches.assembly import share_of
-from keras_ccsam.data.batches.prefetch import Prefetcher
+from keras_ccsam.data.batches.prefetch import Prefetcher, computed
 from keras_ccsam.data.batches.workers import thread_count
 from keras_ccsam.data.images.store import ImageStore, Rows
 from keras_ccsam.training.stoppable import Stoppable
@@ -60,17 +60,8 @@ def read_in_pieces(x: Any, pieces: Sequence[Any]) -> Iterator[Any]:
         x: inputs (N, ...), an array, a store or a structure of them.
         pieces: of each the rows.
     """
-    threads = min(thread_count("auto", _store(x)), len(pieces))
-    if threads < 2:
-        for rows in pieces:
-            yield rows_of(x, rows)
-        return
-    ahead = Prefetcher(lambda _, step: rows_of(x, pieces[step]), threads)
-    try:
-        for step in range(len(pieces)):
-            yield ahead.get(0, step, len(pieces))
-    finally:
-        ahead.close()
+    threads = thread_count("auto", _store(x))
+    yield from computed(lambda step: rows_of(x, pieces[step]), len(pieces), threads)
 
 
 def in_order(length: int, size: int = _PIECE) -> list[Rows]:
