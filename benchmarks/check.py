@@ -7,7 +7,7 @@ The package as it was at the revision (by default where this branch left `main`)
 working tree each have a process per backend. These take turns of some hundredths of a second until
 it is clear of each row of `side_by_side/workloads.py` whether it has got slower. No recorded result
 is asked: the ratio of two different works depends on the processor's caches and on the libraries,
-that of one work to itself does not. `side_by_side/judgement.py` says how is judged and how often
+that of one work to itself does not. `side_by_side/judgement.py` says how it is judged and how often
 that errs. `--plant 0.10` makes all work of now longer by a tenth, to see that this is found.
 
 Exit status: 1 if something got slower or failed, else 0. Rows that could not be decided, that the
