@@ -204,7 +204,7 @@ class Curriculum(keras.callbacks.Callback):
                 yield (outputs[:, 0] > half) == y[rows]
 
 
-def _only(train: Any) -> Augmentation:
+def _only(train: object) -> Augmentation:
     """The curriculum among the augmentations.
 
     Raises:

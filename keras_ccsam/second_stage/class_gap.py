@@ -12,6 +12,8 @@ from typing import Annotated, Literal, TypeAlias
 import numpy as np
 from pydantic import Field
 
+_ROWS = 256
+
 StrengthUnit: TypeAlias = Annotated[
     Literal["length", "class_gap"],
     Field(
@@ -38,5 +40,20 @@ def class_gap(features: np.ndarray, labels: np.ndarray) -> float:
             f"Received: labels of {len(present)} class{'es' * (len(present) != 1)}"
         )
     means = np.stack([features[labels == c].mean(axis=0, dtype="float64") for c in present])
-    nearest = [np.sort(np.linalg.norm(means - mean, axis=1))[1] for mean in means]
-    return float(np.mean(nearest))
+    return float(np.mean(np.linalg.norm(means - means[_nearest(means)], axis=1)))
+
+
+def _nearest(points: np.ndarray) -> np.ndarray:
+    """(C,) the place of the point that lies nearest to each of (C, D), itself left out.
+
+    By products of matrices, some rows at a time: with 8142 classes that takes seconds.
+    """
+    centred = points - points.mean(axis=0)
+    squares = np.sum(centred**2, axis=1)
+    found = []
+    for start in range(0, len(points), _ROWS):
+        apart = squares - 2.0 * centred[start : start + _ROWS] @ centred.T
+        own = np.arange(len(apart))
+        apart[own, start + own] = np.inf
+        found.append(apart.argmin(axis=1))
+    return np.concatenate(found)

@@ -52,7 +52,7 @@ class RateFactors(StepPart):
                     f"{error}. Received: factors={dict(factors)}"
                 ) from None
         self.factors = {str(key): float(factor) for key, factor in factors.items()}
-        self._of: dict[int, float] | None = None
+        self._rates: list[float] = []
 
     def bind(self, model: Learner) -> "RateFactors":
         """A copy for this model."""
@@ -67,19 +67,19 @@ class RateFactors(StepPart):
                 "RateFactors multiplies gradients, which changes the rate of SGD and of no other "
                 f"optimizer. Received: optimizer={type(inner).__name__}"
             )
-        self._of = self._found(model)
+        self._rates = self._found(model)
         return x
 
     def gradients(self, gradients: list[Tensor], trained: Trained) -> list[Tensor]:
         """Those of the variables concerned times their factor."""
-        of = self._of or {}
         return [
-            gradient if id(variable) not in of else of[id(variable)] * gradient
-            for gradient, variable in zip(gradients, trained.variables, strict=True)
+            gradient if rate == 1.0 else rate * gradient
+            for gradient, rate in zip(gradients, self._rates, strict=True)
         ]
 
-    def _found(self, model: Any) -> dict[int, float]:
-        """The factor of each variable that has one, by its id."""
+    def _found(self, model: Any) -> list[float]:
+        """The factor of each variable that is trained, in their order; 1 where none fits."""
+        variables = model.trainable_variables
         parts = {
             "backbone": {id(v) for v in model.backbone.trainable_variables},
             "head": {id(v) for v in model.head.trainable_variables},
@@ -87,8 +87,8 @@ class RateFactors(StepPart):
         found: dict[int, float] = {}
         for key, factor in self.factors.items():
             fits = [
-                v
-                for v in model.trainable_variables
+                place
+                for place, v in enumerate(variables)
                 if (id(v) in parts[key] if key in parts else re.search(key, v.path))
             ]
             if not fits and key not in parts:
@@ -96,9 +96,9 @@ class RateFactors(StepPart):
                     "a factor fits no variable that is trained; `variable.path` is what is "
                     f"searched. Received: factors={self.factors}, of which {key!r}"
                 )
-            for variable in fits:
-                found.setdefault(id(variable), factor)
-        return found
+            for place in fits:
+                found.setdefault(place, factor)
+        return [found.get(place, 1.0) for place in range(len(variables))]
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -23,6 +23,13 @@ def test_the_gap_is_that_of_a_drawing():
         class_gap(features[:2], labels[:2])
 
 
+@pytest.mark.any_backend
+def test_the_gap_of_many_classes_is_that_of_a_loop():
+    means = np.random.default_rng(0).normal(size=(300, 5)) + 100
+    expected = np.mean([np.sort(np.linalg.norm(means - mean, axis=1))[1] for mean in means])
+    assert class_gap(means, np.arange(300)) == pytest.approx(expected, rel=1e-12)
+
+
 @pytest.mark.parametrize("options", [{}, {"augment": ("flip",)}], ids=["cached", "augmented"])
 def test_a_strength_in_gaps_is_the_length_times_the_gap(options):
     data = cc.data.from_arrays(*toy_batches(80))
