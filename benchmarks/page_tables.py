@@ -61,7 +61,8 @@ NETWORKS = {
     "vit": "ViT",
     "mlp": "MLP",
 }
-
+# The products of two passes over those of cross-entropy; of three where statistics are the batch's.
+PRODUCTS = {network: "3.0" if network == "resnet32-batch" else "2.0" for network in NETWORKS}
 CONTENDERS_OF_DECODING = {
     "ours": "**ours**, files",
     "ours-packed": "**ours**, packed as pixels of 256 x 256",
@@ -171,11 +172,30 @@ def whole_network() -> str:
         rows = results(f"whole_network-{backend}-cpu")["rows"]
         found = {network: group for (network,), group in grouped(rows, ("network",))}
         cells += [
-            (words, backend, *_beside(found[network], "two passes"))
+            (words, backend, *_beside(found[network], "two passes"), PRODUCTS[network])
             for network, words in NETWORKS.items()
             if network in found
         ]
-    return markdown(("network", "backend", "cross-entropy", "CC-SAM (all weights)"), cells, 2)
+    heads = ("network", "backend", "cross-entropy", "CC-SAM (all weights)", "products alone")
+    return markdown(heads, cells, 2)
+
+
+def convolution_kernels() -> str:
+    """The convolutions of a ResNet-32, each by itself."""
+    names = ("pytorch", "plain", "clean", "moved")
+    cells = [
+        (
+            f"{row['size']} x {row['size']} x {row['channels']}",
+            backend,
+            *(number(row, f"{name}_cpu_ms") for name in names),
+            f"{row['cc_sam']:.2f}",
+            f"{row['beside_pytorch']:.2f}",
+        )
+        for backend in ("torch", "jax")
+        for row in results(f"convolution_kernels-{backend}-cpu")["rows"]
+    ]
+    parts = ("PyTorch, ms", "plain", "clean", "moved", "clean + moved, x plain", "plain, x PyTorch")
+    return markdown(("images", "backend", *parts), cells, 2)
 
 
 def _beside(rows: list[Row], *methods: str) -> list[str]:
@@ -304,6 +324,7 @@ LAYOUTS: dict[str, Callable[[], str]] = {
     "step-cost": step_cost,
     "class-loop": class_loop,
     "whole-network": whole_network,
+    "convolution-kernels": convolution_kernels,
     "pipeline": pipeline,
     "decoding": decoding,
     "augmentations": augmentations,

@@ -24,6 +24,11 @@ stated once:
 `add_rows(total, index, rows) -> total`
     `total` with `rows[i]` added to its row `index[i]`, repeated rows included. The argument may be
     overwritten; nothing is differentiated.
+`row_sum(rows) -> tensor`
+    The sum over the first axis; nothing is differentiated.
+`moved_rows(weight, steps, rows) -> rows`
+    `weight[None] + steps * rows`, for steps (R, 1, ..). `rows` may be overwritten; nothing is
+    differentiated.
 `replay_rng() -> rewind`
     Remembers the state of any random generator that Keras variables do not hold; calling
     `rewind()` before a later pass makes that pass draw what the pass after `replay_rng()` drew.
@@ -96,8 +101,16 @@ stated once:
     x normalised along all axes but `axis` by the pair `statistics`, or where that is None by its
     own mean and biased variance, in one kernel; the result has the type of x. None where there is
     no kernel faster than Keras' operations.
+`group_normalization(x, groups, epsilon) -> outputs`
+    x (B, .., C), each sample's groups of channels normalised by their own mean and biased variance
+    over all places. None where there is no kernel faster than Keras' operations.
 `convolution(x, kernel, strides, padding, data_format, dilation)`, `depthwise_convolution`
     Those of `keras.ops` on images, without a copy of them.
+`moved_convolution(x, kernel, rows, slots, still, strides, padding, dilation)`
+    Of images (B, height, width, channels), each with a kernel of its own: image i's is row
+    `slots[i]` of the kernels `rows` (R, height, width, channels, filters); with `still` they all
+    take `kernel`, and the rows are not read. In either case the gradient of `kernel` is that of all
+    images' kernels together, and that of each row is that of its images alone.
 `max_pool(x, size, strides)`, `average_pool`
     Those of images (B, height, width, channels), over the windows that lie inside the image.
 `make_deterministic()`
@@ -133,15 +146,18 @@ if keras.backend.backend() == "jax":
     from keras_ccsam.backend.jax import compiled as compiled
     from keras_ccsam.backend.jax import hessian_vector_product as hessian_vector_product
     from keras_ccsam.backend.jax import make_deterministic as make_deterministic
+    from keras_ccsam.backend.jax import moved_rows as moved_rows
     from keras_ccsam.backend.jax import no_grad as no_grad
     from keras_ccsam.backend.jax import passed_step as passed_step
     from keras_ccsam.backend.jax import replay_rng as replay_rng
     from keras_ccsam.backend.jax import rng_state as rng_state
+    from keras_ccsam.backend.jax import row_sum as row_sum
     from keras_ccsam.backend.jax import sample_gradients as sample_gradients
     from keras_ccsam.backend.jax import set_rng_state as set_rng_state
     from keras_ccsam.backend.jax import value_and_grad as value_and_grad
     from keras_ccsam.backend.jax import value_and_grads as value_and_grads
     from keras_ccsam.backend.jax_kernels import convolution as convolution
+    from keras_ccsam.backend.jax_moved import moved_convolution as moved_convolution
     from keras_ccsam.backend.jax_processes import COLLECTIVES_IN_LOOPS as COLLECTIVES_IN_LOOPS
     from keras_ccsam.backend.jax_processes import METRICS_ARE_LOCAL as METRICS_ARE_LOCAL
     from keras_ccsam.backend.jax_processes import OPTIMIZER_SUMS as OPTIMIZER_SUMS
@@ -168,6 +184,7 @@ if keras.backend.backend() == "jax":
     from keras_ccsam.backend.kernels import average_pool as average_pool
     from keras_ccsam.backend.kernels import batch_normalization as batch_normalization
     from keras_ccsam.backend.kernels import depthwise_convolution as depthwise_convolution
+    from keras_ccsam.backend.kernels import group_normalization as group_normalization
     from keras_ccsam.backend.kernels import max_pool as max_pool
 elif keras.backend.backend() == "torch":
     from keras_ccsam.backend.programs import can_keep_programs as can_keep_programs
@@ -180,10 +197,12 @@ elif keras.backend.backend() == "torch":
     from keras_ccsam.backend.torch import compiled as compiled
     from keras_ccsam.backend.torch import hessian_vector_product as hessian_vector_product
     from keras_ccsam.backend.torch import make_deterministic as make_deterministic
+    from keras_ccsam.backend.torch import moved_rows as moved_rows
     from keras_ccsam.backend.torch import no_grad as no_grad
     from keras_ccsam.backend.torch import passed_step as passed_step
     from keras_ccsam.backend.torch import replay_rng as replay_rng
     from keras_ccsam.backend.torch import rng_state as rng_state
+    from keras_ccsam.backend.torch import row_sum as row_sum
     from keras_ccsam.backend.torch import sample_gradients as sample_gradients
     from keras_ccsam.backend.torch import set_rng_state as set_rng_state
     from keras_ccsam.backend.torch import value_and_grad as value_and_grad
@@ -193,7 +212,9 @@ elif keras.backend.backend() == "torch":
     from keras_ccsam.backend.torch_kernels import batch_normalization as batch_normalization
     from keras_ccsam.backend.torch_kernels import convolution as convolution
     from keras_ccsam.backend.torch_kernels import depthwise_convolution as depthwise_convolution
+    from keras_ccsam.backend.torch_kernels import group_normalization as group_normalization
     from keras_ccsam.backend.torch_kernels import max_pool as max_pool
+    from keras_ccsam.backend.torch_moved import moved_convolution as moved_convolution
     from keras_ccsam.backend.torch_processes import COLLECTIVES_IN_LOOPS as COLLECTIVES_IN_LOOPS
     from keras_ccsam.backend.torch_processes import METRICS_ARE_LOCAL as METRICS_ARE_LOCAL
     from keras_ccsam.backend.torch_processes import OPTIMIZER_SUMS as OPTIMIZER_SUMS
@@ -219,6 +240,7 @@ elif keras.backend.backend() == "tensorflow":
     from keras_ccsam.backend.kernels import average_pool as average_pool
     from keras_ccsam.backend.kernels import convolution as convolution
     from keras_ccsam.backend.kernels import depthwise_convolution as depthwise_convolution
+    from keras_ccsam.backend.kernels import group_normalization as group_normalization
     from keras_ccsam.backend.kernels import max_pool as max_pool
     from keras_ccsam.backend.one_process import barrier as barrier
     from keras_ccsam.backend.one_process import broadcast_host as broadcast_host
@@ -236,10 +258,12 @@ elif keras.backend.backend() == "tensorflow":
     from keras_ccsam.backend.tensorflow import compiled as compiled
     from keras_ccsam.backend.tensorflow import hessian_vector_product as hessian_vector_product
     from keras_ccsam.backend.tensorflow import make_deterministic as make_deterministic
+    from keras_ccsam.backend.tensorflow import moved_rows as moved_rows
     from keras_ccsam.backend.tensorflow import no_grad as no_grad
     from keras_ccsam.backend.tensorflow import passed_step as passed_step
     from keras_ccsam.backend.tensorflow import replay_rng as replay_rng
     from keras_ccsam.backend.tensorflow import rng_state as rng_state
+    from keras_ccsam.backend.tensorflow import row_sum as row_sum
     from keras_ccsam.backend.tensorflow import sample_gradients as sample_gradients
     from keras_ccsam.backend.tensorflow import set_rng_state as set_rng_state
     from keras_ccsam.backend.tensorflow import value_and_grad as value_and_grad
@@ -247,6 +271,7 @@ elif keras.backend.backend() == "tensorflow":
     from keras_ccsam.backend.tensorflow_kernels import (
         batch_normalization as batch_normalization,
     )
+    from keras_ccsam.backend.tensorflow_moved import moved_convolution as moved_convolution
     from keras_ccsam.backend.tensorflow_processes import (
         COLLECTIVES_IN_LOOPS as COLLECTIVES_IN_LOOPS,
     )

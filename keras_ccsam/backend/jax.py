@@ -82,6 +82,16 @@ def add_rows(total: Tensor, index: Tensor, rows: Tensor) -> Tensor:
     return total.at[index].add(rows)
 
 
+def row_sum(rows: Tensor) -> Tensor:
+    """The sum over the first axis."""
+    return jnp.sum(rows, axis=0)
+
+
+def moved_rows(weight: Tensor, steps: Tensor, rows: Tensor) -> Tensor:
+    """`weight + steps * rows`."""
+    return weight[None] + steps * rows
+
+
 def replay_rng() -> Callable[[], None]:
     """Nothing to remember: every seed is a Keras variable."""
     return lambda: None

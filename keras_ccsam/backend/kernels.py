@@ -22,6 +22,11 @@ def batch_normalization(
     return None
 
 
+def group_normalization(x: Tensor, groups: int, epsilon: float) -> Tensor | None:
+    """None: Keras' own chain of operations is compiled into few."""
+    return None
+
+
 def convolution(
     x: Tensor,
     kernel: Tensor,

@@ -98,6 +98,16 @@ def add_rows(total: Tensor, index: Tensor, rows: Tensor) -> Tensor:
     return tf.tensor_scatter_nd_add(total, index[:, None], rows)
 
 
+def row_sum(rows: Tensor) -> Tensor:
+    """The sum over the first axis."""
+    return tf.reduce_sum(rows, axis=0)
+
+
+def moved_rows(weight: Tensor, steps: Tensor, rows: Tensor) -> Tensor:
+    """`weight + steps * rows`."""
+    return weight[None] + steps * rows
+
+
 def replay_rng() -> Callable[[], None]:
     """Nothing to remember: every seed is a Keras variable."""
     return lambda: None

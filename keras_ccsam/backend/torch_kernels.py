@@ -49,6 +49,12 @@ def batch_normalization(
     return torch.movedim(outputs, 1, axis), mean, variance * ((count - 1) / count)
 
 
+def group_normalization(x: Tensor, groups: int, epsilon: float) -> Tensor | None:
+    """The normalised x, by the moments of each sample's groups of channels, in one fused kernel."""
+    outputs = functional.group_norm(torch.movedim(x, -1, 1), groups, eps=epsilon)
+    return torch.movedim(outputs, 1, -1)
+
+
 def convolution(
     x: Tensor,
     kernel: Tensor,

@@ -1,6 +1,6 @@
 """A batch as a sharpness method sees it: the loss as a pure function of explicit weight values."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import keras
@@ -62,11 +62,13 @@ class Coupling(NamedTuple):
             statistics, or draws random numbers, in words; None where there is none.
         batch_norms: the BatchNorm layers that train, so take the batch's statistics.
         convolutions: whether there are convolutions.
+        movable: the layers that compute a batch whose samples have weights of their own.
     """
 
     reason: str | None
     batch_norms: tuple[keras.layers.BatchNormalization, ...]
     convolutions: bool
+    movable: tuple[keras.Layer, ...] = ()
 
 
 class Tap(NamedTuple):
@@ -114,6 +116,27 @@ class Samples(Protocol):
 
         `shifts` has, for each tap, what is added to its output (1, U) before the activation, as a
         function of its input (1, D).
+        """
+        ...
+
+    def movable(self, positions: Sequence[int]) -> bool:
+        """Whether `losses` can move these of the values."""
+        ...
+
+    def losses(
+        self,
+        values: Sequence[Tensor],
+        data: Any,
+        shifts: Sequence[Callable[[Tensor], Tensor]],
+        rows: Mapping[int, Tensor],
+        slots: Tensor,
+        still: bool,
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """As `loss`, of the rows of `data` together: (n,), (n, K), and (n, D) for each tap.
+
+        `rows` has (R, *shape) by the position of a value, constants: each of `data` takes row
+        `slots[i]` in its place, and the value's gradient is that of all of them. `still`: the rows
+        are zeros, nothing takes them, and each has the gradient of those that would.
         """
         ...
 

@@ -18,6 +18,7 @@ from keras_ccsam.heads import Activated
 from keras_ccsam.layers.fast import stock_type
 from keras_ccsam.sharpness.objective import Coupling
 from keras_ccsam.training.independent import ELEMENTWISE, LAYERS, LOSS_FUNCTIONS, LOSSES
+from keras_ccsam.training.moved_layers import movable
 from keras_ccsam.training.trainee import Trainee
 
 
@@ -50,6 +51,7 @@ def coupling(backbone: keras.Layer, head: keras.Layer, loss: Any) -> Coupling:
     """
     reasons = [_reason_of_loss(loss)]
     norms: list[Any] = []
+    ruled: list[Any] = []
     convolutions = False
     for part in (backbone, head):
         for layer in _layers(part):
@@ -57,10 +59,13 @@ def coupling(backbone: keras.Layer, head: keras.Layer, loss: Any) -> Coupling:
             convolutions = convolutions or "Conv" in type(layer).__name__
             if _takes_statistics(layer):
                 norms.append(layer)
+            if movable(layer):
+                ruled.append(layer)
         if not any(reasons):
             reasons += [_reason_of_graph(graph, bool(norms)) for graph in _graphs(part)]
     found = next((reason for reason in reasons if reason), None)
-    return Coupling(found, tuple(dict.fromkeys(norms)), convolutions)
+    unique = (tuple(dict.fromkeys(each)) for each in (norms, ruled))
+    return Coupling(found, next(unique), convolutions, next(unique))
 
 
 def _layers(part: keras.Layer) -> Iterator[Any]:

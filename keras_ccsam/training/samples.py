@@ -1,11 +1,12 @@
 """One batch, sample by sample: the `Samples` of its objective.
 
 The network is called on batches of one, so that a framework can vectorise it over samples that
-have weights of their own. That gives the batch's losses only where no layer couples samples:
+have weights of their own; or on all of them together, where each layer that has such weights knows
+how (`moved_layers.py`). Both give the batch's losses only where no layer couples samples:
 `coupling.py`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -16,6 +17,7 @@ from keras_ccsam import backend
 from keras_ccsam.heads import is_plain_dense, plain_dense
 from keras_ccsam.labels import first_labels
 from keras_ccsam.sharpness.objective import Evaluation, Tap
+from keras_ccsam.training.moved_layers import Moves, moved
 from keras_ccsam.training.sample_loss import SampleLoss
 from keras_ccsam.training.tapped_layers import tapped
 from keras_ccsam.training.trainee import Trainee
@@ -83,6 +85,7 @@ class BatchSamples:
         self._state = list(state)
         self.prediction_shape = (int(objective.model.head.units),)
         positions = {id(variable): i for i, variable in enumerate(objective.variables)}
+        self._positions = positions
         self._dense = _dense_layers(objective.model)
         self.taps = [Tap(positions[id(d.kernel)], int(d.units)) for d in self._dense]
         data = {"x": objective.x, "y": objective.y}
@@ -107,6 +110,45 @@ class BatchSamples:
                 batch["y"], predictions, batch.get("sample_weight")
             )
         return ops.sum(losses), predictions[0], [value[0] for value in inputs]
+
+    def movable(self, positions: Sequence[int]) -> bool:
+        """Whether `losses` can move these of the values."""
+        ruled = self._objective.model.coupling.movable
+        known = {id(variable) for layer in ruled for variable in layer.trainable_variables}
+        return all(id(self._objective.variables[i]) in known for i in positions)
+
+    def losses(
+        self,
+        values: Sequence[Tensor],
+        data: Any,
+        shifts: Sequence[Callable[[Tensor], Tensor]],
+        rows: Mapping[int, Tensor],
+        slots: Tensor,
+        still: bool,
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """The weighted losses (n,) of rows of `data`, their predictions and the taps' inputs."""
+        objective = self._objective
+        by_variable = {id(objective.variables[i]): each for i, each in rows.items()}
+        tapped_ones = {id(layer) for layer in self._dense}
+        ruled = [x for x in objective.model.coupling.movable if id(x) not in tapped_ones]
+        for n, layer in enumerate(self._dense):
+            bias = by_variable.get(id(layer.bias))
+            if bias is not None:
+                shifts = [
+                    *shifts[:n],
+                    _with_bias(shifts[n], layer, bias, slots, still),
+                    *shifts[n + 1 :],
+                ]
+        with (
+            objective.scope(values, self._state),
+            tapped(self._dense, shifts) as inputs,
+            moved(ruled, Moves(by_variable, slots, still)),
+        ):
+            predictions = objective.model(data["x"], training=not self._state)
+            losses = objective.sample_loss().values(
+                data["y"], predictions, data.get("sample_weight")
+            )
+        return losses, predictions, inputs
 
     def evaluate(self, predictions: Tensor) -> tuple[list[Tensor], Evaluation]:
         """The batch's loss at these predictions, and the gradient of what it adds to them.
@@ -141,6 +183,24 @@ def _dense_layers(model: Trainee) -> list[keras.layers.Dense]:
             if part is model.head or _sees_rows(layer):
                 found.append(layer)
     return found
+
+
+def _with_bias(
+    shift: Callable[[Tensor], Tensor],
+    layer: keras.layers.Dense,
+    rows: Tensor,
+    slots: Tensor,
+    still: bool,
+) -> Callable[[Tensor], Tensor]:
+    """The shift, and from the layer's bias to each sample's own; see `Samples.losses`."""
+    own = ops.take(rows, slots, axis=0)
+
+    def shifted(inputs: Tensor) -> Tensor:
+        if still:
+            return shift(inputs) + own
+        return shift(inputs) + (own - ops.stop_gradient(ops.convert_to_tensor(layer.bias)))
+
+    return shifted
 
 
 def _sees_rows(layer: keras.layers.Dense) -> bool:

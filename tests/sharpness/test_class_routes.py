@@ -7,7 +7,7 @@ from keras import layers, ops
 
 import keras_ccsam as cc
 from keras_ccsam.sharpness import ClassConditional
-from keras_ccsam.sharpness.class_conditional import method
+from keras_ccsam.sharpness.class_conditional import class_routes, method
 from keras_ccsam.sharpness.class_conditional.radius import ClassSteps
 from keras_ccsam.training.coupling import coupling
 from keras_ccsam.training.objective import BatchObjective
@@ -25,6 +25,16 @@ def convolutional(x):
 
 def fast_layers(x):
     return cc.models.accelerate(keras.Model(x, convolutional(x))).output
+
+
+def ruled(x):
+    """Layers that have rules for samples with weights of their own, and no others."""
+    x = layers.Conv2D(4, 3, strides=2, padding="same", activation="tanh", name="conv")(x)
+    x = layers.GroupNormalization(2, name="group")(x)
+    x = layers.Dense(6, name="tokens")(layers.Reshape((9, 4))(x))
+    x = layers.LayerNormalization(name="layer")(x)
+    x = layers.Dense(5, activation="tanh", name="wide")(layers.Flatten()(x))
+    return layers.Dense(4, name="narrow", use_bias=False)(x)
 
 
 def attention(x):
@@ -117,8 +127,10 @@ def mixed(y):
         (convolutional, "conv|group|classifier", 5),
         (fast_layers, "conv|depth|norm|classifier", None),
         (attention, "all", None),
+        (ruled, "all", None),
+        (ruled, "conv|tokens/kernel|gamma|narrow", 4),
     ],
-    ids=["convolutional", "fast_layers", "attention"],
+    ids=["convolutional", "fast_layers", "attention", "ruled", "ruled_in_part"],
 )
 def test_equals_the_loop_over_the_classes(body, perturb, chunk, monkeypatch):
     """With mixed labels, weights, an absent class, a class weighted 0, regularisers; in chunks."""
@@ -137,6 +149,29 @@ def test_equals_the_loop_over_the_classes(body, perturb, chunk, monkeypatch):
     still = step_gradients(model(body, perturb, chunk=chunk), x, mixed(y), weight)
     with pytest.raises(AssertionError):
         assert_same(still, theirs)
+
+
+@pytest.mark.parametrize(
+    ("body", "perturb", "run"),
+    [
+        (ruled, "all", "ByLayer"),
+        (convolutional, "conv|group|classifier", "ByLayer"),
+        (convolutional, "all", "BySample"),  # there is no rule for depthwise convolutions
+        (attention, "all", "BySample"),
+        (attention, "embed", "ByLayer"),
+    ],
+)
+def test_the_run_taken(body, perturb, run, monkeypatch):
+    taken = []
+    for name in ("ByLayer", "BySample"):
+        kind = getattr(class_routes, name)
+        inner = kind.moved
+        monkeypatch.setattr(
+            kind, "moved", lambda *a, name=name, inner=inner: taken.append(name) or inner(*a)
+        )
+    x, y = toy_batches(6)
+    step_gradients(model(body, perturb), x, y)
+    assert taken == [run]
 
 
 def test_chunks_and_the_order_of_samples_do_not_matter():

@@ -15,9 +15,10 @@ output gradients in pass 1, T_c = sum_{j in B_c} a_j d_j^T is never built (heads
 
 and its gradients are sums of the inputs' and output gradients' outer products.
 
-Both passes are vectorised over the samples, `chunk` at a time, with static shapes; the sum of all
-T_c is the clean gradient, so no third pass is needed. Beside the weights, memory holds T, one row
-of k scalars for each class (at most B rows), and a few times chunk x k scalars.
+How a pass gives samples their weights is the matter of `runs.py`: layer by layer, where each has a
+rule for it, or vectorised over samples. Both have static shapes; the sum of all T_c is the clean
+gradient, so no third pass is needed. Beside the weights, memory holds T, one row of k scalars for
+each class (at most B rows), and what `runs.py` says.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,6 +27,7 @@ from typing import Any, NamedTuple
 from keras import ops
 
 from keras_ccsam import backend
+from keras_ccsam.sharpness.class_conditional.runs import ByLayer, BySample, Runs, SampledBatch
 from keras_ccsam.sharpness.class_conditional.sample_rows import (
     Chunk,
     SampleRows,
@@ -51,8 +53,7 @@ class Routes(NamedTuple):
     Attributes:
         clean_loss: scalar, the sum of the samples' losses.
         flat_loss: scalar, the same under each sample's own class's perturbation.
-        clean: the gradient of the first at each of the values; of the perturbed ones only, zeros
-            elsewhere, where `clean` was not asked for.
+        clean: the gradient of the first at each of the values; none where it was not asked for.
         flat: the gradient of the second.
         predictions: (B, K) of the clean weights, float32 or wider.
     """
@@ -88,8 +89,8 @@ def routed_passes(
         length: maps ||w||, the norms ||g_c|| (K,) and the classes (K,) to the steps' lengths.
         scale: what a sample's loss is multiplied with before it is differentiated.
         convolutions: whether the network convolves.
-        chunk: samples at a time; by default as many as keep chunk x k within 2^24 scalars.
-        clean: whether the clean gradient is wanted of the weights that are not perturbed, too.
+        chunk: samples at a time; by default as many as `sample_rows.py` finds room for.
+        clean: whether the clean gradient is wanted.
         batch: that whose class gradients are meant, where it is more than these rows. T is then
             summed over the replicas, and the taps' inputs and output gradients are gathered.
     """
@@ -97,7 +98,7 @@ def routed_passes(
         samples, values, perturbed, labels, num_classes, scale, convolutions, chunk, batch
     )
     first = routed.first_pass(clean)
-    clean_gradients = routed.clean_gradients(first)
+    clean_gradients = routed.clean_gradients(first) if clean else []
     if batch is not None:
         first = routed.of_all(first, batch)
     steps = routed.steps(first, length)
@@ -155,7 +156,7 @@ class _RoutedBatch:
         batch: GlobalBatch | None,
     ) -> None:
         self.samples, self.labels, self.num_classes = samples, labels, num_classes
-        self.scale, self.convolutions = scale, convolutions
+        self.scale = scale
         self.values = [ops.stop_gradient(ops.convert_to_tensor(value)) for value in values]
         self.weight_norm = global_norm([self.values[i] for i in perturbed])
         self.real = self.weight_norm.dtype
@@ -166,8 +167,8 @@ class _RoutedBatch:
         self.own = [i for i in perturbed if i not in self.kernels]
         self.shared = [i for i in range(len(self.values)) if i not in {*perturbed, *self.kernels}]
         self.weights = [self.values[i] for i in self.own]
-        self.rows = SampleRows(labels, chunk_size(labels, self.weights, chunk))
-
+        by_layer = samples.movable(self.own)
+        self.rows = SampleRows(labels, chunk_size(labels, self.weights, chunk, by_layer))
         self.batch_labels = labels if batch is None else batch.gather(labels)
         present = ops.sum(ops.one_hot(self.batch_labels, num_classes, dtype="int32"), axis=0) > 0
         self.present = present
@@ -176,40 +177,48 @@ class _RoutedBatch:
         self.slots = ops.take(self.slot_of_class, labels)
         size = self.rows.batch if batch is None else batch.size
         self.height = min(num_classes, size) if isinstance(size, int) else num_classes
+        batch_and_rows = SampledBatch(
+            samples, self.values, self.own, self.shared, self.rows, self.slots, scale, self.real
+        )
+        self.runs: Runs = (
+            ByLayer(batch_and_rows, self.height)
+            if by_layer
+            else BySample(batch_and_rows, convolutions)
+        )
 
     def first_pass(self, clean: bool) -> _FirstPass:
         """Pass 1: every sample's gradients at w, summed by class."""
         count, taps, real = len(self.weights), self.taps, self.real
         others = self.shared if clean else []
-        positions = [*self.own, *others]
 
-        def body(at: Chunk, total: Tensor, predictions: Tensor, *sums: Tensor) -> Any:
-            own = [self.values[i] for i in positions]
-            data = {"data": self.samples.data}
-            loss, wide, inputs, deltas, grads = self._run(
-                positions, own, [False] * len(own), at, data, lambda n, x, sample: 0.0
-            )
+        def body(at: Chunk, *sums: Tensor) -> Any:
+            found = self.runs.clean(at, others)
+            alone = [found.loss, found.predictions, *found.own, *found.others]
+            alone += [*found.inputs, *found.deltas]
+            if not sums:  # the whole batch
+                return tuple(alone)
             slot = ops.take(self.slots, at.index)
-            places = [*[slot] * count, *[None] * len(others), *[at.index] * 2 * len(taps)]
-            return (
-                total + loss,
-                backend.add_rows(predictions, at.index, wide),
-                *[
-                    s + ops.sum(g, axis=0) if place is None else backend.add_rows(s, place, g)
-                    for s, g, place in zip(sums, [*grads, *inputs, *deltas], places, strict=True)
-                ],
+            places = [None, at.index, *[slot] * count, *[None] * len(others)]
+            places += [at.index] * 2 * len(taps)
+            return tuple(
+                s + g if place is None else backend.add_rows(s, place, g)
+                for s, g, place in zip(sums, alone, places, strict=True)
             )
 
         size = self.rows.batch
-        loss, predictions, *sums = self.rows.run(
-            body,
-            ops.zeros((), real),
-            ops.zeros((size, *self.samples.prediction_shape), real),
-            *[ops.zeros((self.height, *w.shape), w.dtype) for w in self.weights],
-            *[ops.zeros_like(self.values[i]) for i in others],
-            *[ops.zeros((size, self.values[tap.kernel].shape[0]), real) for tap in taps],
-            *[ops.zeros((size, tap.units), real) for tap in taps],
+        starts = (
+            ()
+            if self.runs.by_row
+            else (
+                ops.zeros((), real),
+                ops.zeros((size, *self.samples.prediction_shape), real),
+                *[ops.zeros((self.height, *w.shape), w.dtype) for w in self.weights],
+                *[ops.zeros_like(self.values[i]) for i in others],
+                *[ops.zeros((size, self.values[tap.kernel].shape[0]), real) for tap in taps],
+                *[ops.zeros((size, tap.units), real) for tap in taps],
+            )
         )
+        loss, predictions, *sums = self.rows.run(body, *starts)
         totals, rest = sums[:count], sums[count : count + len(others)]
         inputs, deltas = sums[count + len(others) :][: len(taps)], sums[len(sums) - len(taps) :]
         return _FirstPass(loss, predictions, totals, rest, others, inputs, deltas)
@@ -247,7 +256,7 @@ class _RoutedBatch:
 
     def clean_gradients(self, first: _FirstPass) -> list[Tensor]:
         """The sum of all T_c, and what else the first pass found."""
-        sums = [*[ops.sum(total, axis=0) for total in first.totals], *first.others]
+        sums = [*[backend.row_sum(total) for total in first.totals], *first.others]
         sums += [outer(a, d) for a, d in zip(first.inputs, first.deltas, strict=True)]
         return in_order(self.values, [*self.own, *first.other_positions, *self.kernels], sums)
 
@@ -257,64 +266,26 @@ class _RoutedBatch:
         moved = first.totals
         for position, weight in enumerate(self.weights):
             total = moved[position]
-            moved[position] = weight[None] + along_rows(steps.of_row, total) * total
-        everything = [*self.own, *self.shared]
-        stacked = [True] * len(self.own) + [False] * len(self.shared)
+            moved[position] = backend.moved_rows(weight, along_rows(steps.of_row, total), total)
+        positions = [*self.own, *self.shared, *self.kernels]
 
-        def shift(n: int, x: Tensor, sample: Any) -> Tensor:
+        def shift(n: int, x: Tensor, along: Tensor) -> Tensor:
             if self.kernels[n] not in self.perturbed:
                 return 0.0
-            products = ops.matmul(x, ops.transpose(first.inputs[n])) * sample["along"][None]
+            products = ops.matmul(x, ops.transpose(first.inputs[n])) * along
             return ops.matmul(products, first.deltas[n])
 
-        def body(at: Chunk, total: Tensor, *sums: Tensor) -> tuple[Any, ...]:
-            slot = ops.take(self.slots, at.index)
-            own = [ops.take(weights, slot, axis=0) for weights in moved]
-            own += [self.values[i] for i in self.shared]
-            rest = {"data": self.samples.flat_data, "along": steps.of_pair}
-            loss, _, xs, ds, grads = self._run(everything, own, stacked, at, rest, shift)
-            grads = [ops.sum(grad, axis=0) for grad in grads]
-            grads += [outer(x, d) for x, d in zip(xs, ds, strict=True)]
-            return (total + loss, *[s + g for s, g in zip(sums, grads, strict=True)])
+        def body(at: Chunk, *sums: Tensor) -> tuple[Any, ...]:
+            found = self.runs.moved(at, moved, steps.of_pair, shift)
+            grads = [*found.own, *found.others]
+            grads += [outer(x, d) for x, d in zip(found.inputs, found.deltas, strict=True)]
+            alone = [found.loss, *grads]
+            return tuple(s + g for s, g in zip(sums, alone, strict=True)) if sums else tuple(alone)
 
-        positions = [*everything, *self.kernels]
-        starts = [ops.zeros_like(self.values[i]) for i in positions]
-        loss, *flat = self.rows.run(body, ops.zeros((), self.real), *starts)
-        return loss, in_order(self.values, positions, flat)
-
-    def _run(
-        self,
-        positions: Sequence[int],
-        own: list[Tensor],
-        stacked: Sequence[bool],
-        at: Chunk,
-        rest: dict[str, Any],
-        shift: Callable[[int, Tensor, Tensor], Tensor],
-    ) -> tuple[Tensor, Tensor, list[Tensor], list[Tensor], list[Tensor]]:
-        """Losses, predictions, the taps' inputs and output gradients, and the other gradients."""
-        real, taps = self.real, self.taps
-
-        def loss(own: list[Tensor], sample: Any) -> tuple[Tensor, tuple[Tensor, Tensor, Any]]:
-            full = list(self.values)
-            for i, value in zip(positions, own[: len(positions)], strict=True):
-                full[i] = value
-            zeros = own[len(positions) :]
-            shifts = [
-                lambda inputs, n=n, zero=zero: shift(n, inputs, sample) + zero[None]
-                for n, zero in enumerate(zeros)
-            ]
-            value, prediction, inputs = self.samples.loss(full, sample["data"], shifts)
-            value = ops.where(sample["valid"], value, ops.zeros_like(value))
-            return value * ops.cast(self.scale, value.dtype), (value, prediction, inputs)
-
-        sample = {"valid": at.valid, **self.rows.take(rest, at.index)}
-        # The gradient at a zero that is added to a layer's output is the output's.
-        zeros = [ops.zeros((self.rows.size, tap.units), real) for tap in taps]
-        (_, (losses, predictions, inputs)), grads = backend.sample_gradients(
-            loss, [*own, *zeros], [*stacked, *[True] * len(taps)], sample, self.convolutions
+        starts = (
+            ()
+            if self.rows.whole
+            else (ops.zeros((), self.real), *[ops.zeros_like(self.values[i]) for i in positions])
         )
-        mask = ops.cast(at.valid, real)[:, None]
-        inputs = [mask * value for value in inputs]
-        total = ops.cast(ops.sum(losses), real)
-        wide = mask * ops.cast(predictions, real)
-        return total, wide, inputs, list(grads[len(own) :]), list(grads[: len(own)])
+        loss, *flat = self.rows.run(body, *starts)
+        return loss, in_order(self.values, positions, flat)

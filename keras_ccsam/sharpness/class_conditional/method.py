@@ -88,7 +88,9 @@ class ClassConditional(SharpnessMethod):
         batch_norm: of weights other than the head: `"literal"` or `"clean"`; see above. Where no
             BatchNorm trains, both are the same.
         chunk: of weights other than the head: how many samples have weights of their own at a
-            time, which bounds memory. By default as many as keep chunk x k within 2^24 scalars.
+            time, which bounds memory. By default all, where layers have rules for such weights and
+            those of the largest layer stay within 2^24 scalars; else as many as keep chunk x k
+            within them.
         norm_scope: `"joint"`, one step over all perturbed tensors; or `"per_tensor"`, one for each,
             as the released code has it: kernel and bias apart.
         perturbed_labels: of a mixed batch in the perturbed loss: `"mixed"`, both in their shares;

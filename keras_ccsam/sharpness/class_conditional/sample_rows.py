@@ -11,6 +11,7 @@ from keras_ccsam.typing import Tensor
 
 # 64 MiB of float32 for one set of weights per sample.
 _CHUNK_SCALARS = 2**24
+_USUAL_BATCH = 256  # where a batch's size is not known before the step runs
 
 
 class Chunk(NamedTuple):
@@ -23,16 +24,21 @@ class Chunk(NamedTuple):
 class SampleRows:
     """The rows of a batch, a fixed number at a time."""
 
-    def __init__(self, labels: Tensor, size: int) -> None:
+    def __init__(self, labels: Tensor, size: int | None) -> None:
+        """`size` at a time; all where it is None."""
         static = labels.shape[0]
         self.batch: Any = static if static is not None else ops.shape(labels)[0]
         # TensorFlow tells the size of a batch that may be the last, smaller one only as it runs.
         known = isinstance(self.batch, int)
-        self.size: Any = min(size, self.batch) if known else ops.minimum(size, self.batch)
+        if size is None:
+            self.size: Any = self.batch
+        else:
+            self.size = min(size, self.batch) if known else ops.minimum(size, self.batch)
+        self.whole = size is None or (known and self.batch == self.size)
 
     def run(self, body: Callable[..., tuple[Any, ...]], *start: Tensor) -> tuple[Any, ...]:
-        """Folds `body` over the chunks. A batch that is one chunk needs no loop."""
-        if isinstance(self.batch, int) and self.batch == self.size:
+        """Folds `body` over the chunks. A batch that is one chunk needs no loop, and no `start`."""
+        if self.whole:
             index = ops.arange(self.batch, dtype="int32")
             return body(Chunk(index, ops.ones_like(index, dtype="bool")), *start)
         size = self.size
@@ -51,11 +57,19 @@ class SampleRows:
         return keras.tree.map_structure(lambda tensor: ops.take(tensor, index, axis=0), data)
 
 
-def chunk_size(labels: Tensor, weights: Sequence[Tensor], chunk: int | None) -> int:
-    if chunk is None:
-        size = sum(_size(weight) for weight in weights)
-        chunk = max(1, _CHUNK_SCALARS // max(1, size))
+def chunk_size(
+    labels: Tensor, weights: Sequence[Tensor], chunk: int | None, by_layer: bool
+) -> int | None:
+    """How many samples have weights of their own at a time; None where there is room for all.
+
+    Layer by layer, only one layer's weights are there for each of them; otherwise all weights are.
+    """
     batch = labels.shape[0]
+    if chunk is None:
+        sizes = [_size(weight) for weight in weights]
+        if by_layer and (batch or _USUAL_BATCH) * max([1, *sizes]) <= _CHUNK_SCALARS:
+            return None
+        chunk = max(1, _CHUNK_SCALARS // max(1, sum(sizes)))
     if batch is None:
         return chunk
     # Equal parts: as many passes as the bound asks for, and as few rows to fill up.

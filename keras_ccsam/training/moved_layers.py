@@ -1,0 +1,183 @@
+"""Layers that compute a batch whose samples have weights of their own.
+
+Sample i's weights are row `slots[i]` of as many as there are classes. A layer's rule computes that
+for the whole batch at once, so all that has no such weights runs as in any other step. Where there
+is no rule for a layer, the network is vectorised over samples instead (`backend.sample_gradients`).
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import keras
+from keras import layers, ops
+
+from keras_ccsam import backend
+from keras_ccsam.checks import at_least_float32
+from keras_ccsam.layers.fast import stock_type
+from keras_ccsam.training.stand_ins import stood_in
+from keras_ccsam.typing import Tensor
+
+
+class Moves(NamedTuple):
+    """How far the weights of a batch's samples are moved.
+
+    Attributes:
+        rows: (R, *shape) by the identity of each variable that is moved: its values, which are
+            constants, as the variable's gradient is that of all samples.
+        slots: (B,), each sample's row.
+        still: the rows are zeros instead, and only differentiated by: nothing is moved.
+    """
+
+    rows: Mapping[int, Tensor]
+    slots: Tensor
+    still: bool
+
+
+def movable(layer: keras.Layer) -> bool:
+    """Whether there is a rule for this layer."""
+    kind = stock_type(layer)
+    if getattr(layer, "quantization_mode", None) or getattr(layer, "lora_enabled", False):
+        return False
+    if kind is layers.Conv2D:
+        return layer.data_format == "channels_last" and layer.groups == 1
+    if kind in (layers.BatchNormalization, layers.GroupNormalization):
+        return layer.axis == -1
+    if kind is layers.LayerNormalization:
+        return layer.axis in (-1, [-1], (-1,)) and not layer.rms_scaling
+    return kind is layers.Dense
+
+
+@contextlib.contextmanager
+def moved(movable_layers: Sequence[keras.Layer], moves: Moves) -> Iterator[None]:
+    """In this block those layers compute each sample with its own weights."""
+    touched = [
+        layer
+        for layer in movable_layers
+        if any(id(variable) in moves.rows for variable in layer.trainable_variables)
+    ]
+    with stood_in(touched, [partial(_RULES[stock_type(layer)], layer, moves) for layer in touched]):
+        yield
+
+
+def _convolution(layer: Any, moves: Moves, x: Tensor) -> Tensor:
+    rows = _rows(moves, layer.kernel)
+    window = (layer.strides, layer.padding, layer.dilation_rate)
+    x = ops.convert_to_tensor(x)
+    if rows is None:
+        out = layer.convolution_op(x, _value(layer.kernel))
+    else:
+        kernel = _value(layer.kernel)
+        rows = ops.cast(rows, kernel.dtype)
+        out = backend.moved_convolution(x, kernel, rows, moves.slots, moves.still, *window)
+    return _finished(layer, moves, out)
+
+
+def _dense(layer: Any, moves: Moves, x: Tensor) -> Tensor:
+    """A convolution of one pixel."""
+    kernel, rows = _value(layer.kernel), _rows(moves, layer.kernel)
+    if rows is None:
+        return _finished(layer, moves, ops.matmul(x, kernel))
+    features, units = kernel.shape
+    places = x.shape[1:-1]
+    size = 1
+    for place in places:
+        size *= place
+    out = backend.moved_convolution(
+        ops.reshape(x, (-1, size, 1, features)),
+        ops.reshape(kernel, (1, 1, features, units)),
+        ops.reshape(ops.cast(rows, kernel.dtype), (-1, 1, 1, features, units)),
+        moves.slots,
+        moves.still,
+        (1, 1),
+        "valid",
+        (1, 1),
+    )
+    return _finished(layer, moves, ops.reshape(out, (-1, *places, units)))
+
+
+def _finished(layer: Any, moves: Moves, out: Tensor) -> Tensor:
+    """With bias and activation."""
+    if layer.use_bias:
+        out = out + _own(moves, layer.bias, out)
+    return out if layer.activation is None else layer.activation(out)
+
+
+def _batch_normalization(layer: Any, moves: Moves, x: Tensor) -> Tensor:
+    """In inference mode, in which alone samples do not see each other."""
+    mean, variance = (_value(v) for v in (layer.moving_mean, layer.moving_variance))
+    mean, variance = (ops.cast(v, x.dtype) for v in (mean, variance))
+    scale = ops.rsqrt(variance + layer.epsilon)
+    return ops.cast(_scaled(layer, moves, x, mean, scale), layer.compute_dtype)
+
+
+def _group_normalization(layer: Any, moves: Moves, x: Tensor) -> Tensor:
+    wide = at_least_float32(x)
+    normal = backend.group_normalization(wide, layer.groups, layer.epsilon)
+    if normal is not None:
+        return ops.cast(_affine(layer, moves, normal), layer.compute_dtype)
+    places, channels = x.shape[1:-1], x.shape[-1]
+    size = 1
+    for place in places:
+        size *= place
+    groups = ops.reshape(wide, (-1, size, layer.groups, channels // layer.groups))
+    mean, variance = ops.moments(groups, axes=(1, 3), keepdims=True)
+    one = (-1, *(1 for _ in places), channels)
+    scale = ops.rsqrt(variance + layer.epsilon)
+    mean, scale = (
+        ops.reshape(ops.broadcast_to(v, (ops.shape(v)[0], 1, *groups.shape[2:])), one)
+        for v in (mean, scale)
+    )
+    return ops.cast(_scaled(layer, moves, wide, mean, scale), layer.compute_dtype)
+
+
+def _layer_normalization(layer: Any, moves: Moves, x: Tensor) -> Tensor:
+    wide = at_least_float32(x)
+    centred = wide - ops.mean(wide, axis=-1, keepdims=True)
+    variance = ops.mean(ops.square(centred), axis=-1, keepdims=True)
+    normal = centred * ops.rsqrt(variance + layer.epsilon)
+    return ops.cast(_affine(layer, moves, normal), layer.compute_dtype)
+
+
+def _affine(layer: Any, moves: Moves, normal: Tensor) -> Tensor:
+    if layer.scale:
+        normal = normal * _own(moves, layer.gamma, normal)
+    return normal + _own(moves, layer.beta, normal) if layer.center else normal
+
+
+def _scaled(layer: Any, moves: Moves, x: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
+    """(x - mean) scale gamma + beta, in two passes over x."""
+    if layer.scale:
+        scale = scale * _own(moves, layer.gamma, x)
+    shift = -mean * scale
+    if layer.center:
+        shift = shift + _own(moves, layer.beta, x)
+    return x * scale + shift
+
+
+def _own(moves: Moves, variable: keras.Variable, like: Tensor) -> Tensor:
+    """A vector, or each sample's own in the shape that goes with `like`."""
+    value, rows = ops.cast(_value(variable), like.dtype), _rows(moves, variable)
+    if rows is None:
+        return value
+    own = ops.take(ops.cast(rows, like.dtype), moves.slots, axis=0)
+    own = own + (value if moves.still else value - ops.stop_gradient(value))
+    return ops.reshape(own, (-1, *(1 for _ in like.shape[1:-1]), like.shape[-1]))
+
+
+def _rows(moves: Moves, variable: keras.Variable) -> Tensor | None:
+    return moves.rows.get(id(variable))
+
+
+def _value(variable: keras.Variable) -> Tensor:
+    return ops.convert_to_tensor(variable)
+
+
+_RULES: dict[type, Callable[[Any, Moves, Tensor], Tensor]] = {
+    layers.BatchNormalization: _batch_normalization,
+    layers.Conv2D: _convolution,
+    layers.Dense: _dense,
+    layers.GroupNormalization: _group_normalization,
+    layers.LayerNormalization: _layer_normalization,
+}

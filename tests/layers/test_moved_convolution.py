@@ -1,0 +1,116 @@
+"""Convolutions with a kernel for each image, beside one convolution for each of them."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_ccsam import backend
+
+SLOTS = np.array([2, 0, 2, 2, 1], "int32")
+
+
+def numbers(*shape):
+    values = np.random.default_rng(sum(shape)).normal(size=shape).astype("float32")
+    return ops.convert_to_tensor(values)
+
+
+def one_by_one(x, kernel, rows, still, *options):
+    """With the same gradients, of one convolution for each image."""
+    parts = []
+    for i, slot in enumerate(SLOTS):
+        own = rows[int(slot)]
+        for_all = kernel if still else kernel - ops.stop_gradient(kernel)
+        parts.append(ops.conv(x[i : i + 1], own + for_all, *options))
+    return ops.concatenate(parts)
+
+
+@pytest.mark.parametrize(
+    ("image", "window", "strides", "padding", "dilation"),
+    [
+        ((6, 5), (3, 3), (1, 1), "same", (1, 1)),
+        ((2, 2), (3, 3), (1, 1), "same", (1, 1)),
+        ((6, 7), (3, 2), (2, 2), "same", (1, 1)),
+        ((7, 8), (3, 3), (2, 3), "valid", (1, 1)),
+        ((7, 6), (3, 2), (1, 1), "same", (2, 2)),
+        ((5, 4), (1, 1), (1, 1), "valid", (1, 1)),
+        ((5, 4), (1, 1), (2, 2), "same", (1, 1)),
+    ],
+)
+@pytest.mark.parametrize("still", [False, True])
+def test_values_and_gradients_are_those_of_one_convolution_for_each_image(
+    image, window, strides, padding, dilation, still
+):
+    x, kernel = numbers(5, *image, 2), numbers(*window, 2, 3)
+    rows = numbers(4, *window, 2, 3) * (0.0 if still else 1.0)
+    slots = ops.convert_to_tensor(SLOTS)
+
+    def found(convolve):
+        def loss(values):
+            out = convolve(*values)
+            return ops.sum(ops.cos(out)), out
+
+        (_, out), gradients = backend.value_and_grad(loss, [x, kernel, rows])
+        return [ops.convert_to_numpy(each) for each in (out, *gradients)]
+
+    ours = found(
+        lambda x, kernel, rows: backend.moved_convolution(
+            x, kernel, rows, slots, still, strides, padding, dilation
+        )
+    )
+    theirs = found(
+        lambda x, kernel, rows: one_by_one(
+            x, kernel, rows, still, strides, padding, "channels_last", dilation
+        )
+    )
+    assert np.abs(theirs[3]).max() > 0.1 and not theirs[3][3].any()
+    for mine, its in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(mine, its, rtol=1e-5, atol=1e-5 * np.abs(its).max())
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="of the PyTorch adapter")
+@pytest.mark.parametrize("size", [(8, 8, 2, 3), (2, 2, 4, 8)], ids=["wide", "large-kernels"])
+def test_parts_of_a_batch_are_the_batch(size, monkeypatch):
+    from keras_ccsam.backend import torch_moved
+
+    height, width, channels, filters = size
+    x, kernel = numbers(5, height, width, channels), numbers(3, 3, channels, filters)
+    rows, slots = numbers(4, 3, 3, channels, filters), ops.convert_to_tensor(SLOTS)
+
+    def found():
+        def loss(values):
+            out = backend.moved_convolution(*values, slots, False, (1, 1), "same", (1, 1))
+            return ops.sum(out**2), out
+
+        (_, out), gradients = backend.value_and_grad(loss, [x, kernel, rows])
+        return [ops.convert_to_numpy(each) for each in (out, *gradients)]
+
+    whole = found()
+    monkeypatch.setattr(torch_moved, "_CACHED", 1)
+    for part, all_of_it in zip(found(), whole, strict=True):
+        np.testing.assert_allclose(part, all_of_it, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1)])
+def test_rows_are_summed_and_moved_however_they_lie(order):
+    rows = ops.transpose(numbers(7, 3, 2), order)
+    weight, steps = numbers(*rows.shape[1:]), numbers(7, 1, 1)
+    before = ops.convert_to_numpy(rows).copy()
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(backend.row_sum(rows)), before.sum(0), rtol=1e-5, atol=1e-6
+    )
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(backend.moved_rows(weight, steps, rows)),
+        ops.convert_to_numpy(weight) + ops.convert_to_numpy(steps) * before,
+        rtol=1e-5,
+        atol=1e-6,
+    )
+
+
+def test_group_normalization_is_that_of_keras():
+    x = numbers(3, 4, 5, 6) + 2.0
+    layer = keras.layers.GroupNormalization(3, epsilon=1e-3, scale=False, center=False)
+    found = backend.group_normalization(x, 3, 1e-3)
+    if found is not None:
+        expected = ops.convert_to_numpy(layer(x))
+        np.testing.assert_allclose(ops.convert_to_numpy(found), expected, atol=1e-5)
