@@ -68,15 +68,15 @@ def _convolution(layer: Any, moves: Moves, x: Tensor) -> Tensor:
     if rows is None:
         out = layer.convolution_op(x, _value(layer.kernel))
     else:
-        kernel = _value(layer.kernel)
-        rows = ops.cast(rows, kernel.dtype)
+        kernel = ops.cast(_value(layer.kernel), x.dtype)
+        rows = ops.cast(rows, x.dtype)
         out = backend.moved_convolution(x, kernel, rows, moves.slots, moves.still, *window)
     return _finished(layer, moves, out)
 
 
 def _dense(layer: Any, moves: Moves, x: Tensor) -> Tensor:
     """A convolution of one pixel."""
-    kernel, rows = _value(layer.kernel), _rows(moves, layer.kernel)
+    kernel, rows = ops.cast(_value(layer.kernel), x.dtype), _rows(moves, layer.kernel)
     if rows is None:
         return _finished(layer, moves, ops.matmul(x, kernel))
     features, units = kernel.shape
@@ -87,7 +87,7 @@ def _dense(layer: Any, moves: Moves, x: Tensor) -> Tensor:
     out = backend.moved_convolution(
         ops.reshape(x, (-1, size, 1, features)),
         ops.reshape(kernel, (1, 1, features, units)),
-        ops.reshape(ops.cast(rows, kernel.dtype), (-1, 1, 1, features, units)),
+        ops.reshape(ops.cast(rows, x.dtype), (-1, 1, 1, features, units)),
         moves.slots,
         moves.still,
         (1, 1),
