@@ -28,6 +28,7 @@ from keras_ccsam.data.images.store import Pixels
 from keras_ccsam.declare import part
 from keras_ccsam.heads import puts_out_logits
 from keras_ccsam.options import checked
+from keras_ccsam.second_stage.fitting_checks import check_split
 from keras_ccsam.training import SharpnessAwareModel
 
 _PIECE = 256
@@ -71,8 +72,9 @@ class Curriculum(keras.callbacks.Callback):
 
     Raises:
         ValueError: at construction, for an option outside its range, a `train` without a
-            `data.Curriculum` or with several, or one that starts above `most`; when `fit` begins,
-            for a model that is not a `SharpnessAwareModel` or has another number of classes.
+            `data.Curriculum` or with several, one of another part of the data, or levels that
+            start above `most`; when `fit` begins, for a model that is not a `SharpnessAwareModel`
+            or has another number of classes.
 
     Example:
         >>> batches = data.batches("train", augment=["crop", "flip", cc.data.Curriculum()])
@@ -99,6 +101,7 @@ class Curriculum(keras.callbacks.Callback):
         self.accept, self.samples, self.most, self.every = accept, samples, most, every
         self.train = train
         self._augmentation = _only(train)
+        check_split(train, "train", reason="classes are judged by their training images.")
         if self._augmentation.start > most:
             raise ValueError(
                 f"the levels must start at `most`={most} or below. "

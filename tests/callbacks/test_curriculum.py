@@ -215,6 +215,7 @@ def test_what_cannot_be_is_refused():
         (lambda: Curriculum(batches(data), accept=1.5), "accept=1.5"),
         (lambda: Curriculum(batches(data), samples=0), "samples=0"),
         (lambda: Curriculum(batches(data, start=5), most=3), "start=5"),
+        (lambda: Curriculum(data.batches("test", augment=("curriculum",))), "split='test'"),
     ):
         with pytest.raises(ValueError, match=match):
             make()

@@ -204,12 +204,15 @@ def test_any_size_grey_and_rgb(shape):
 
 
 def test_what_cannot_be_is_refused(data):
+    of_too_few = Curriculum()
+    of_too_few.set_levels(np.array([0, 1]))
     for make, match in (
         (lambda: Curriculum(probability=1.5), "probability=1.5"),
         (lambda: Curriculum(start=11), "start=11"),
-        (lambda: Curriculum(without=("mirrors",)), "did you mean 'mirror'"),
+        (lambda: Curriculum(without=("mirrors",)), r"did you mean 'mirror'\? Received"),
         (lambda: Curriculum(without=tuple(CURRICULUM)), "and not all of them"),
         (lambda: Curriculum().set_levels(np.array([0, 11])), "whole numbers from 0 to 10"),
+        (lambda: of_too_few.of(LABELS), "2 levels, and images of class 3"),
         (lambda: Curriculum()(data.x_train, RNG), "goes by the classes"),
         (lambda: data.batches(augment=("curriculum",), data_on="device"), "computed on the host"),
     ):

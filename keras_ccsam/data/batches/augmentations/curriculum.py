@@ -84,7 +84,7 @@ class Curriculum(OfClasses):
         if unknown is not None or not self._names:
             raise ValueError(
                 f"without must name operations of {', '.join(CURRICULUM)}, and not all of them"
-                f"{did_you_mean(unknown, CURRICULUM)}. Received: without={list(self.without)}"
+                f"{did_you_mean(unknown, CURRICULUM) or '.'} Received: without={list(self.without)}"
             )
 
     @property
@@ -116,8 +116,17 @@ class Curriculum(OfClasses):
         self._held["levels"] = found.astype(np.int64)
 
     def of(self, labels: Labels) -> PerImage:
-        """What is done to images of these classes (B,)."""
+        """What is done to images of these classes (B,).
+
+        Raises:
+            ValueError: for a class that has no level.
+        """
         held = self.levels
+        if held is not None and labels.max(initial=0) >= len(held):
+            raise ValueError(
+                "levels must be (K,), one of each class that images are of. "
+                f"Received: {len(held)} levels, and images of class {int(labels.max())}"
+            )
         own = np.full(len(labels), self.start) if held is None else held[labels]
         return _Operations(own, self.probability, self._names)
 
