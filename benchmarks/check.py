@@ -108,6 +108,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not asked:
         known = ", ".join(dict.fromkeys(w.name.split(":")[0] for w in WORKLOADS))
         parser.error(f"--only: no row begins so; there are {known}")
+    if not options.tolerance > 0:
+        parser.error(f"--tolerance must be above 0. Received: {options.tolerance}")
     began = time.monotonic()
     try:
         revision = options.against or revisions.forked_from()

@@ -28,7 +28,12 @@ def forked_from(branch: str = "main") -> str:
 
 
 def named(revision: str) -> str:
-    """A revision in a line: its short name, date and subject."""
+    """A revision in a line: its short name, date and subject.
+
+    Raises:
+        UnknownRevision: it is none, or the package is not in it.
+    """
+    _git("cat-file", "-e", f"{revision}:{PACKAGE}")
     return _git("log", "-1", "--format=%h of %cs, %s", revision, "--").decode().strip()
 
 

@@ -12,6 +12,8 @@ from typing import Annotated, Literal, TypeAlias
 import numpy as np
 from pydantic import Field
 
+from keras_ccsam.finite import check_finite
+
 _ROWS = 256
 
 StrengthUnit: TypeAlias = Annotated[
@@ -31,7 +33,7 @@ def class_gap(features: np.ndarray, labels: np.ndarray) -> float:
         labels: (N,) integers; classes without an image do not count.
 
     Raises:
-        ValueError: for fewer than two classes.
+        ValueError: for fewer than two classes, or features that hold NaN or infinity.
     """
     present = np.unique(labels)
     if len(present) < 2:
@@ -39,6 +41,7 @@ def class_gap(features: np.ndarray, labels: np.ndarray) -> float:
             "a gap lies between two classes at least. "
             f"Received: labels of {len(present)} class{'es' * (len(present) != 1)}"
         )
+    check_finite(features, "features")
     means = np.stack([features[labels == c].mean(axis=0, dtype="float64") for c in present])
     return float(np.mean(np.linalg.norm(means - means[_nearest(means)], axis=1)))
 

@@ -128,8 +128,12 @@ def test_unknown_rows_and_revisions_are_refused(capsys: pytest.CaptureFixture[st
         check.main(["--only", "no_such"])
     assert "there are pipeline, decoding" in capsys.readouterr().err
     with pytest.raises(SystemExit):
-        check.main(["--against", "no-such-revision"])
-    assert "--against: " in capsys.readouterr().err
+        check.main(["--tolerance", "0"])
+    assert "--tolerance must be above 0" in capsys.readouterr().err
+    for revision in ("no-such-revision", "HEAD:README.md"):
+        with pytest.raises(SystemExit):
+            check.main(["--against", revision])
+        assert "--against: " in capsys.readouterr().err
 
 
 def test_rows_are_named_once_and_know_their_backends() -> None:
