@@ -33,7 +33,8 @@ def class_gap(features: np.ndarray, labels: np.ndarray) -> float:
         labels: (N,) integers; classes without an image do not count.
 
     Raises:
-        ValueError: for fewer than two classes, or features that hold NaN or infinity.
+        ValueError: for fewer than two classes, features that hold NaN or infinity, or mean features
+            that are all equal.
     """
     present = np.unique(labels)
     if len(present) < 2:
@@ -43,7 +44,13 @@ def class_gap(features: np.ndarray, labels: np.ndarray) -> float:
         )
     check_finite(features, "features")
     means = np.stack([features[labels == c].mean(axis=0, dtype="float64") for c in present])
-    return float(np.mean(np.linalg.norm(means - means[_nearest(means)], axis=1)))
+    gap = float(np.mean(np.linalg.norm(means - means[_nearest(means)], axis=1)))
+    if gap == 0.0:
+        raise ValueError(
+            f"the mean features of all {len(present)} classes must not be equal: a gap of 0 is no "
+            "unit of length. Has the network been trained?"
+        )
+    return gap
 
 
 def _nearest(points: np.ndarray) -> np.ndarray:

@@ -21,6 +21,8 @@ def test_the_gap_is_that_of_a_drawing():
     assert class_gap(3 * again[0] + 7, again[1]) == pytest.approx(22, rel=1e-6)
     with pytest.raises(ValueError, match=r"two classes.*Received: labels of 1 class$"):
         class_gap(features[:2], labels[:2])
+    with pytest.raises(ValueError, match="all 3 classes must not be equal"):
+        class_gap(0 * features, labels)
     features[4, 1] = np.nan
     with pytest.raises(ValueError, match=r"finite, but features\[4\] holds NaN"):
         class_gap(features, labels)
