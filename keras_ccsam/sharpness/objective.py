@@ -1,5 +1,6 @@
 """A batch as a sharpness method sees it: the loss as a pure function of explicit weight values."""
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -54,8 +55,11 @@ class Outputs(NamedTuple):
     reduce: Callable[[Tensor], Tensor]
 
 
-class Coupling(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Coupling:
     """How the samples of a training batch see each other.
+
+    No tuple: Keras saves and looks for the layers in a model's tuples once more.
 
     Attributes:
         reason: the first part found that may couple them in another way than by BatchNorm's

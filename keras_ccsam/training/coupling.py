@@ -8,6 +8,7 @@ a layer or loss of your own whose class says `samples_independent = True`. Whate
 counts as dependent. Activation functions are taken to act on each sample by itself.
 """
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -36,7 +37,9 @@ def model_coupling(model: Trainee, base: type, loss: Any) -> Coupling:
             return Coupling(f"{kind.__name__} has a {name} of its own", (), False)
     found = coupling(model.backbone, model.head, loss)
     if found.reason is None and model.terms:
-        return found._replace(reason=f"the term {model.terms[0].name!r} sees the whole batch")
+        return dataclasses.replace(
+            found, reason=f"the term {model.terms[0].name!r} sees the whole batch"
+        )
     return found
 
 
