@@ -184,6 +184,7 @@ def test_nothing_of_a_refused_backend_stays_in_the_environment() -> None:
     assert dict(os.environ) == before
 
 
+@pytest.mark.skipif(os.environ["KERAS_BACKEND"] != "torch", reason="its launcher")
 def test_who_is_told_of_a_killed_process_is_told_the_folder(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
