@@ -6,6 +6,7 @@ is no rule for a layer, the network is vectorised over samples instead (`backend
 """
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -81,9 +82,7 @@ def _dense(layer: Any, moves: Moves, x: Tensor) -> Tensor:
         return _finished(layer, moves, ops.matmul(x, kernel))
     features, units = kernel.shape
     places = x.shape[1:-1]
-    size = 1
-    for place in places:
-        size *= place
+    size = math.prod(places)
     out = backend.moved_convolution(
         ops.reshape(x, (-1, size, 1, features)),
         ops.reshape(kernel, (1, 1, features, units)),
@@ -118,9 +117,7 @@ def _group_normalization(layer: Any, moves: Moves, x: Tensor) -> Tensor:
     if normal is not None:
         return ops.cast(_affine(layer, moves, normal), layer.compute_dtype)
     places, channels = x.shape[1:-1], x.shape[-1]
-    size = 1
-    for place in places:
-        size *= place
+    size = math.prod(places)
     groups = ops.reshape(wide, (-1, size, layer.groups, channels // layer.groups))
     mean, variance = ops.moments(groups, axes=(1, 3), keepdims=True)
     one = (-1, *(1 for _ in places), channels)
