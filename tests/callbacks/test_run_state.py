@@ -69,10 +69,15 @@ def network():
     return model
 
 
-@pytest.fixture(autouse=True)
-def each_is_written(monkeypatch):
-    """A step of a toy is over before its state is on a loaded disk, which leaves states out."""
-    monkeypatch.setattr(Saver, "busy", False)
+@pytest.fixture(autouse=True, scope="module")
+def each_is_written():
+    """A step of a toy is over before its state is on a loaded disk, which leaves states out.
+
+    Of the module, so that the fixtures of the module that train have it as well.
+    """
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Saver, "busy", False)
+        yield
 
 
 def trained(data, *, folder=None, cut=None, every=2, watcher=Watcher, **fit):
@@ -245,7 +250,8 @@ def test_a_signal_that_is_ignored_stays_ignored():
 def folder(batches, tmp_path_factory):
     """A state of the training, within its second epoch."""
     folder = tmp_path_factory.mktemp("refused") / "s"
-    trained(batches, folder=folder, cut=(1, 3))
+    *_, state = trained(batches, folder=folder, cut=(1, 3))
+    assert state._saver.wait()
     return folder
 
 
