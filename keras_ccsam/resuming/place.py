@@ -44,6 +44,8 @@ def why_not(
         return f"is at {words(place)}, and fit ends before, with epochs={epochs}"
     if place["where"] == AFTER and place["epoch"] < epochs:
         return f"is at {words(place)}, where the training ended, and fit has epochs={epochs}"
-    if place["where"] == WITHIN and place["of"] != steps:
+    # Between two epochs either may not know yet how many steps there are.
+    known = place["where"] == WITHIN or None not in (place["of"], steps)
+    if known and place["of"] != steps:
         return f"is of data with {place['of']} steps in an epoch, and this has {steps}"
     return None

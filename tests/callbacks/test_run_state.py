@@ -264,7 +264,11 @@ class TestRefused:
         with pytest.raises(ValueError, match=r"had other callbacks.*Received: callbacks=History"):
             model.fit(batches, epochs=3, callbacks=[RunState(folder)], verbose=0)
 
-    def test_other_data(self, batches, folder):
+    @pytest.mark.parametrize("where", ["within an epoch", "between two"])
+    def test_other_data(self, batches, folder, tmp_path, where):
+        if where == "between two":
+            folder = tmp_path / "s"
+            trained(batches, folder=folder, cut=(1, 3), every="epoch")
         with pytest.raises(ValueError, match="data with 5 steps in an epoch, and this has 10"):
             trained(batches.with_options(batch_size=4), folder=folder)
 
