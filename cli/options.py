@@ -200,17 +200,6 @@ def feature_cache_option(function: F) -> F:
     )(function)
 
 
-def save_every_option(function: F) -> F:
-    """Add `--save-every`."""
-    return click.option(
-        "--save-every",
-        default="5 min",
-        show_default=True,
-        metavar="TIME|STEPS|epoch",
-        help="How often the state is saved, to go on from with --resume.",
-    )(function)
-
-
 def trust_code_option(function: F) -> F:
     """Add `--trust-code`, of commands that open finished runs."""
     return click.option(

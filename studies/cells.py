@@ -29,10 +29,14 @@ class Trained:
         out: the folder.
         path: of CIFAR-10; None lets Keras download it.
         plan: train nothing.
+        validate_every: as in `runs.run`.
     """
 
-    def __init__(self, out: Path, path: str | None, plan: bool = False) -> None:
+    def __init__(
+        self, out: Path, path: str | None, plan: bool = False, validate_every: int = 1
+    ) -> None:
         self.out, self.path, self.plan = out, path, plan
+        self.validate_every = validate_every
         self.failed: list[str] = []
 
     def cell(self, question: Question, grid: Grid, draw: int, ratio: float, results: Path) -> int:
@@ -50,6 +54,7 @@ class Trained:
                 progress="none",
                 record=grid.record,
                 compile_cache=self.out / ".jax-cache",
+                validate_every=self.validate_every,
             )
             self.failed += found.reasons()
         write(question, grid, draw, ratio, zip(grid.rows, chosen, strict=True), folder, results)

@@ -36,6 +36,7 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--path", help="CIFAR-10: a folder or an npz; downloaded by default")
     parser.add_argument("--out", type=Path, default=Path("runs/study"))
     parser.add_argument("--results", type=Path, help="where rows are written; studies/results")
+    parser.add_argument("--validate-every", type=int, default=0, help="as of ccsam compare; 0")
     parser.add_argument("--toy", action="store_true", help="an epoch each, on the digits")
     parser.add_argument("--plan", action="store_true", help="say what would be trained")
     return parser.parse_args(given)
@@ -64,7 +65,7 @@ def main(given: Sequence[str] | None = None) -> int:
         os.environ["KERAS_BACKEND"] = asked.backend
     from studies.cells import Trained  # Keras takes its backend when it is imported
 
-    trained = Trained(asked.out, asked.path, plan=asked.plan)
+    trained = Trained(asked.out, asked.path, asked.plan, asked.validate_every)
     results = asked.results or (asked.out / "results" if asked.toy else RESULTS)
     for question in map(load, asked.only):
         for grid in question.grids:

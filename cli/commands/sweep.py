@@ -8,6 +8,7 @@ import click
 
 from .. import complete, early, launching, notes
 from ..errors import debug_option, fail_if_missing
+from ..how_often import validate_every_option
 from ..interruption import same_folder, stoppable
 from ..options import (
     Choices,
@@ -53,6 +54,7 @@ from ..output import Output, json_option, quiet_option
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be trained, and do nothing.")
 @launching.launcher_options
+@validate_every_option
 @tracker_option
 @compile_cache_option
 @record_option
@@ -73,6 +75,7 @@ def command(
     launcher: str | None,
     jobs: str | None,
     launcher_settings: tuple[str, ...],
+    validate_every: int,
     trackers: tuple[str, ...],
     dry_run: bool,
     quiet: bool,
@@ -119,6 +122,7 @@ def command(
                     record=recorded,
                     trackers=trackers,
                     launcher=launched.launcher(),
+                    validate_every=validate_every,
                 )
     if dry_run:
         output.result(planned.text, planned.to_dict)

@@ -8,6 +8,7 @@ import click
 
 from .. import complete, devices, early, notes
 from ..errors import debug_option
+from ..how_often import save_every_option, validate_every_option
 from ..interruption import resume_command, stoppable
 from ..options import (
     Choices,
@@ -19,7 +20,6 @@ from ..options import (
     recipe_options,
     record_option,
     runtime_options,
-    save_every_option,
     tracker_option,
     trust_code_option,
 )
@@ -57,6 +57,7 @@ _OF_RESUME |= {"trust_code", "quiet", "as_json"}
     help="Go on with a run that was interrupted; what it was begun with, it remembers.",
 )
 @save_every_option
+@validate_every_option
 @trust_code_option
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @tracker_option
@@ -75,6 +76,7 @@ def command(
     out: str | None,
     resume: str | None,
     save_every: str,
+    validate_every: int,
     trust_code: bool,
     compile_cache: str,
     feature_cache: str,
@@ -149,6 +151,7 @@ def command(
                     trackers=trackers,
                     save_every=interval,
                     data_on=data_on,
+                    validate_every=validate_every,
                 )
     if dry_run:
         output.result(planned.text, planned.to_dict)

@@ -15,6 +15,7 @@ from keras_ccsam.duration import duration
 from keras_ccsam.launching import Launcher
 from keras_ccsam.recipes import Recipe, override
 from keras_ccsam.runs import experiment
+from keras_ccsam.runs.asked import check_validate_every
 from keras_ccsam.runs.claim import claim, release, released_if_it_fails
 from keras_ccsam.runs.compiled_programs import kept_programs
 from keras_ccsam.runs.folders import PathLike, make, require_writable
@@ -41,6 +42,7 @@ def compare(
     trackers: Sequence[str] = (),
     feature_cache: PathLike = "auto",
     launcher: Launcher | None = None,
+    validate_every: int = 1,
 ) -> Comparison:
     """Train every recipe with every seed and put the results into one table.
 
@@ -69,6 +71,7 @@ def compare(
             same result, and adds what each prints to a file in `logs`. The table is written anew
             whenever a run ends. A run that fails, for whatever reason, ends no other one. By
             default runs are trained one after another in this process.
+        validate_every: as in `experiment.run`.
 
     Raises:
         ValueError: recipes that do not go together, data that cannot be had, a model that cannot
@@ -80,6 +83,7 @@ def compare(
     shown = Progress(progress)
     record = check_record(record)
     check(trackers)
+    check_validate_every(validate_every)
     chosen = plan_comparison(recipes, seeds, out)
     check_models(recipes, record)
     clock = TimeLeft(chosen.runs)
@@ -92,6 +96,7 @@ def compare(
         trackers,
         feature_cache=feature_cache,
         launcher=launcher,
+        validate_every=validate_every,
     )
 
 
@@ -105,6 +110,7 @@ def train(
     *,
     feature_cache: PathLike = "auto",
     launcher: Launcher | None = None,
+    validate_every: int = 1,
 ) -> Comparison:
     """Train what is missing of a comparison that was planned; see `compare`.
 
@@ -112,11 +118,8 @@ def train(
         chosen: from `plan_comparison`.
         shown: how.
         clock: of all runs, which may be more than this comparison's.
-        compile_cache: as in `compare`.
-        record: as in `compare`.
-        trackers: as in `compare`.
-        feature_cache: as in `compare`.
-        launcher: as in `compare`.
+        compile_cache, record, trackers: as in `compare`.
+        feature_cache, launcher, validate_every: as in `compare`.
     """
     missing = train_waiting(
         chosen,
@@ -127,6 +130,7 @@ def train(
         trackers,
         feature_cache=feature_cache,
         launcher=launcher,
+        validate_every=validate_every,
         after_run=lambda missing: _written(chosen, missing),
     )
     comparison = _written(chosen, missing)
@@ -151,6 +155,7 @@ def train_waiting(
     tested: bool = True,
     feature_cache: PathLike = "auto",
     launcher: Launcher | None = None,
+    validate_every: int = 1,
     after_run: Callable[[Sequence[MissingRun]], object] = lambda missing: None,
 ) -> tuple[MissingRun, ...]:
     """Train the runs of a comparison that are missing, and put no table together.
@@ -158,8 +163,7 @@ def train_waiting(
     Args:
         chosen, shown, clock, compile_cache, record, trackers: as in `train`.
         tested: as in `experiment.run`: whether the test images are looked at.
-        feature_cache: as in `compare`.
-        launcher: as in `compare`.
+        feature_cache, launcher, validate_every: as in `compare`.
         after_run: called when a run of the launcher's has ended, with what has failed by then.
 
     Returns:
@@ -187,6 +191,7 @@ def train_waiting(
                 trackers=trackers,
                 tested=tested,
                 feature_cache=feature_cache,
+                validate_every=validate_every,
             )
         for run in chosen.waiting:
             if not to_train(run):
@@ -204,6 +209,7 @@ def train_waiting(
                     trackers=trackers,
                     tested=tested,
                     feature_cache=feature_cache,
+                    validate_every=validate_every,
                 )
             except FloatingPointError as error:
                 failed[run.path] = error

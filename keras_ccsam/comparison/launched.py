@@ -31,6 +31,7 @@ def launched(
     trackers: Sequence[str],
     tested: bool,
     feature_cache: PathLike,
+    validate_every: int = 1,
 ) -> tuple[MissingRun, ...]:
     """Have a launcher train the runs of a comparison that are missing.
 
@@ -39,7 +40,7 @@ def launched(
         launcher: executes the runs.
         shown: how.
         after_run: called when a run has ended, with what has failed by then.
-        record, trackers, tested, feature_cache: as in `experiment.run`.
+        record, trackers, tested, feature_cache, validate_every: as in `experiment.run`.
 
     Returns:
         The runs that failed.
@@ -49,6 +50,7 @@ def launched(
         "trackers": list(trackers),
         "tested": tested,
         "feature_cache": os.fspath(feature_cache),
+        "validate_every": validate_every,
         # The one that this process was given, or has made; it has looked whether it is safe.
         "compile_cache": backend.program_folder() or "off",
     }

@@ -12,6 +12,7 @@ from keras_ccsam.comparison.comparison import Comparison, Row, summary
 from keras_ccsam.comparison.sweep_plan import SweepPlan, plan_sweep
 from keras_ccsam.comparison.time_left import TimeLeft
 from keras_ccsam.launching import Launcher
+from keras_ccsam.runs.asked import check_validate_every
 from keras_ccsam.runs.folders import PathLike
 from keras_ccsam.runs.progress import Progress
 from keras_ccsam.runs.record_options import Record, check_record
@@ -134,6 +135,7 @@ def sweep(
     record: Record = (),
     trackers: Sequence[str] = (),
     launcher: Launcher | None = None,
+    validate_every: int = 1,
 ) -> Sweep:
     """Train a recipe at several values of one key, and recommend one by the validation split.
 
@@ -150,7 +152,7 @@ def sweep(
         seeds: as in `compare`; 3 by default.
         out: as in `compare`; `runs/sweep-<key>-<recipe>-<data>` by default. Gets `sweep.json` and
             `sweep.png`, too.
-        progress, compile_cache, record, trackers, launcher: as in `compare`.
+        progress, compile_cache, record, trackers, launcher, validate_every: as in `compare`.
 
     Raises:
         ValueError: as `plan_sweep`, or data that cannot be had. Nothing has been written then.
@@ -160,11 +162,13 @@ def sweep(
     shown = Progress(progress)
     record = check_record(record)
     check(trackers)
+    check_validate_every(validate_every)
     chosen = plan_sweep(key, values, recipe, data=data, overrides=overrides, seeds=seeds, out=out)
     check_models(chosen.plan.recipes, record)
     plan = chosen.plan
     clock = TimeLeft(plan.runs)
-    compared = train(plan, shown, clock, compile_cache, record, trackers, launcher=launcher)
+    options: Any = {"launcher": launcher, "validate_every": validate_every}
+    compared = train(plan, shown, clock, compile_cache, record, trackers, **options)
     if launcher is not None and all(None in row.results for row in compared.rows):
         raise NothingTrained(f"each value lacks a run: {'; '.join(compared.reasons())}")
     found = Sweep(chosen, compared)

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from keras_ccsam import atomic, writer
+from keras_ccsam.checks import require
 from keras_ccsam.data.batches.batch_options import DataOn, check_data_on
 from keras_ccsam.recipes import Recipe
 from keras_ccsam.runs import environment, lock
@@ -30,6 +31,7 @@ class Asked:
         tested: whether the test images are looked at.
         source: the run whose first stage is taken over; None where it is trained.
         data_on: where the training images lie: `"host"`, `"device"`, or `"auto"` until it is known.
+        validate_every: epochs of stage 1 from one validation to the next; 0 for none.
     """
 
     record: Mapping[str, Mapping[str, Any]]
@@ -37,6 +39,7 @@ class Asked:
     tested: bool
     source: RunDirectory | None
     data_on: DataOn
+    validate_every: int = 1
 
     def to_dict(self, run: Path) -> dict[str, Any]:
         """Return it as JSON types, for environment.json; the other run as it lies to `run`."""
@@ -46,6 +49,7 @@ class Asked:
             "tested": self.tested,
             "stage1_from": self.source and os.path.relpath(self.source.path, run),
             "data_on": self.data_on,
+            "validate_every": self.validate_every,
         }
 
     @classmethod
@@ -68,9 +72,21 @@ class Asked:
                 bool(told["tested"]),
                 None if source is None else RunDirectory((origin or directory.path) / source),
                 check_data_on(told.get("data_on", "host")),  # what earlier versions did
+                check_validate_every(told.get("validate_every", 1)),
             )
         except (ValueError, KeyError, TypeError) as error:
             raise _refused("does not say what it was asked for", directory) from error
+
+
+def check_validate_every(every: int) -> int:
+    """Return how many epochs of stage 1 lie from one validation to the next.
+
+    Raises:
+        ValueError: it is no whole number from 0 on.
+    """
+    usable = isinstance(every, int) and not isinstance(every, bool) and every >= 0
+    require(usable, "validate_every", every, "a whole number of epochs, or 0 for no validation")
+    return every
 
 
 def check_resumable(directory: RunDirectory) -> None:

@@ -9,7 +9,13 @@ from keras_ccsam.data.batches.labelled_parts import Split
 from keras_ccsam.metrics import Report
 from keras_ccsam.recipes import Recipe
 from keras_ccsam.resuming.interval import Interval
-from keras_ccsam.runs.asked import Asked, can_go_on, check_resumable, warn_of_changes
+from keras_ccsam.runs.asked import (
+    Asked,
+    can_go_on,
+    check_resumable,
+    check_validate_every,
+    warn_of_changes,
+)
 from keras_ccsam.runs.first_stage import same_stage1
 from keras_ccsam.runs.folders import PathLike, fresh, named
 from keras_ccsam.runs.progress import Progress
@@ -37,6 +43,7 @@ def run(
     feature_cache: PathLike = "auto",
     save_every: str | int = SAVE_EVERY,
     data_on: DataOn = "auto",
+    validate_every: int = 1,
 ) -> RunResult:
     """Train a recipe, evaluate its last epoch and write a run directory.
 
@@ -65,6 +72,9 @@ def run(
             changes no number, and is removed when the run is complete.
         data_on: where the training images lie: `"host"`, `"device"`, or `"auto"`, as in
             `LongTailedData.batches`. A run that is gone on with keeps to what it was begun with.
+        validate_every: after how many epochs of stage 1 each the validation split is evaluated, if
+            the recipe cuts one; 0 leaves it to the end of the run. It changes no number but the
+            `val_` columns of the epochs. A callback that watches one of these needs 1.
 
     Raises:
         ValueError: `out` is not free, the data cannot be had or a file of it is broken,
@@ -75,14 +85,15 @@ def run(
             the recipe's `on_nonfinite`.
     """
     Interval(save_every, "save_every")
-    on = check_data_on(data_on)
+    on, every = check_data_on(data_on), check_validate_every(validate_every)
     if out is None:  # by the clock of one process
         out = processes.told(str(fresh(f"{recipe.name}-{recipe.setting}")))
     with workplace(RunDirectory(named(out))) as directory:
         with processes.agreed():
             directory.check_free()
             source = None if stage1_from is None else same_stage1(RunDirectory(stage1_from), recipe)
-            asked = Asked(check_record(record), check_trackers(trackers), tested, source, on)
+            told = check_record(record), check_trackers(trackers)
+            asked = Asked(*told, tested, source, on, every)
         choices = (_shown(progress), compile_cache, feature_cache, save_every)
         return carried_out(recipe, directory, asked, *choices, run_or_resume)
 
@@ -139,7 +150,7 @@ def run_or_resume(recipe: Recipe, out: PathLike, **options: Any) -> RunResult:
     """
     directory = RunDirectory(out)
     if can_go_on(directory, recipe):
-        remembered = ("stage1_from", "record", "trackers", "tested", "data_on")
+        remembered = ("stage1_from", "record", "trackers", "tested", "data_on", "validate_every")
         again = {key: value for key, value in options.items() if key not in remembered}
         return resume(directory.path, **again)
     set_aside(directory.path)

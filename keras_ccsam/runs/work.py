@@ -90,7 +90,7 @@ def carried_out(
         first_is_there = has_stage1(directory)
         if recipe.stage1.translate is not None and not (asked.source or first_is_there):
             options: Any = {"progress": shown.labelled("helper"), "save_every": save_every}
-            options |= {"compile_cache": "off"}
+            options |= {"compile_cache": "off", "validate_every": asked.validate_every}
             work.take_helper(partial(begin_helper, **options))
         processes.check_stop()
         if frozen.is_frozen(recipe):
@@ -190,7 +190,8 @@ class _Work:
             # Recorders last: the time that they take is not the epoch's.
             last = [*recorders(record, self.images, directory), state]
             first = [*self.callbacks[0], *self._told(1, tracking), *last]
-            _fit_stage1(self.recipe, self.images, self.batches, self.model, first)
+            every = self.asked.validate_every
+            _fit_stage1(self.recipe, self.images, self.batches, self.model, first, every)
             frozen.hand_over(self.model, self.whole)
             with directory.writing(directory.stage1_file) as temporary:
                 saving.save_weights(self.whole, temporary)
@@ -261,14 +262,16 @@ def _fit_stage1(
     batches: BatchSequence,
     model: SharpnessAwareModel,
     callbacks: list[keras.callbacks.Callback],
+    validate_every: int,
 ) -> None:
     validation = None
-    if images.x_validation is not None:
+    if validate_every and images.x_validation is not None:
         validation = images.batches("validation", batch_size=recipe.stage1.batch_size)
     model.fit(
         batches,
         epochs=recipe.stage1.epochs,
         validation_data=validation,
+        validation_freq=max(1, validate_every),
         callbacks=callbacks,
         verbose=0,
     )
