@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks import figure_tables, landscape_tables, record, scaling_tables
 from benchmarks.record import Row
 from benchmarks.tables import TABLES, grouped, markdown, number, ratio
-from studies import analyse
+from studies import analyse, choice
 
 ROOT = Path(__file__).resolve().parents[1]
 REGION = re.compile(r"(<!-- table: ([a-z0-9-]+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
@@ -348,6 +348,7 @@ LAYOUTS: dict[str, Callable[[], str]] = {
     "study-mechanism-digits": lambda: analyse.mechanism("digits"),
     "study-mechanism-cifar": lambda: analyse.mechanism("cifar-fifth"),
     "study-moved": analyse.moved,
+    "study-choice": choice.table,
     "study-coverage": analyse.coverage,
     "profile-rows": lambda: recorded("profile", [f"profile-{b}-cpu" for b in BACKENDS]),
 }

@@ -73,15 +73,16 @@ def compared(question: Question, scale: str = "here") -> Iterator[Compared]:
             continue
         for ratio in grid.ratios:
             for row in grid.rows:
-                own = _draws(rows, grid, ratio, row.label)
-                other = _draws(rows, grid, ratio, row.against or row.label)
+                own = by_draw(rows, grid, ratio, row.label)
+                other = by_draw(rows, grid, ratio, row.against or row.label)
                 both = [draw for draw in grid.draws if draw in own and draw in other]
                 if len(both) >= LEAST:
                     pairs = [(own[draw], other[draw]) for draw in both]
                     yield Compared(grid, ratio, row, *zip(*pairs, strict=True))
 
 
-def _draws(rows: Sequence[Measured], grid: Grid, ratio: float, label: str) -> dict[int, Measured]:
+def by_draw(rows: Sequence[Measured], grid: Grid, ratio: float, label: str) -> dict[int, Measured]:
+    """What was measured of a row of a grid at a ratio, by draw."""
     wanted = (grid.place, grid.setting, ratio, label)
     keys = ("place", "setting", "ratio", "row")
     return {row["draw"]: row for row in rows if tuple(row[key] for key in keys) == wanted}
@@ -93,7 +94,8 @@ def _network(grid: Grid) -> str:
     return ", ".join(changes)
 
 
-def _signed(interval: tuple[float, float]) -> str:
+def signed(interval: tuple[float, float]) -> str:
+    """`-1.20 to +0.40`."""
     return f"{interval[0]:+.2f} to {interval[1]:+.2f}"
 
 
@@ -121,7 +123,7 @@ def answer() -> str:
                 f"**{verdict}**",
                 count,
                 mean,
-                _signed((low, high)),
+                signed((low, high)),
                 *groups,
             )
         )
@@ -143,7 +145,7 @@ def question(name: str, scale: str = "here") -> str:
     for each in compared(load(name), scale):
         paired = each.row.against is not None
         mean = f"{statistics.fmean(each.differences()):+.2f}" if paired else ""
-        interval = _signed(each.interval()) if paired else ""
+        interval = signed(each.interval()) if paired else ""
         scores = (f"{_mean(each.own, key):.1f}" for key in ("balanced", *GROUPS, "ece"))
         row = f"`{each.row.label}`"
         if paired and each.row.against != each.grid.rows[0].label:
@@ -203,7 +205,7 @@ def coverage(scale: str = "here") -> str:
             if grid.scale != scale:
                 continue
             for ratio in grid.ratios:
-                done = min(len(_draws(measured, grid, ratio, row.label)) for row in grid.rows)
+                done = min(len(by_draw(measured, grid, ratio, row.label)) for row in grid.rows)
                 state = f"{done} of {len(grid.draws)}" if done else "**not run**"
                 where = ", ".join(x for x in (PLACES[grid.place], _network(grid)) if x)
                 rows.append((f"`{name}`", where, f"{ratio:g}", state))
