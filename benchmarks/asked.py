@@ -1,14 +1,20 @@
 """A process that computes while it is asked, and never else."""
 
+import contextlib
 import json
 import subprocess
 import tempfile
 from collections.abc import Sequence
 from typing import Any
 
+GRACE = 5.0
+"""Seconds that an interrupted process has to end by itself."""
+
 
 class Asked:
     """Answers each line of JSON with one.
+
+    It ends with the block: after what it computes, or at once where an exception leaves the block.
 
     Args:
         name: for messages.
@@ -53,9 +59,18 @@ class Asked:
     def __enter__(self) -> "Asked":
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        if kind is not None:
+            self._end()
         self._process.communicate()
         self._errors.close()
+
+    def _end(self) -> None:
+        """Does not wait for what it computes: it may compile for minutes."""
+        self._process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(GRACE)
+        self._process.kill()
 
     def _last_errors(self) -> str:
         self._process.wait()

@@ -1,7 +1,7 @@
 """Has anything got slower than at a revision? Both do the same work, side by side, on this machine.
 
     python benchmarks/check.py [--against REVISION] [--only step_cost] [--backends torch jax]
-        [--tolerance 0.10] [--rounds 100] [--plant 0.10]
+        [--tolerance 0.10] [--rounds 100] [--plant 0.10] [--record FILE]
 
 The package as it was at the revision (by default where this branch left `main`) and as it is in the
 working tree each have a process per backend. These take turns of some hundredths of a second until
@@ -9,9 +9,10 @@ it is clear of each row of `side_by_side/workloads.py` whether it has got slower
 is asked: the ratio of two different works depends on the processor's caches and on the libraries,
 that of one work to itself does not. `side_by_side/judgement.py` says how it is judged and how often
 that errs. `--plant 0.10` makes all work of now longer by a tenth, to see that this is found.
+`--record FILE` keeps each measurement, as JSON, below those of earlier checks.
 
-Exit status: 1 if something got slower or failed, else 0. Rows that could not be decided, that the
-revision cannot do, and backends that are not installed are named.
+Exit status: 1 if something got slower or failed, 130 after Ctrl-C, else 0. Rows that could not be
+decided, that the revision cannot do, and backends that are not installed are named.
 """
 
 import argparse
@@ -25,7 +26,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.side_by_side import judgement, revisions
 from benchmarks.side_by_side.judgement import FAILED, NEW, NOT_SLOWER, SLOWER, UNDECIDED
-from benchmarks.side_by_side.pair import NewRow, Pair, RowFailed
+from benchmarks.side_by_side.outcomes import Outcomes
+from benchmarks.side_by_side.pair import Measured, NewRow, Pair, RowFailed
 from benchmarks.side_by_side.workloads import BACKENDS, WORKLOADS
 
 
@@ -37,15 +39,22 @@ class Check:
         tolerance: the growth that is to be found.
         rounds: of one measurement of a row, at most.
         plant: see `Pair`.
+        outcomes: where each measurement is kept.
 
     Attributes:
         found: what each kind of answer was given for.
     """
 
     def __init__(
-        self, folders: tuple[Path, Path], tolerance: float, rounds: int, plant: float
+        self,
+        folders: tuple[Path, Path],
+        tolerance: float,
+        rounds: int,
+        plant: float,
+        outcomes: Outcomes,
     ) -> None:
         self._folders, self._rounds, self._plant = folders, rounds, plant
+        self._outcomes = outcomes
         self._lines = judgement.lines(tolerance)
         self.found: dict[str, list[str]] = {kind: [] for kind in judgement.KINDS}
 
@@ -58,15 +67,20 @@ class Check:
                 print("  once more, in new processes:", flush=True)
             with Pair(*self._folders, backend, self._plant) as pair:
                 for name, own in verdicts.items():
-                    own.append(self._measured(pair, name))
+                    began = time.monotonic()
+                    kind, measured = self._measured(pair, name)
+                    seconds = time.monotonic() - began
+                    print(f", {seconds:.0f} s", flush=True)
+                    own.append(kind)
+                    self._outcomes.add(backend, name, len(own), kind, measured, seconds)
             for name, own in list(verdicts.items()):
                 if kind := judgement.settled(own):
                     self.found[kind].append(f"{backend}, {name}")
                     del verdicts[name]
 
-    def _measured(self, pair: Pair, name: str) -> str:
-        """What one measurement says; prints it, with its seconds."""
-        began = time.monotonic()
+    def _measured(self, pair: Pair, name: str) -> tuple[str, Measured | None]:
+        """What one measurement says; prints it."""
+        measured = None
         try:
             measured = pair.compare(name, self._lines, self._rounds)
             said, kind = f"{measured.verdict}: {measured}", measured.verdict
@@ -74,8 +88,8 @@ class Check:
             said, kind = f"not there before ({_first(error)})", NEW
         except RowFailed as error:
             said, kind = f"FAILED: {error}", FAILED
-        print(f"  {name:44} {said}, {time.monotonic() - began:.0f} s", flush=True)
-        return kind
+        print(f"  {name:44} {said}", end="")
+        return kind, measured
 
     def summary(self) -> str:
         """How many rows are what, and which."""
@@ -95,7 +109,15 @@ def _first(error: Exception) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Compares what is asked for; 1 if something got slower or failed."""
+    """Compares what is asked for; 1 if something got slower or failed, 130 after Ctrl-C."""
+    try:
+        return _main(arguments)
+    except KeyboardInterrupt:
+        print("interrupted: the rows above were measured, the others were not", file=sys.stderr)
+        return 130
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--against", help="a revision; by default where this branch left main")
     parser.add_argument("--only", nargs="+", default=[""], help="beginnings of rows' names")
@@ -103,6 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--tolerance", type=float, default=0.10, help="growth that is found")
     parser.add_argument("--rounds", type=int, default=100, help="of a row, at most")
     parser.add_argument("--plant", type=float, default=0.0, help="growth that is put in")
+    parser.add_argument("--record", metavar="FILE", help="keeps the outcomes, as JSON")
     options = parser.parse_args(arguments)
     asked = [w for w in WORKLOADS if w.name.startswith(tuple(options.only))]
     if not asked:
@@ -113,13 +136,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     began = time.monotonic()
     try:
         revision = options.against or revisions.forked_from()
-        print(f"against {revisions.named(revision)}", flush=True)
+        named = revisions.named(revision)
+        print(f"against {named}", flush=True)
     except revisions.UnknownRevision as error:
         parser.error(f"--against: {error}")
     with revisions.copies(revision) as folders:
-        if revisions.equal(*folders):
+        same = revisions.equal(*folders)
+        if same:
             print("the package is the same: what is found slower is noise or was planted")
-        check = Check(folders, options.tolerance, options.rounds, options.plant)
+        try:
+            outcomes = Outcomes(
+                options.record,
+                revision=named.split()[0],
+                same=same,
+                plant=options.plant,
+                tolerance=options.tolerance,
+            )
+        except ValueError as error:
+            parser.error(f"--record: {error}")
+        check = Check(folders, options.tolerance, options.rounds, options.plant, outcomes)
         for backend in options.backends:
             names = [workload.name for workload in asked if backend in workload.backends]
             if importlib.util.find_spec(backend) is None:

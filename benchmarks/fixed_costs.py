@@ -87,13 +87,18 @@ def tiny() -> Any:
     return keras.Model(inputs, keras.layers.Dense(16, activation="relu")(inputs))
 
 
-def time_steps(steps: int, rounds: int) -> list[dict[str, Any]]:
-    """Milliseconds per step of each model, and their ratios to both of Keras' own."""
+def inputs(steps: int) -> tuple[Any, Any]:
+    """Inputs (N, 8) of the tiny network and labels (N,) that are drawn as the counts have it."""
     import numpy as np
 
     rng = np.random.default_rng(0)
     x = rng.normal(size=(BATCH * steps, 8)).astype("float32")
-    y = rng.integers(0, CLASSES, BATCH * steps).astype("int32")
+    return x, timing.labels(COUNTS, BATCH * steps, rng)
+
+
+def time_steps(steps: int, rounds: int) -> list[dict[str, Any]]:
+    """Milliseconds per step of each model, and their ratios to both of Keras' own."""
+    x, y = inputs(steps)
     rows = []
     for metrics in (None, ["accuracy"]):
         models = {kind: build(kind, tiny(), metrics) for kind in MODELS}
@@ -156,7 +161,7 @@ def first_step(kind: str, folder: str) -> float:
 
     model = build(kind, cc.models.build("resnet32", (32, 32, 3)))
     x = np.zeros((64, 32, 32, 3), "uint8")
-    y = np.arange(64) % CLASSES
+    y = timing.labels(COUNTS, 64, np.random.default_rng(0))
     with backend.keep_programs(folder):
         start = time.perf_counter()
         model.fit(x, y, batch_size=64, verbose=0)

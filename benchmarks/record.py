@@ -8,6 +8,7 @@ threads, it was measured.
 
 import datetime
 import importlib.metadata
+import importlib.util
 import json
 import os
 import platform
@@ -50,8 +51,6 @@ def save(
         backend: for `machine`.
         **header: more fields of the file.
     """
-    # Here, because the package imports Keras, which a process that measures PyTorch must not hold.
-    from keras_ccsam import atomic
 
     def identity(row: Row) -> tuple[Any, ...]:
         return tuple(row.get(field) for field in key)
@@ -61,7 +60,18 @@ def save(
     merged = [now.pop(identity(row), row) for row in load(path)["rows"]] + list(now.values())
     content = {**machine(backend), **header, "key": list(key), "rows": merged}
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    atomic.write_text(path, json.dumps(content, indent=1) + "\n")
+    _atomic().write_text(path, json.dumps(content, indent=1) + "\n")
+
+
+def _atomic() -> Any:
+    """`keras_ccsam.atomic` by itself: the package takes seconds to import, and imports Keras."""
+    path = Path(__file__).resolve().parents[1] / "keras_ccsam" / "atomic.py"
+    spec = importlib.util.spec_from_file_location("keras_ccsam_atomic", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is wanted")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def threads() -> int | None:

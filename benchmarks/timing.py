@@ -22,10 +22,17 @@ def arrays(batch: int, classes: int, steps: int, size: int = 32) -> tuple[Any, A
 
     counts = [int(5000 * 100 ** (-c / (classes - 1))) for c in range(classes)]
     rng = np.random.default_rng(0)
-    share = np.array(counts) / sum(counts)
-    y = rng.choice(classes, batch * steps, p=share).astype("int32")
+    y = labels(counts, batch * steps, rng)
     x = rng.integers(0, 256, (batch * steps, size, size, 3)).astype("uint8")
     return x, y, counts
+
+
+def labels(counts: Sequence[int], number: int, rng: Any) -> Any:
+    """So many labels (N,), drawn by the classes' shares of the counts."""
+    import numpy as np
+
+    share = np.array(counts) / sum(counts)
+    return rng.choice(len(counts), number, p=share).astype("int32")
 
 
 def fit_seconds(model: Any, steps: int, *arguments: Any, **options: Any) -> Times:

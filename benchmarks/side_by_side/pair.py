@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from types import TracebackType
 
 from benchmarks.asked import Asked
 from benchmarks.side_by_side import judgement
@@ -69,8 +70,13 @@ class Pair:
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        self._stack.close()
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stack.__exit__(kind, exception, traceback)
 
     def compare(self, name: str, lines: tuple[float, float], most: int) -> Measured:
         """Rounds of one row until it is clear, or so many.

@@ -26,6 +26,7 @@ class Played:
 
     script: dict[tuple[str, str], Any]
     started: list[str]
+    ended: list[Any]
 
     def __init__(self, name: str, command: list[str], environment: dict[str, str]) -> None:
         self.name, self.side = name, name.split(", ")[1]
@@ -36,6 +37,8 @@ class Played:
         if "make" in command:
             self.row = command["make"]
             made = self.script.get((self.side, self.row))
+            if made is KeyboardInterrupt:
+                raise made
             self.answers.append({"error": made} if isinstance(made, str) else {"made": True})
             return
         took = command["turn"] * self.script.get((self.side, self.row), 0.2)
@@ -52,13 +55,13 @@ class Played:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        pass
+        self.ended.append(exception[0])
 
 
 @pytest.fixture
 def played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Played]]:
     """Every backend is installed, but for JAX; the package is empty."""
-    Played.script, Played.started = {}, []
+    Played.script, Played.started, Played.ended = {}, [], []
     folders = contextlib.nullcontext((tmp_path, tmp_path))
     monkeypatch.setattr(revisions, "copies", lambda revision: folders)
     monkeypatch.setattr(pairs, "Asked", Played)
@@ -121,6 +124,55 @@ def test_a_row_that_fails_now_is_not_passed_over(
     status, printed = told(capsys, "--only", "step_cost", "--backends", "torch")
     assert status == 1
     assert "FAILED: torch, step_cost: sam" in printed
+
+
+def test_outcomes_are_kept_below_those_of_earlier_checks(
+    played: type[Played], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "new" / "outcomes.json"
+    asked = ("--only", "step_cost", "--backends", "torch", "--record", str(path))
+    played.script = {("now", "step_cost: sam"): 0.22, ("before", "step_cost: ccsam"): "no"}
+    told(capsys, *asked, "--plant", "0.1")
+    found = record.load(path)["rows"]
+    assert [(r["row"], r["measurement"], r["verdict"]) for r in found] == [
+        ("step_cost: ccsam", 1, "new"),
+        ("step_cost: sam", 1, "slower"),
+        ("step_cost: sam", 2, "slower"),
+    ]
+    assert [found[1][name] for name in ("cpu_ratio", "ratio_high", "rounds")] == [1.1, 1.1, 13]
+    assert [found[1][name] for name in ("backend", "same", "plant")] == ["torch", True, 0.1]
+    assert "ratio" not in found[0]
+    assert len(list(path.parent.iterdir())) == 1
+    path.write_text(path.read_text().replace(found[0]["began"], "earlier"))
+    told(capsys, *asked)
+    assert len(record.load(path)["rows"]) == 3 + 3
+
+
+def test_what_was_measured_before_an_interrupt_is_kept(
+    played: type[Played], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "outcomes.json"
+    played.script = {("before", "step_cost: sam"): KeyboardInterrupt}
+    asked = ("--only", "step_cost", "--backends", "torch", "--record", str(path))
+    assert check.main(["--against", "HEAD", *asked]) == 130
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert [row["row"] for row in record.load(path)["rows"]] == ["step_cost: ccsam"]
+    assert played.ended == [KeyboardInterrupt] * 2  # they are not waited for
+
+
+@pytest.mark.parametrize("content", ["no JSON", "[]", '{"key": ["batch"]}', None])
+def test_a_file_of_something_else_is_not_written_to(
+    played: type[Played],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    content: str | None,
+) -> None:
+    path = tmp_path / "other.json"
+    path.mkdir() if content is None else path.write_text(content)
+    with pytest.raises(SystemExit):
+        told(capsys, "--record", str(path))
+    assert f"--record: {path} holds no outcomes" in capsys.readouterr().err
+    assert content is None or path.read_text() == content
 
 
 def test_unknown_rows_and_revisions_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
