@@ -8,10 +8,12 @@
 Runs lie below `--out`, one folder for each place, ratio and draw; what questions have in common is
 trained once. After each folder its rows are written to studies/results/QUESTION-SCALE.json, or
 into the folder of `--results`: each row says whether its git clone had changes, and the results of
-the rows before it would be one.
+the rows before it would be one. Two processes share the work by `--draws`, each with a `--results`
+of its own; the same command without `--draws` then writes the rows of both.
 """
 
 import argparse
+import dataclasses
 import os
 import sys
 import time
@@ -31,6 +33,7 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("scale", choices=SCALES, help="what a CPU runs, or the full schedule")
     parser.add_argument("--only", nargs="+", choices=names(), default=names(), metavar="QUESTION")
     parser.add_argument("--places", nargs="+", choices=list(PLACES), default=list(PLACES))
+    parser.add_argument("--draws", nargs="+", type=int, help="of each grid; all by default")
     parser.add_argument("--primary", action="store_true", help="only what answers the question")
     parser.add_argument("--backend", choices=("jax", "torch", "tensorflow"))
     parser.add_argument("--path", help="CIFAR-10: a folder or an npz; downloaded by default")
@@ -73,8 +76,16 @@ def main(given: Sequence[str] | None = None) -> int:
                 continue
             if asked.primary and not any(row.primary for row in grid.rows):
                 continue
-            _grid(question, toy(grid) if asked.toy else grid, trained, results)
+            grid = toy(grid) if asked.toy else grid
+            if asked.draws is not None:
+                grid = dataclasses.replace(grid, draws=_chosen(grid.draws, asked.draws))
+            _grid(question, grid, trained, results)
     return int(bool(trained.failed))
+
+
+def _chosen(draws: Sequence[int], asked: Sequence[int]) -> tuple[int, ...]:
+    """The draws of a grid that were asked for, in the grid's order."""
+    return tuple(draw for draw in draws if draw in asked)
 
 
 def _grid(question: Question, grid: Grid, trained: Any, results: Path) -> None:

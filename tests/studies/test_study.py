@@ -62,6 +62,17 @@ def test_a_row_that_is_compared_with_nothing_is_refused():
         question.Grid("q", "there", "digits", (50,), (1,), (question.Row("ce"),))
 
 
+def test_a_process_may_take_some_of_the_draws(capsys, tmp_path):
+    asked = ["here", "--only", "best", "--plan", "--out", str(tmp_path)]
+    assert run.main([*asked, "--draws", "402", "401", "7"]) == 0
+    cells = [
+        line.split(":")[1].rpartition("draw ")[2] for line in capsys.readouterr().out.splitlines()
+    ]
+    assert cells == ["401", "402", "401", "402"]  # of both places, in the order of the file
+    assert run.main(asked) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 15
+
+
 @pytest.mark.slow
 def test_the_full_schedule_runs_at_toy_size_and_goes_on(tmp_path, capsys):
     asked = ["full", "--toy", "--only", "features", "--out", str(tmp_path)]
