@@ -73,11 +73,7 @@ def evaluate(
             "`class_counts` must be the number of training images of each class where `data` is a "
             "pair of arrays. Received: class_counts=None"
         )
-    check_finite(x)
-    check_pixels(model, x)
-    predictions = np.asarray(ops.convert_to_numpy(predicted(model, x, 500)))
-    # A model trained on cosines (LDAM, GCL) says what makes logits of them.
-    predictions = predictions * getattr(model, "logit_scale", 1.0)
+    predictions = outputs_of(model, x)
     if predictions.shape[1:] == (1,) and isinstance(model, SharpnessAwareModel):
         options.setdefault("from_logits", puts_out_logits(model.head))
     options.setdefault("from_logits", not are_probabilities(predictions))
@@ -87,6 +83,25 @@ def evaluate(
         predictions = adjust_logits(log_p, class_counts, logit_adjustment)
         options["from_logits"] = True
     return Report.from_predictions(y, predictions, class_counts, **options)
+
+
+def outputs_of(model: keras.Model, x: Any) -> np.ndarray:
+    """What a model puts out for a whole set: logits or probabilities (N, C).
+
+    Args:
+        model: any Keras classifier.
+        x: images (N, ...), an array or an `ImageStore`.
+
+    Raises:
+        ValueError: an input is not finite, or the pixels cannot be of the kind that the model was
+            trained on.
+    """
+    check_finite(x)
+    check_pixels(model, x)
+    outputs = np.asarray(ops.convert_to_numpy(predicted(model, x, 500)))
+    # A model trained on cosines (LDAM, GCL) says what makes logits of them.
+    scaled: np.ndarray = outputs * getattr(model, "logit_scale", 1.0)
+    return scaled
 
 
 def are_probabilities(predictions: np.ndarray) -> bool:

@@ -14,7 +14,7 @@ from keras_ccsam.data.batches.labelled_parts import Split
 from keras_ccsam.data.tails.indices import SavedIndices
 from keras_ccsam.manifest import Damaged
 from keras_ccsam.metrics import Report, group_classes
-from keras_ccsam.metrics.evaluation import evaluate
+from keras_ccsam.metrics.evaluation import outputs_of
 from keras_ccsam.recipes import Recipe
 from keras_ccsam.runs import parts
 from keras_ccsam.runs.folders import PathLike, require_there
@@ -79,9 +79,14 @@ class TrainedRun:
 
 def judged(recipe: Recipe, images: LongTailedData, model: Any, split: Split) -> Report:
     """Evaluate a model whose outputs are logits, with the recipe's groups."""
-    return evaluate(
-        model,
-        images.split_arrays(split),
+    return reported(recipe, images, outputs_of(model, images.split_arrays(split)[0]), split)
+
+
+def reported(recipe: Recipe, images: LongTailedData, logits: Any, split: Split) -> Report:
+    """Report on the logits (N, C) of a part of the data, with the recipe's groups."""
+    return Report.from_predictions(
+        images.split_arrays(split)[1],
+        logits,
         images.class_counts,
         from_logits=True,
         **parts.group_options(recipe.groups),

@@ -15,9 +15,9 @@ from keras_ccsam.callbacks.metrics_log import MetricsLog
 from keras_ccsam.data import BatchSequence, LongTailedData
 from keras_ccsam.data.batches.batch_options import DataOn
 from keras_ccsam.data.batches.labelled_parts import Split
-from keras_ccsam.data.batches.reading import predicted
 from keras_ccsam.data.batches.resident import are_several
 from keras_ccsam.metrics import Report
+from keras_ccsam.metrics.evaluation import outputs_of
 from keras_ccsam.metrics.temperature import fit_temperature
 from keras_ccsam.recipes import Recipe
 from keras_ccsam.recipes.schema_stages import Stage2
@@ -35,7 +35,7 @@ from keras_ccsam.runs.run_directory import RunDirectory
 from keras_ccsam.runs.run_result import RunResult
 from keras_ccsam.runs.stage_callbacks import apply_posthoc, nonfinite_steps, stage_callbacks
 from keras_ccsam.runs.stage_states import StageStates
-from keras_ccsam.runs.trained_run import check_same_images, judged
+from keras_ccsam.runs.trained_run import check_same_images, reported
 from keras_ccsam.runs.workplace import origin
 from keras_ccsam.trackers import Tracking
 from keras_ccsam.training import SharpnessAwareModel, saving
@@ -121,6 +121,7 @@ class _Work:
         images, model, batches, callbacks: what the stages train with. On a frozen backbone these
             are its features and the head alone, and `every_image` and `whole` are the whole.
         reports: by stage and part.
+        held_out: the logits of the validation images, when they were last looked at.
     """
 
     def __init__(
@@ -129,6 +130,7 @@ class _Work:
         self.recipe, self.directory, self.asked, self.shown = recipe, directory, asked, shown
         self.judge: Split = "test" if asked.tested else "validation"
         self.reports: dict[str, Report] = {}
+        self.held_out: np.ndarray | None = None
 
     def prepare(self, begun: bool) -> None:
         """Load the data and build the model; nothing is written."""
@@ -226,7 +228,10 @@ class _Work:
     def report(self, name: str) -> None:
         """Judge the model as it is now."""
         split: Split = "validation" if name == "validation" else self.judge
-        self.reports[name] = judged(self.recipe, self.images, self.model, split)
+        logits = outputs_of(self.model, self.images.split_arrays(split)[0])
+        self.reports[name] = reported(self.recipe, self.images, logits, split)
+        if split == "validation":
+            self.held_out = logits
 
     def hand_over(self, found: dict[str, Any]) -> dict[str, Any]:
         """Write the network and the results; return these."""
@@ -240,7 +245,7 @@ class _Work:
             saving.save_model(self.whole.export_plain(), temporary)
         source, reports = self.asked.source, self.reports
         results = collected(self.recipe, self.every_image, self.whole, directory, reports, source)
-        results |= found | _temperature(self.images, self.model)
+        results |= found | _temperature(self.images, self.held_out)
         results |= nonfinite_steps(*self.callbacks)
         directory.write_results(results)
         return results
@@ -277,13 +282,11 @@ def _fit_stage1(
     )
 
 
-def _temperature(images: LongTailedData, model: SharpnessAwareModel) -> dict[str, Any]:
+def _temperature(images: LongTailedData, logits: np.ndarray | None) -> dict[str, Any]:
     """The one that calibrates the network, where images were held out to fit it on."""
-    if images.x_validation is None:
+    if logits is None:
         return {}
-    logits = predicted(model, images.x_validation, 500)
-    fitted = fit_temperature(np.asarray(logits) * model.logit_scale, images.y_validation)
-    return {"temperature": fitted.to_dict()}
+    return {"temperature": fit_temperature(logits, images.y_validation).to_dict()}
 
 
 def _tracking(names: Sequence[str], recipe: Recipe, directory: RunDirectory) -> Tracking:

@@ -36,6 +36,16 @@ def test_a_run_predicts_a_set_once_a_stage(predicted, small, tmp_path):
 
 
 @pytest.mark.any_backend
+def test_validation_images_are_predicted_once_at_the_end(predicted, small, tmp_path):
+    """Their report and the temperature are of the same logits."""
+    recipe = small("ccsam", "data.validation_fraction=0.2")
+    result = runs.run(recipe, tmp_path / "run", progress="none", validate_every=0)
+    train, held = (sum(result.results["class_counts"]), result.validation_report.num_samples)
+    assert predicted == [500, train, 500, held]
+    assert result.results["temperature"]["images"] == held
+
+
+@pytest.mark.any_backend
 def test_a_run_without_a_second_stage_predicts_once(predicted, small, tmp_path):
     runs.run(small("ce", "stage1.epochs=1"), tmp_path / "run", progress="none")
     assert predicted == [500]

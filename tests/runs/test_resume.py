@@ -73,7 +73,7 @@ def assert_same(one, other):
 def cut(monkeypatch):
     """Ends the process' work after so many steps, of all stages, or before a judgement."""
     steps = {"now": 0, "at": None, "judged": None}
-    begin, judge = RunState.on_train_batch_begin, work.judged
+    begin, judge = RunState.on_train_batch_begin, work.reported
 
     def step(self, batch, logs=None):
         begin(self, batch, logs)
@@ -91,7 +91,7 @@ def cut(monkeypatch):
         return judge(*arguments)
 
     monkeypatch.setattr(RunState, "on_train_batch_begin", step)
-    monkeypatch.setattr(work, "judged", judged)
+    monkeypatch.setattr(work, "reported", judged)
 
     def after(at=None, judged=None):
         steps.update(now=0, at=at, judged=judged)
