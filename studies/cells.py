@@ -69,6 +69,20 @@ class Trained:
         return renamed(found, varied_name(row.recipe, changes))
 
 
+def is_written(question: Question, grid: Grid, draw: int, ratio: float, results: Path) -> bool:
+    """Whether every row of a cell is among those that are written already."""
+    path = _file(question, grid, results)
+    wanted = (grid.place, grid.setting, ratio, draw)
+    keys = ("place", "setting", "ratio", "draw")
+    known = read_json(path)["rows"] if path.is_file() else []
+    there = {row["row"] for row in known if tuple(row[key] for key in keys) == wanted}
+    return there >= {row.label for row in grid.rows}
+
+
+def _file(question: Question, grid: Grid, results: Path) -> Path:
+    return results / f"{question.name}-{grid.scale}.json"
+
+
 def write(
     question: Question,
     grid: Grid,
@@ -79,7 +93,7 @@ def write(
     results: Path,
 ) -> None:
     """Put a cell's rows among those that are written already."""
-    path = results / f"{question.name}-{grid.scale}.json"
+    path = _file(question, grid, results)
     content = read_json(path) if path.is_file() else {"rows": []}
     identity = ("place", "setting", "ratio", "draw", "row", "backend")
     known = {tuple(row[key] for key in identity): row for row in content["rows"]}

@@ -9,7 +9,8 @@ Runs lie below `--out`, one folder for each place, ratio and draw; what question
 trained once. After each folder its rows are written to studies/results/QUESTION-SCALE.json, or
 into the folder of `--results`: each row says whether its git clone had changes, and the results of
 the rows before it would be one. Two processes share the work by `--draws`, each with a `--results`
-of its own; the same command without `--draws` then writes the rows of both.
+of its own; the same command without `--draws` then writes the rows of both. With `--unwritten` a
+draw whose rows are all in the results is left out, wherever its runs are now.
 """
 
 import argparse
@@ -34,6 +35,7 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", choices=names(), default=names(), metavar="QUESTION")
     parser.add_argument("--places", nargs="+", choices=list(PLACES), default=list(PLACES))
     parser.add_argument("--draws", nargs="+", type=int, help="of each grid; all by default")
+    parser.add_argument("--unwritten", action="store_true", help="only what has no rows yet")
     parser.add_argument("--primary", action="store_true", help="only what answers the question")
     parser.add_argument("--backend", choices=("jax", "torch", "tensorflow"))
     parser.add_argument("--path", help="CIFAR-10: a folder or an npz; downloaded by default")
@@ -79,7 +81,7 @@ def main(given: Sequence[str] | None = None) -> int:
             grid = toy(grid) if asked.toy else grid
             if asked.draws is not None:
                 grid = dataclasses.replace(grid, draws=_chosen(grid.draws, asked.draws))
-            _grid(question, grid, trained, results)
+            _grid(question, grid, trained, results, unwritten=asked.unwritten)
     return int(bool(trained.failed))
 
 
@@ -88,8 +90,12 @@ def _chosen(draws: Sequence[int], asked: Sequence[int]) -> tuple[int, ...]:
     return tuple(draw for draw in draws if draw in asked)
 
 
-def _grid(question: Question, grid: Grid, trained: Any, results: Path) -> None:
+def _grid(question: Question, grid: Grid, trained: Any, results: Path, *, unwritten: bool) -> None:
+    from studies.cells import is_written
+
     for draw, ratio in grid.cells():
+        if unwritten and is_written(question, grid, draw, ratio, results):
+            continue
         began = time.monotonic()
         count = trained.cell(question, grid, draw, ratio, results)
         where = f"{question.name}: {grid.place} {grid.setting}, ratio {ratio:g}, draw {draw}"

@@ -73,6 +73,23 @@ def test_a_process_may_take_some_of_the_draws(capsys, tmp_path):
     assert len(capsys.readouterr().out.splitlines()) == 15
 
 
+def test_what_is_written_need_not_be_trained_again(capsys, tmp_path):
+    """Of a draw that lacks a row, every row is."""
+    grid = question.load("best").grids[1]
+    where = {"place": grid.place, "setting": grid.setting, "ratio": 100}
+    rows = [
+        where | {"draw": draw, "row": row.label}
+        for draw in (400, 401)
+        for row in grid.rows[draw - 400 :]
+    ]
+    (tmp_path / "best-here.json").write_text(json.dumps({"rows": rows}))
+    asked = ["here", "--only", "best", "--places", "cifar-fifth", "--plan"]
+    asked += ["--out", str(tmp_path / "runs"), "--results", str(tmp_path)]
+    assert run.main(asked) == run.main([*asked, "--unwritten"]) == 0
+    told = [line.rpartition("draw ")[2][:3] for line in capsys.readouterr().out.splitlines()]
+    assert told == ["400", "401", "402", "401", "402"]
+
+
 @pytest.mark.slow
 def test_the_full_schedule_runs_at_toy_size_and_goes_on(tmp_path, capsys):
     asked = ["full", "--toy", "--only", "features", "--out", str(tmp_path)]
