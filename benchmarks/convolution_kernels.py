@@ -85,17 +85,19 @@ def contenders(batch: int, size: int, channels: int) -> dict[str, Callable[[], A
         return backend.convolution(x, kernel, (1, 1), "same", "channels_last", (1, 1))
 
     def clean(x: Any, rows: Any, kernel: Any, slots: Any) -> Any:
-        return backend.moved_convolution(x, kernel, rows, slots, True, *options)
+        return backend.moved_convolution(x, kernel, rows, None, slots, *options)
 
-    def moved(x: Any, kernel: Any, rows: Any, slots: Any) -> Any:
-        return backend.moved_convolution(x, kernel, rows, slots, False, *options)
+    def moved(x: Any, kernel: Any, rows: Any, lengths: Any, slots: Any) -> Any:
+        return backend.moved_convolution(x, kernel, rows, lengths, slots, *options)
 
-    slots = slots.astype("int32")
+    # As the batch lies in a step: class by class.
+    slots = np.sort(slots.astype("int32"))
+    lengths = numbers(len(present))
     return {
         "pytorch": by_torch,
         "plain": of_backend(plain, x, kernel, weigh),
         "clean": of_backend(clean, x, 0 * rows, weigh, kernel, slots),
-        "moved": of_backend(moved, x, kernel, weigh, rows, slots),
+        "moved": of_backend(moved, x, kernel, weigh, rows, lengths, slots),
     }
 
 

@@ -26,9 +26,6 @@ stated once:
     overwritten; nothing is differentiated.
 `row_sum(rows) -> tensor`
     The sum over the first axis; nothing is differentiated.
-`moved_rows(weight, steps, rows) -> rows`
-    `weight[None] + steps * rows`, for steps (R, 1, ..). `rows` may be overwritten; nothing is
-    differentiated.
 `replay_rng() -> rewind`
     Remembers the state of any random generator that Keras variables do not hold; calling
     `rewind()` before a later pass makes that pass draw what the pass after `replay_rng()` drew.
@@ -106,11 +103,13 @@ stated once:
     over all places. None where there is no kernel faster than Keras' operations.
 `convolution(x, kernel, strides, padding, data_format, dilation)`, `depthwise_convolution`
     Those of `keras.ops` on images, without a copy of them.
-`moved_convolution(x, kernel, rows, slots, still, strides, padding, dilation)`
-    Of images (B, height, width, channels), each with a kernel of its own: image i's is row
-    `slots[i]` of the kernels `rows` (R, height, width, channels, filters); with `still` they all
-    take `kernel`, and the rows are not read. In either case the gradient of `kernel` is that of all
-    images' kernels together, and that of each row is that of its images alone.
+`moved_convolution(x, kernel, rows, lengths, slots, strides, padding, dilation)`
+    Of images (B, height, width, channels), each with a kernel of its own: image i's is
+    `kernel + lengths[slots[i]] rows[slots[i]]`, for rows (R, height, width, channels, filters) and
+    lengths (R,), constants; the kernel may be of a wider type than the images. With `lengths` None
+    they all take `kernel`, and the rows are not read, but the gradient of each is that of its
+    images' kernels alone. In either case the gradient of `kernel` is that of all images together.
+    Images with the same slot had best follow each other.
 `max_pool(x, size, strides)`, `average_pool`
     Those of images (B, height, width, channels), over the windows that lie inside the image.
 `make_deterministic()`
@@ -146,7 +145,6 @@ if keras.backend.backend() == "jax":
     from keras_ccsam.backend.jax import compiled as compiled
     from keras_ccsam.backend.jax import hessian_vector_product as hessian_vector_product
     from keras_ccsam.backend.jax import make_deterministic as make_deterministic
-    from keras_ccsam.backend.jax import moved_rows as moved_rows
     from keras_ccsam.backend.jax import no_grad as no_grad
     from keras_ccsam.backend.jax import passed_step as passed_step
     from keras_ccsam.backend.jax import replay_rng as replay_rng
@@ -197,7 +195,6 @@ elif keras.backend.backend() == "torch":
     from keras_ccsam.backend.torch import compiled as compiled
     from keras_ccsam.backend.torch import hessian_vector_product as hessian_vector_product
     from keras_ccsam.backend.torch import make_deterministic as make_deterministic
-    from keras_ccsam.backend.torch import moved_rows as moved_rows
     from keras_ccsam.backend.torch import no_grad as no_grad
     from keras_ccsam.backend.torch import passed_step as passed_step
     from keras_ccsam.backend.torch import replay_rng as replay_rng
@@ -258,7 +255,6 @@ elif keras.backend.backend() == "tensorflow":
     from keras_ccsam.backend.tensorflow import compiled as compiled
     from keras_ccsam.backend.tensorflow import hessian_vector_product as hessian_vector_product
     from keras_ccsam.backend.tensorflow import make_deterministic as make_deterministic
-    from keras_ccsam.backend.tensorflow import moved_rows as moved_rows
     from keras_ccsam.backend.tensorflow import no_grad as no_grad
     from keras_ccsam.backend.tensorflow import passed_step as passed_step
     from keras_ccsam.backend.tensorflow import replay_rng as replay_rng

@@ -22,8 +22,8 @@ def moved_convolution(
     x: Tensor,
     kernel: Tensor,
     rows: Tensor,
+    lengths: Tensor | None,
     slots: Tensor,
-    still: bool,
     strides: Sequence[int],
     padding: str,
     dilation: Sequence[int],
@@ -34,6 +34,7 @@ def moved_convolution(
     sides = [same_padding(*size) if same else (0, 0) for size in sizes]
 
     def whole(x: Tensor, kernel: Tensor) -> Tensor:
+        kernel = kernel.astype(x.dtype)
         return convolution(x, kernel, strides, padding, "channels_last", dilation)
 
     def one(image: Tensor, kernel: Tensor) -> Tensor:
@@ -46,7 +47,7 @@ def moved_convolution(
     def of_rows(x: Tensor, out: Tensor) -> Tensor:
         total = jnp.zeros_like(rows)
         if jax.default_backend() != "cpu":
-            single = jax.vmap(lambda x, out: jax.vjp(lambda k: one(x, k), kernel)[1](out)[0])
+            single = jax.vmap(lambda x, out: jax.vjp(lambda k: one(x, k), rows[0])[1](out)[0])
             return total.at[slots].add(single(x, out))
 
         def add(total: Tensor, each: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, None]:
@@ -60,26 +61,30 @@ def moved_convolution(
         images = jnp.pad(x, ((0, 0), *sides, (0, 0)))
         return jax.lax.scan(add, total, (images, out, slots))[0]
 
+    def each(
+        fn: Callable[[Tensor, Tensor], Tensor], kernel: Tensor, rows: Tensor, images: Tensor
+    ) -> Tensor:
+        """`fn` of each image and its own kernel."""
+
+        def of(image: Tensor, slot: Tensor) -> Tensor:
+            return fn(image, (kernel + lengths[slot] * rows[slot]).astype(image.dtype))
+
+        if jax.default_backend() != "cpu":
+            return jax.vmap(of)(images, slots)
+        found: Tensor = jax.lax.map(lambda pair: of(*pair), (images, slots))
+        return found
+
     @jax.custom_gradient
     def convolve(x: Tensor, kernel: Tensor, rows: Tensor) -> Any:
         def gradient(out: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             # What nobody asks for is no part of the compiled program.
             of_x, of_kernel = jax.vjp(whole, x, kernel)[1](out)
-            if not still:
-                of_x = _each(back, rows, slots, spread_gradient(out, sizes, sides))
-            return of_x, of_kernel, of_rows(x, out)
+            if lengths is None:
+                return of_x, of_kernel, of_rows(x, out)
+            of_x = each(back, kernel, rows, spread_gradient(out, sizes, sides))
+            return of_x, of_kernel, jnp.zeros_like(rows)
 
-        return whole(x, kernel) if still else _each(one, rows, slots, x), gradient
+        return whole(x, kernel) if lengths is None else each(one, kernel, rows, x), gradient
 
     result: Tensor = convolve(x, kernel, rows)
     return result
-
-
-def _each(
-    fn: Callable[[Tensor, Tensor], Tensor], rows: Tensor, slots: Tensor, images: Tensor
-) -> Tensor:
-    """`fn` of each image and its own row."""
-    if jax.default_backend() != "cpu":
-        return jax.vmap(fn)(images, jnp.take(rows, slots, axis=0))
-    found: Tensor = jax.lax.map(lambda pair: fn(pair[0], rows[pair[1]]), (images, slots))
-    return found

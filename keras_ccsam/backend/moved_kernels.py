@@ -25,8 +25,8 @@ def moved_by(
         x: Tensor,
         kernel: Tensor,
         rows: Tensor,
+        lengths: Tensor | None,
         slots: Tensor,
-        still: bool,
         strides: Sequence[int],
         padding: str,
         dilation: Sequence[int],
@@ -38,6 +38,7 @@ def moved_by(
         sides = [same_padding(*size) if same else (0, 0) for size in sizes]
 
         def whole(x: Tensor, kernel: Tensor) -> Tensor:
+            kernel = ops.cast(kernel, x.dtype)
             return convolution(x, kernel, strides, padding, "channels_last", dilation)
 
         def whole_gradient(fn: Callable[[Tensor], Tensor], at: Tensor, out: Tensor) -> Tensor:
@@ -50,12 +51,16 @@ def moved_by(
             found = ops.reshape(found, (-1, *kernel.shape))
             return ops.segment_sum(found, slots, rows.shape[0])
 
+        def kernels(kernel: Tensor, rows: Tensor, lengths: Tensor) -> Tensor:
+            steps = ops.reshape(ops.take(lengths, slots), (-1, 1, 1, 1, 1))
+            return ops.cast(kernel + steps * ops.take(rows, slots, axis=0), x.dtype)
+
         def unfold(x: Tensor) -> Tensor:
             return unfolded(ops.pad(x, ((0, 0), *sides, (0, 0))), window, strides, dilation)
 
         @ops.custom_gradient
         def convolve(x: Tensor, kernel: Tensor, rows: Tensor) -> Any:
-            own = None if still else ops.take(rows, slots, axis=0)
+            own = None if lengths is None else kernels(kernel, rows, lengths)
             value = whole(x, kernel) if own is None else _products(unfold(x), own)
 
             def gradient(*args: Tensor, upstream: Tensor | None = None) -> tuple[Tensor, ...]:
@@ -66,7 +71,8 @@ def moved_by(
                     around = spread_gradient(out, sizes, sides)
                     of_x = _products(unfolded(around, window, (1, 1), dilation), turned(own))
                 of_kernel = whole_gradient(lambda kernel: whole(x, kernel), kernel, out)
-                return of_x, of_kernel, of_kernels(x, out)
+                of_rows = ops.zeros_like(rows) if own is not None else of_kernels(x, out)
+                return of_x, of_kernel, of_rows
 
             return value, gradient
 

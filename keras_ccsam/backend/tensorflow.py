@@ -103,11 +103,6 @@ def row_sum(rows: Tensor) -> Tensor:
     return tf.reduce_sum(rows, axis=0)
 
 
-def moved_rows(weight: Tensor, steps: Tensor, rows: Tensor) -> Tensor:
-    """`weight + steps * rows`."""
-    return weight[None] + steps * rows
-
-
 def replay_rng() -> Callable[[], None]:
     """Nothing to remember: every seed is a Keras variable."""
     return lambda: None

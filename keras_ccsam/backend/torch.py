@@ -177,11 +177,6 @@ def row_sum(rows: Tensor) -> Tensor:
     return total.permute([order.index(axis) for axis in range(1, rows.dim())])
 
 
-def moved_rows(weight: Tensor, steps: Tensor, rows: Tensor) -> Tensor:
-    """`weight + steps * rows`, in place."""
-    return rows.mul_(steps).add_(weight)
-
-
 def replay_rng() -> Callable[[], None]:
     """Remembers torch's global generators, which an unseeded Keras `Dropout` draws from."""
     state = _remembered()

@@ -80,7 +80,11 @@ class _Recorder(TorchDispatchMode):
         taken = self._bind_latest(taken, named)
         node = Node(func, taken, named, None, _is_impure(func))
         self._look_at(func, args, node)
-        result = func(*args, **kwargs)
+        self.functions.inside = True
+        try:
+            result = func(*args, **kwargs)
+        finally:
+            self.functions.inside = False
         if torch.Tag.inplace_view in func.tags:
             self._as_new_view(func, node, result)
         elif isinstance(result, torch.Tensor | list | tuple):
@@ -253,12 +257,13 @@ class _Functions(TorchFunctionMode):
         super().__init__()
         self._recorder = recorder
         self.checking = False
+        self.inside = False  # an operation, which may read what it likes
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         name = getattr(func, "__name__", "")
-        if name in ("numpy", "tolist", "__array__"):
+        if name in ("numpy", "tolist", "__array__") and not self.inside:
             self._recorder.values_read()
         before, self.checking = self.checking, self.checking or name == "one_hot"
         try:  # one_hot reads the largest label, and the smallest, to complain of them

@@ -133,14 +133,15 @@ class Samples(Protocol):
         data: Any,
         shifts: Sequence[Callable[[Tensor], Tensor]],
         rows: Mapping[int, Tensor],
+        lengths: Tensor | None,
         slots: Tensor,
-        still: bool,
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
         """As `loss`, of the rows of `data` together: (n,), (n, K), and (n, D) for each tap.
 
-        `rows` has (R, *shape) by the position of a value, constants: each of `data` takes row
-        `slots[i]` in its place, and the value's gradient is that of all of them. `still`: the rows
-        are zeros, nothing takes them, and each has the gradient of those that would.
+        `rows` has (R, *shape) by the position of a value, constants: each of `data` has the value
+        `lengths[slots[i]]` further along row `slots[i]`; the value's gradient is that of all of
+        them. `lengths` None: the rows are zeros, nothing is moved, and each row has the gradient of
+        those that would be moved along it.
         """
         ...
 

@@ -1,8 +1,9 @@
 """Layers that compute a batch whose samples have weights of their own.
 
-Sample i's weights are row `slots[i]` of as many as there are classes. A layer's rule computes that
-for the whole batch at once, so all that has no such weights runs as in any other step. Where there
-is no rule for a layer, the network is vectorised over samples instead (`backend.sample_gradients`).
+Sample i's weights are  w + lengths[slots[i]] rows[slots[i]],  of as many rows as there are classes.
+A layer's rule computes that for the whole batch at once, so all that has no such weights runs as in
+any other step. Where there is no rule for a layer, the network is vectorised over samples instead
+(`backend.sample_gradients`).
 """
 
 import contextlib
@@ -25,15 +26,16 @@ class Moves(NamedTuple):
     """How far the weights of a batch's samples are moved.
 
     Attributes:
-        rows: (R, *shape) by the identity of each variable that is moved: its values, which are
-            constants, as the variable's gradient is that of all samples.
+        weights: by the identity of each variable that is moved, its value in its own type.
+        rows: (R, *shape), likewise, the directions; constants.
+        lengths: (R,), how far along them. None: the rows are zeros, and only differentiated by.
         slots: (B,), each sample's row.
-        still: the rows are zeros instead, and only differentiated by: nothing is moved.
     """
 
+    weights: Mapping[int, Tensor]
     rows: Mapping[int, Tensor]
+    lengths: Tensor | None
     slots: Tensor
-    still: bool
 
 
 def movable(layer: keras.Layer) -> bool:
@@ -63,37 +65,35 @@ def moved(movable_layers: Sequence[keras.Layer], moves: Moves) -> Iterator[None]
 
 
 def _convolution(layer: Any, moves: Moves, x: Tensor) -> Tensor:
-    rows = _rows(moves, layer.kernel)
-    window = (layer.strides, layer.padding, layer.dilation_rate)
     x = ops.convert_to_tensor(x)
-    if rows is None:
-        out = layer.convolution_op(x, _value(layer.kernel))
+    window = (layer.strides, layer.padding, layer.dilation_rate)
+    if id(layer.kernel) in moves.rows:
+        out = _convolved(moves, layer.kernel, x, layer.kernel.shape, window)
     else:
-        kernel = ops.cast(_value(layer.kernel), x.dtype)
-        rows = ops.cast(rows, x.dtype)
-        out = backend.moved_convolution(x, kernel, rows, moves.slots, moves.still, *window)
+        out = layer.convolution_op(x, _value(layer.kernel))
     return _finished(layer, moves, out)
 
 
 def _dense(layer: Any, moves: Moves, x: Tensor) -> Tensor:
     """A convolution of one pixel."""
-    kernel, rows = ops.cast(_value(layer.kernel), x.dtype), _rows(moves, layer.kernel)
-    if rows is None:
-        return _finished(layer, moves, ops.matmul(x, kernel))
-    features, units = kernel.shape
+    x = ops.convert_to_tensor(x)
+    if id(layer.kernel) not in moves.rows:
+        return _finished(layer, moves, ops.matmul(x, _value(layer.kernel)))
+    features, units = layer.kernel.shape
     places = x.shape[1:-1]
-    size = math.prod(places)
-    out = backend.moved_convolution(
-        ops.reshape(x, (-1, size, 1, features)),
-        ops.reshape(kernel, (1, 1, features, units)),
-        ops.reshape(ops.cast(rows, x.dtype), (-1, 1, 1, features, units)),
-        moves.slots,
-        moves.still,
-        (1, 1),
-        "valid",
-        (1, 1),
-    )
+    images = ops.reshape(x, (-1, math.prod(places), 1, features))
+    out = _convolved(moves, layer.kernel, images, (1, 1, features, units), _ONE_PIXEL)
     return _finished(layer, moves, ops.reshape(out, (-1, *places, units)))
+
+
+def _convolved(
+    moves: Moves, kernel: keras.Variable, x: Tensor, shape: Sequence[int], window: Any
+) -> Tensor:
+    """Images with a kernel that is moved, as one of this shape."""
+    rows, still = moves.rows[id(kernel)], moves.lengths is None
+    own = ops.reshape(moves.weights[id(kernel)], shape)
+    rows = ops.reshape(ops.cast(rows, x.dtype) if still else rows, (-1, *shape))
+    return backend.moved_convolution(x, own, rows, moves.lengths, moves.slots, *window)
 
 
 def _finished(layer: Any, moves: Moves, out: Tensor) -> Tensor:
@@ -155,21 +155,23 @@ def _scaled(layer: Any, moves: Moves, x: Tensor, mean: Tensor, scale: Tensor) ->
 
 def _own(moves: Moves, variable: keras.Variable, like: Tensor) -> Tensor:
     """A vector, or each sample's own in the shape that goes with `like`."""
-    value, rows = ops.cast(_value(variable), like.dtype), _rows(moves, variable)
+    value, rows = ops.cast(_value(variable), like.dtype), moves.rows.get(id(variable))
     if rows is None:
         return value
-    own = ops.take(ops.cast(rows, like.dtype), moves.slots, axis=0)
-    own = own + (value if moves.still else value - ops.stop_gradient(value))
+    own = value + ops.take(ops.cast(moved_by(rows, moves.lengths), like.dtype), moves.slots, axis=0)
     return ops.reshape(own, (-1, *(1 for _ in like.shape[1:-1]), like.shape[-1]))
 
 
-def _rows(moves: Moves, variable: keras.Variable) -> Tensor | None:
-    return moves.rows.get(id(variable))
+def moved_by(rows: Tensor, lengths: Tensor | None) -> Tensor:
+    """What rows (R, n) of vectors are moved by."""
+    return rows if lengths is None else ops.cast(lengths, rows.dtype)[:, None] * rows
 
 
 def _value(variable: keras.Variable) -> Tensor:
     return ops.convert_to_tensor(variable)
 
+
+_ONE_PIXEL = ((1, 1), "valid", (1, 1))
 
 _RULES: dict[type, Callable[[Any, Moves, Tensor], Tensor]] = {
     layers.BatchNormalization: _batch_normalization,

@@ -17,7 +17,7 @@ from keras_ccsam import backend
 from keras_ccsam.heads import is_plain_dense, plain_dense
 from keras_ccsam.labels import first_labels
 from keras_ccsam.sharpness.objective import Evaluation, Tap
-from keras_ccsam.training.moved_layers import Moves, moved
+from keras_ccsam.training.moved_layers import Moves, moved, moved_by
 from keras_ccsam.training.sample_loss import SampleLoss
 from keras_ccsam.training.tapped_layers import tapped
 from keras_ccsam.training.trainee import Trainee
@@ -123,11 +123,12 @@ class BatchSamples:
         data: Any,
         shifts: Sequence[Callable[[Tensor], Tensor]],
         rows: Mapping[int, Tensor],
+        lengths: Tensor | None,
         slots: Tensor,
-        still: bool,
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
         """The weighted losses (n,) of rows of `data`, their predictions and the taps' inputs."""
         objective = self._objective
+        weights = {id(objective.variables[i]): values[i] for i in rows}
         by_variable = {id(objective.variables[i]): each for i, each in rows.items()}
         tapped_ones = {id(layer) for layer in self._dense}
         ruled = [x for x in objective.model.coupling.movable if id(x) not in tapped_ones]
@@ -136,13 +137,13 @@ class BatchSamples:
             if bias is not None:
                 shifts = [
                     *shifts[:n],
-                    _with_bias(shifts[n], layer, bias, slots, still),
+                    _with_bias(shifts[n], bias, lengths, slots),
                     *shifts[n + 1 :],
                 ]
         with (
             objective.scope(values, self._state),
             tapped(self._dense, shifts) as inputs,
-            moved(ruled, Moves(by_variable, slots, still)),
+            moved(ruled, Moves(weights, by_variable, lengths, slots)),
         ):
             predictions = objective.model(data["x"], training=not self._state)
             losses = objective.sample_loss().values(
@@ -186,21 +187,11 @@ def _dense_layers(model: Trainee) -> list[keras.layers.Dense]:
 
 
 def _with_bias(
-    shift: Callable[[Tensor], Tensor],
-    layer: keras.layers.Dense,
-    rows: Tensor,
-    slots: Tensor,
-    still: bool,
+    shift: Callable[[Tensor], Tensor], rows: Tensor, lengths: Tensor | None, slots: Tensor
 ) -> Callable[[Tensor], Tensor]:
     """The shift, and from the layer's bias to each sample's own; see `Samples.losses`."""
-    own = ops.take(rows, slots, axis=0)
-
-    def shifted(inputs: Tensor) -> Tensor:
-        if still:
-            return shift(inputs) + own
-        return shift(inputs) + (own - ops.stop_gradient(ops.convert_to_tensor(layer.bias)))
-
-    return shifted
+    own = ops.take(moved_by(rows, lengths), slots, axis=0)
+    return lambda inputs: shift(inputs) + own
 
 
 def _sees_rows(layer: keras.layers.Dense) -> bool:

@@ -8,6 +8,7 @@ from keras import ops
 from keras_ccsam import backend
 
 SLOTS = np.array([2, 0, 2, 2, 1], "int32")
+LENGTHS = np.array([0.5, 2.0, -1.0, 1.0], "float32")
 
 
 def numbers(*shape):
@@ -19,9 +20,9 @@ def one_by_one(x, kernel, rows, still, *options):
     """With the same gradients, of one convolution for each image."""
     parts = []
     for i, slot in enumerate(SLOTS):
-        own = rows[int(slot)]
-        for_all = kernel if still else kernel - ops.stop_gradient(kernel)
-        parts.append(ops.conv(x[i : i + 1], own + for_all, *options))
+        row = rows[int(slot)]
+        own = row if still else float(LENGTHS[slot]) * ops.stop_gradient(row)
+        parts.append(ops.conv(x[i : i + 1], kernel + own, *options))
     return ops.concatenate(parts)
 
 
@@ -53,9 +54,10 @@ def test_values_and_gradients_are_those_of_one_convolution_for_each_image(
         (_, out), gradients = backend.value_and_grad(loss, [x, kernel, rows])
         return [ops.convert_to_numpy(each) for each in (out, *gradients)]
 
+    lengths = None if still else ops.convert_to_tensor(LENGTHS)
     ours = found(
         lambda x, kernel, rows: backend.moved_convolution(
-            x, kernel, rows, slots, still, strides, padding, dilation
+            x, kernel, rows, lengths, slots, strides, padding, dilation
         )
     )
     theirs = found(
@@ -63,45 +65,45 @@ def test_values_and_gradients_are_those_of_one_convolution_for_each_image(
             x, kernel, rows, still, strides, padding, "channels_last", dilation
         )
     )
-    assert np.abs(theirs[3]).max() > 0.1 and not theirs[3][3].any()
+    assert theirs[3].any() == still and not theirs[3][3].any()
     for mine, its in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(mine, its, rtol=1e-5, atol=1e-5 * np.abs(its).max())
 
 
 @pytest.mark.skipif(keras.backend.backend() != "torch", reason="of the PyTorch adapter")
 @pytest.mark.parametrize("size", [(8, 8, 2, 3), (2, 2, 4, 8)], ids=["wide", "large-kernels"])
-def test_parts_of_a_batch_are_the_batch(size, monkeypatch):
-    from keras_ccsam.backend import torch_moved
+@pytest.mark.parametrize("slots", [SLOTS, np.sort(SLOTS)], ids=["mixed", "sorted"])
+def test_a_gpus_convolutions_are_those_of_the_cpu(size, slots):
+    import torch
+
+    from keras_ccsam.backend import torch_grouped
 
     height, width, channels, filters = size
-    x, kernel = numbers(5, height, width, channels), numbers(3, 3, channels, filters)
-    rows, slots = numbers(4, 3, 3, channels, filters), ops.convert_to_tensor(SLOTS)
+    rng = np.random.default_rng(0)
 
-    def found():
-        def loss(values):
-            out = backend.moved_convolution(*values, slots, False, (1, 1), "same", (1, 1))
-            return ops.sum(out**2), out
+    def tensor(*shape):
+        return torch.tensor(rng.normal(size=shape).astype("float32"))
 
-        (_, out), gradients = backend.value_and_grad(loss, [x, kernel, rows])
-        return [ops.convert_to_numpy(each) for each in (out, *gradients)]
-
-    whole = found()
-    monkeypatch.setattr(torch_moved, "_CACHED", 1)
-    for part, all_of_it in zip(found(), whole, strict=True):
-        np.testing.assert_allclose(part, all_of_it, rtol=1e-5, atol=1e-4)
+    x, out = tensor(5, channels, height, width), tensor(5, filters, height, width)
+    weight, rows = tensor(filters, channels, 3, 3), tensor(4, filters, channels, 3, 3)
+    moved = (weight, rows, torch.tensor(LENGTHS), torch.tensor(slots))
+    options = ([1, 1], [1, 1], [1, 1])
+    for name, given in {
+        "own_outputs": (x, *moved),
+        "own_images": (out, x, *moved),
+        "own_kernels": (out, x, weight, moved[-1], 4),
+    }.items():
+        mine = getattr(torch_grouped, name)(*given, *options)
+        its = getattr(torch.ops.keras_ccsam, name)(*given, *options)
+        np.testing.assert_allclose(mine.numpy(), its.numpy(), rtol=1e-5, atol=1e-4)
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1)])
-def test_rows_are_summed_and_moved_however_they_lie(order):
+def test_rows_are_summed_however_they_lie(order):
     rows = ops.transpose(numbers(7, 3, 2), order)
-    weight, steps = numbers(*rows.shape[1:]), numbers(7, 1, 1)
-    before = ops.convert_to_numpy(rows).copy()
     np.testing.assert_allclose(
-        ops.convert_to_numpy(backend.row_sum(rows)), before.sum(0), rtol=1e-5, atol=1e-6
-    )
-    np.testing.assert_allclose(
-        ops.convert_to_numpy(backend.moved_rows(weight, steps, rows)),
-        ops.convert_to_numpy(weight) + ops.convert_to_numpy(steps) * before,
+        ops.convert_to_numpy(backend.row_sum(rows)),
+        ops.convert_to_numpy(rows).sum(0),
         rtol=1e-5,
         atol=1e-6,
     )

@@ -31,7 +31,6 @@ from keras_ccsam.sharpness.class_conditional.runs import ByLayer, BySample, Runs
 from keras_ccsam.sharpness.class_conditional.sample_rows import (
     Chunk,
     SampleRows,
-    along_rows,
     chunk_size,
     gram,
     in_order,
@@ -168,13 +167,18 @@ class _RoutedBatch:
         self.shared = [i for i in range(len(self.values)) if i not in {*perturbed, *self.kernels}]
         self.weights = [self.values[i] for i in self.own]
         by_layer = samples.movable(self.own)
-        self.rows = SampleRows(labels, chunk_size(labels, self.weights, chunk, by_layer))
         self.batch_labels = labels if batch is None else batch.gather(labels)
         present = ops.sum(ops.one_hot(self.batch_labels, num_classes, dtype="int32"), axis=0) > 0
         self.present = present
         # Only classes of the batch have a row in T: with thousands of classes most are absent.
         self.slot_of_class = ops.maximum(ops.cumsum(ops.cast(present, "int32")) - 1, 0)
         self.slots = ops.take(self.slot_of_class, labels)
+        # Layer by layer, what a class's images have in common is best used while it is at hand.
+        self.rows = SampleRows(
+            labels,
+            chunk_size(labels, self.weights, chunk, by_layer),
+            by=self.slots if by_layer else None,
+        )
         size = self.rows.batch if batch is None else batch.size
         self.height = min(num_classes, size) if isinstance(size, int) else num_classes
         batch_and_rows = SampledBatch(
@@ -195,11 +199,14 @@ class _RoutedBatch:
             found = self.runs.clean(at, others)
             alone = [found.loss, found.predictions, *found.own, *found.others]
             alone += [*found.inputs, *found.deltas]
-            if not sums:  # the whole batch
-                return tuple(alone)
             slot = ops.take(self.slots, at.index)
             places = [None, at.index, *[slot] * count, *[None] * len(others)]
             places += [at.index] * 2 * len(taps)
+            if not sums:  # the whole batch
+                return tuple(
+                    self.rows.restored(g) if place is at.index else g
+                    for g, place in zip(alone, places, strict=True)
+                )
             return tuple(
                 s + g if place is None else backend.add_rows(s, place, g)
                 for s, g, place in zip(sums, alone, places, strict=True)
@@ -261,12 +268,7 @@ class _RoutedBatch:
         return in_order(self.values, [*self.own, *first.other_positions, *self.kernels], sums)
 
     def second_pass(self, first: _FirstPass, steps: _Steps) -> tuple[Tensor, list[Tensor]]:
-        """Pass 2: every sample with the weights of its own class. It uses T up."""
-        # T gives way to each class's own weights: there is never room for both.
-        moved = first.totals
-        for position, weight in enumerate(self.weights):
-            total = moved[position]
-            moved[position] = backend.moved_rows(weight, along_rows(steps.of_row, total), total)
+        """Pass 2: every sample with the weights of its own class."""
         positions = [*self.own, *self.shared, *self.kernels]
 
         def shift(n: int, x: Tensor, along: Tensor) -> Tensor:
@@ -276,7 +278,7 @@ class _RoutedBatch:
             return ops.matmul(products, first.deltas[n])
 
         def body(at: Chunk, *sums: Tensor) -> tuple[Any, ...]:
-            found = self.runs.moved(at, moved, steps.of_pair, shift)
+            found = self.runs.moved(at, first.totals, steps.of_row, steps.of_pair, shift)
             grads = [*found.own, *found.others]
             grads += [outer(x, d) for x, d in zip(found.inputs, found.deltas, strict=True)]
             alone = [found.loss, *grads]

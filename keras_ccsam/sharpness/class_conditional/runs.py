@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 from keras import ops
 
 from keras_ccsam import backend
-from keras_ccsam.sharpness.class_conditional.sample_rows import Chunk, SampleRows
+from keras_ccsam.sharpness.class_conditional.sample_rows import Chunk, SampleRows, along_rows
 from keras_ccsam.sharpness.objective import Samples
 from keras_ccsam.typing import Tensor
 
@@ -78,11 +78,13 @@ class Runs(Protocol):
         """At w; `others` are the positions of other weights to differentiate by."""
         ...
 
-    def moved(self, at: Chunk, weights: list[Tensor], pairs: Tensor, shift: Shift) -> Found:
-        """With the weights of each sample's class, differentiated by all weights.
+    def moved(
+        self, at: Chunk, totals: list[Tensor], lengths: Tensor, pairs: Tensor, shift: Shift
+    ) -> Found:
+        """With each sample's weights moved along its class's row of T, by all weights.
 
-        `weights` has them (R, *shape), in the order of T;
-        `pairs` (B, B) has the rows that `shift` gets.
+        `totals` is T, and `lengths` has how far along each row; `pairs` (B, B) has the rows that
+        `shift` gets.
         """
         ...
 
@@ -107,28 +109,30 @@ class ByLayer:
             for w in (batch.values[i] for i in batch.own)
         ]
         data = {"data": batch.samples.data}
-        return self._run(at, others, rows, slots, data, lambda n, x, along: 0.0, still=True)
+        return self._run(at, others, rows, None, slots, data, lambda n, x, along: 0.0)
 
-    def moved(self, at: Chunk, weights: list[Tensor], pairs: Tensor, shift: Shift) -> Found:
+    def moved(
+        self, at: Chunk, totals: list[Tensor], lengths: Tensor, pairs: Tensor, shift: Shift
+    ) -> Found:
         """See `Runs`."""
         batch = self.batch
         data = {"data": batch.samples.flat_data, "along": pairs}
         slots = ops.take(batch.slots, at.index)
         everything = [*batch.own, *batch.shared]
-        return self._run(at, everything, weights, slots, data, shift, still=False)
+        return self._run(at, everything, totals, lengths, slots, data, shift)
 
     def _run(
         self,
         at: Chunk,
         positions: Sequence[int],
         rows: list[Tensor],
+        lengths: Tensor | None,
         slots: Tensor,
         rest: dict[str, Any],
         shift: Shift,
-        still: bool,
     ) -> Found:
-        """Differentiated by the values at `positions`, and by the rows where they are `still`."""
-        batch = self.batch
+        """Differentiated by the values at `positions`, and without `lengths` by the rows."""
+        batch, still = self.batch, lengths is None
         taps, real = batch.samples.taps, batch.real
         rest = batch.rows.take(rest, at.index)
         values = [batch.values[i] for i in positions]
@@ -145,7 +149,7 @@ class ByLayer:
             ]
             own = given[count + len(taps) :] if still else rows
             losses, predictions, inputs = batch.samples.losses(
-                full, rest["data"], shifts, dict(zip(batch.own, own, strict=True)), slots, still
+                full, rest["data"], shifts, dict(zip(batch.own, own, strict=True)), lengths, slots
             )
             total = ops.sum(ops.where(at.valid, losses, ops.zeros_like(losses)))
             return total * ops.cast(batch.scale, total.dtype), (total, predictions, inputs)
@@ -185,11 +189,17 @@ class BySample:
         found = self._run(at, positions, values, [False] * len(values), data, lambda n, x, _: 0.0)
         return found._replace(others=[ops.sum(grad, axis=0) for grad in found.others])
 
-    def moved(self, at: Chunk, weights: list[Tensor], pairs: Tensor, shift: Shift) -> Found:
+    def moved(
+        self, at: Chunk, totals: list[Tensor], lengths: Tensor, pairs: Tensor, shift: Shift
+    ) -> Found:
         """See `Runs`."""
         batch = self.batch
         slots = ops.take(batch.slots, at.index)
-        values = [ops.take(each, slots, axis=0) for each in weights]
+        steps = ops.take(lengths, slots)
+        values = [
+            batch.values[i] + along_rows(steps, total) * ops.take(total, slots, axis=0)
+            for i, total in zip(batch.own, totals, strict=True)
+        ]
         values += [batch.values[i] for i in batch.shared]
         stacked = [True] * len(batch.own) + [False] * len(batch.shared)
         data = {"data": batch.samples.flat_data, "along": pairs}

@@ -24,8 +24,8 @@ class Chunk(NamedTuple):
 class SampleRows:
     """The rows of a batch, a fixed number at a time."""
 
-    def __init__(self, labels: Tensor, size: int | None) -> None:
-        """`size` at a time; all where it is None."""
+    def __init__(self, labels: Tensor, size: int | None, by: Tensor | None = None) -> None:
+        """`size` at a time, all where it is None; in the order of the numbers `by`, if given."""
         static = labels.shape[0]
         self.batch: Any = static if static is not None else ops.shape(labels)[0]
         # TensorFlow tells the size of a batch that may be the last, smaller one only as it runs.
@@ -35,22 +35,30 @@ class SampleRows:
         else:
             self.size = min(size, self.batch) if known else ops.minimum(size, self.batch)
         self.whole = size is None or (known and self.batch == self.size)
+        self._order = None if by is None else ops.cast(ops.argsort(by), "int32")
 
     def run(self, body: Callable[..., tuple[Any, ...]], *start: Tensor) -> tuple[Any, ...]:
         """Folds `body` over the chunks. A batch that is one chunk needs no loop, and no `start`."""
         if self.whole:
             index = ops.arange(self.batch, dtype="int32")
-            return body(Chunk(index, ops.ones_like(index, dtype="bool")), *start)
+            return body(Chunk(self._row(index), ops.ones_like(index, dtype="bool")), *start)
         size = self.size
 
         def step(begin: Tensor, *carry: Tensor) -> tuple[Any, ...]:
             index = begin + ops.arange(size, dtype="int32")
-            chunk = Chunk(ops.minimum(index, self.batch - 1), index < self.batch)
+            chunk = Chunk(self._row(ops.minimum(index, self.batch - 1)), index < self.batch)
             return (begin + size, *body(chunk, *carry))
 
         begin = ops.zeros((), "int32")
         end = ops.while_loop(lambda begin, *_: begin < self.batch, step, (begin, *start))
         return tuple(end[1:])
+
+    def _row(self, index: Tensor) -> Tensor:
+        return index if self._order is None else ops.take(self._order, index)
+
+    def restored(self, found: Tensor) -> Tensor:
+        """What was found for all rows at once, in the batch's own order."""
+        return found if self._order is None else ops.take(found, ops.argsort(self._order), axis=0)
 
     def take(self, data: Any, index: Tensor) -> Any:
         """These rows of every tensor of a structure."""
