@@ -62,7 +62,11 @@ def moved_convolution(
         return jax.lax.scan(add, total, (images, out, slots))[0]
 
     def each(
-        fn: Callable[[Tensor, Tensor], Tensor], kernel: Tensor, rows: Tensor, images: Tensor
+        fn: Callable[[Tensor, Tensor], Tensor],
+        kernel: Tensor,
+        rows: Tensor,
+        lengths: Tensor,
+        images: Tensor,
     ) -> Tensor:
         """`fn` of each image and its own kernel."""
 
@@ -81,10 +85,12 @@ def moved_convolution(
             of_x, of_kernel = jax.vjp(whole, x, kernel)[1](out)
             if lengths is None:
                 return of_x, of_kernel, of_rows(x, out)
-            of_x = each(back, kernel, rows, spread_gradient(out, sizes, sides))
+            of_x = each(back, kernel, rows, lengths, spread_gradient(out, sizes, sides))
             return of_x, of_kernel, jnp.zeros_like(rows)
 
-        return whole(x, kernel) if lengths is None else each(one, kernel, rows, x), gradient
+        if lengths is None:
+            return whole(x, kernel), gradient
+        return each(one, kernel, rows, lengths, x), gradient
 
     result: Tensor = convolve(x, kernel, rows)
     return result

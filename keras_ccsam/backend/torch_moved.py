@@ -1,4 +1,7 @@
-"""Convolutions with a kernel for each image, on PyTorch: by class on a CPU, at once on a GPU."""
+"""Convolutions with a kernel for each image, on PyTorch.
+
+Of one pixel they are products. Else they go class by class on a CPU, and all at once on a GPU.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,7 +9,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from keras_ccsam.backend import torch_grouped
+from keras_ccsam.backend import torch_grouped, torch_products
 from keras_ccsam.backend import torch_runs as torch_runs  # it defines operations
 from keras_ccsam.backend.padding import same_padding
 from keras_ccsam.typing import Tensor
@@ -56,7 +59,7 @@ class _Moved(torch.autograd.Function):
             out = functional.conv2d(images, weight.to(x.dtype), None, *options)
         else:
             moved = (weight, _rows_turned(rows), lengths, slots)
-            out = _own(x).own_outputs(images, *moved, *options)
+            out = _own(x, weight, options).own_outputs(images, *moved, *options)
         return out.permute(0, 2, 3, 1)
 
     @staticmethod
@@ -84,9 +87,11 @@ class _Moved(torch.autograd.Function):
             )
         if of_x and not together:
             moved = (weight, _rows_turned(rows), lengths, slots)
-            found_x = _own(x).own_images(out, images, *moved, *options)
+            found_x = _own(x, weight, options).own_images(out, images, *moved, *options)
         if of_rows and lengths is None:
-            found = _own(x).own_kernels(out, images, common, slots, len(rows), *options)
+            found = _own(x, weight, options).own_kernels(
+                out, images, common, slots, len(rows), *options
+            )
             found_rows = found.permute(0, 3, 4, 2, 1).to(rows.dtype)
         if found_x is not None:
             found_x = found_x.permute(0, 2, 3, 1)
@@ -95,7 +100,10 @@ class _Moved(torch.autograd.Function):
         return found_x, found_kernel, found_rows, None, None, None
 
 
-def _own(x: Tensor) -> Any:
+def _own(x: Tensor, weight: Tensor, options: Any) -> Any:
+    """The functions for images and kernels like these."""
+    if weight.shape[2:] == (1, 1) and options[:2] == ([1, 1], [0, 0]):
+        return torch_products
     return torch.ops.keras_ccsam if x.device.type == "cpu" else torch_grouped
 
 

@@ -19,7 +19,7 @@ from keras_ccsam.heads import Activated
 from keras_ccsam.layers.fast import stock_type
 from keras_ccsam.sharpness.objective import Coupling
 from keras_ccsam.training.independent import ELEMENTWISE, LAYERS, LOSS_FUNCTIONS, LOSSES
-from keras_ccsam.training.moved_layers import movable
+from keras_ccsam.training.moved_layers import ruled_parts
 from keras_ccsam.training.trainee import Trainee
 
 
@@ -62,8 +62,7 @@ def coupling(backbone: keras.Layer, head: keras.Layer, loss: Any) -> Coupling:
             convolutions = convolutions or "Conv" in type(layer).__name__
             if _takes_statistics(layer):
                 norms.append(layer)
-            if movable(layer):
-                ruled.append(layer)
+            ruled += ruled_parts(layer)
         if not any(reasons):
             reasons += [_reason_of_graph(graph, bool(norms)) for graph in _graphs(part)]
     found = next((reason for reason in reasons if reason), None)

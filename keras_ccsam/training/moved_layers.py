@@ -8,6 +8,7 @@ any other step. Where there is no rule for a layer, the network is vectorised ov
 
 import contextlib
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -49,7 +50,18 @@ def movable(layer: keras.Layer) -> bool:
         return layer.axis == -1
     if kind is layers.LayerNormalization:
         return layer.axis in (-1, [-1], (-1,)) and not layer.rms_scaling
+    if kind is layers.EinsumDense:
+        return _contracted_axes(layer) > 0
     return kind is layers.Dense
+
+
+def ruled_parts(layer: keras.Layer) -> list[keras.Layer]:
+    """The layer if there is a rule for it, or the ones inside that hold its weights."""
+    if stock_type(layer) is layers.MultiHeadAttention:
+        parts = [layer.query_dense, layer.key_dense, layer.value_dense, layer.output_dense]
+    else:
+        parts = [layer]
+    return [part for part in parts if movable(part)]
 
 
 @contextlib.contextmanager
@@ -75,15 +87,30 @@ def _convolution(layer: Any, moves: Moves, x: Tensor) -> Tensor:
 
 
 def _dense(layer: Any, moves: Moves, x: Tensor) -> Tensor:
-    """A convolution of one pixel."""
+    """A product of the last axes with the first ones of the kernel: a convolution of one pixel."""
     x = ops.convert_to_tensor(x)
-    if id(layer.kernel) not in moves.rows:
-        return _finished(layer, moves, ops.matmul(x, _value(layer.kernel)))
-    features, units = layer.kernel.shape
-    places = x.shape[1:-1]
-    images = ops.reshape(x, (-1, math.prod(places), 1, features))
-    out = _convolved(moves, layer.kernel, images, (1, 1, features, units), _ONE_PIXEL)
-    return _finished(layer, moves, ops.reshape(out, (-1, *places, units)))
+    axes = _contracted_axes(layer)
+    places, features, units = x.shape[1:-axes], layer.kernel.shape[:axes], layer.kernel.shape[axes:]
+    if id(layer.kernel) in moves.rows:
+        shape = (1, 1, math.prod(features), math.prod(units))
+        images = ops.reshape(x, (-1, math.prod(places), 1, shape[2]))
+        out = _convolved(moves, layer.kernel, images, shape, _ONE_PIXEL)
+        out = ops.reshape(out, (-1, *places, *units))
+    else:
+        out = ops.tensordot(x, _value(layer.kernel), axes)
+    return _finished(layer, moves, out)
+
+
+def _contracted_axes(layer: Any) -> int:
+    """How many axes a dense layer sums over; 0 where it is more than a product of matrices."""
+    if stock_type(layer) is layers.Dense:
+        return 1
+    inputs, kernel, outputs = re.split(",|->", layer.equation)
+    axes = sum(axis not in outputs for axis in kernel)
+    kept, units = inputs[: len(inputs) - axes], kernel[axes:]
+    product = (inputs, outputs) == (kept + kernel[:axes], kept + units) and "." not in inputs
+    apart = not {*kept} & {*kernel} and (layer.bias is None or layer.bias_axes == units)
+    return axes if product and apart else 0
 
 
 def _convolved(
@@ -98,7 +125,7 @@ def _convolved(
 
 def _finished(layer: Any, moves: Moves, out: Tensor) -> Tensor:
     """With bias and activation."""
-    if layer.use_bias:
+    if layer.bias is not None:
         out = out + _own(moves, layer.bias, out)
     return out if layer.activation is None else layer.activation(out)
 
@@ -154,17 +181,20 @@ def _scaled(layer: Any, moves: Moves, x: Tensor, mean: Tensor, scale: Tensor) ->
 
 
 def _own(moves: Moves, variable: keras.Variable, like: Tensor) -> Tensor:
-    """A vector, or each sample's own in the shape that goes with `like`."""
+    """A vector or so, or each sample's own in the shape that goes with `like`."""
     value, rows = ops.cast(_value(variable), like.dtype), moves.rows.get(id(variable))
     if rows is None:
         return value
     own = value + ops.take(ops.cast(moved_by(rows, moves.lengths), like.dtype), moves.slots, axis=0)
-    return ops.reshape(own, (-1, *(1 for _ in like.shape[1:-1]), like.shape[-1]))
+    ones = [1] * (len(like.shape) - len(own.shape))
+    return ops.reshape(own, (-1, *ones, *own.shape[1:]))
 
 
 def moved_by(rows: Tensor, lengths: Tensor | None) -> Tensor:
-    """What rows (R, n) of vectors are moved by."""
-    return rows if lengths is None else ops.cast(lengths, rows.dtype)[:, None] * rows
+    """What rows (R, ...) are moved by."""
+    if lengths is None:
+        return rows
+    return ops.reshape(ops.cast(lengths, rows.dtype), (-1, *([1] * (len(rows.shape) - 1)))) * rows
 
 
 def _value(variable: keras.Variable) -> Tensor:
@@ -177,6 +207,7 @@ _RULES: dict[type, Callable[[Any, Moves, Tensor], Tensor]] = {
     layers.BatchNormalization: _batch_normalization,
     layers.Conv2D: _convolution,
     layers.Dense: _dense,
+    layers.EinsumDense: _dense,
     layers.GroupNormalization: _group_normalization,
     layers.LayerNormalization: _layer_normalization,
 }

@@ -43,6 +43,18 @@ def attention(x):
     return layers.GlobalAveragePooling1D()(layers.LayerNormalization()(x))
 
 
+def einsums(x):
+    x = layers.Reshape((6, 3, 4))(x)
+    x = layers.EinsumDense("abcd,cdef->abef", (6, 2, 5), bias_axes="ef", name="heads")(x)
+    x = layers.EinsumDense("abef,efg->abg", (6, 4), activation="tanh", name="tokens")(x)
+    return layers.Flatten()(x)
+
+
+def other_einsums(x):
+    x = layers.Reshape((6, 12))(x)
+    return layers.Flatten()(layers.EinsumDense("abc,bcd->abd", (6, 3), name="places")(x))
+
+
 def perceptron(x):
     x = layers.Dense(6, activation="tanh", name="first")(layers.Flatten()(x))
     return layers.LayerNormalization(name="norm")(x)
@@ -127,10 +139,20 @@ def mixed(y):
         (convolutional, "conv|group|classifier", 5),
         (fast_layers, "conv|depth|norm|classifier", None),
         (attention, "all", None),
+        (attention, "query/kernel|key/bias|output", 4),
+        (einsums, "all", None),
         (ruled, "all", None),
         (ruled, "conv|tokens/kernel|gamma|narrow", 4),
     ],
-    ids=["convolutional", "fast_layers", "attention", "ruled", "ruled_in_part"],
+    ids=[
+        "convolutional",
+        "fast_layers",
+        "attention",
+        "attention_in_part",
+        "einsums",
+        "ruled",
+        "ruled_in_part",
+    ],
 )
 def test_equals_the_loop_over_the_classes(body, perturb, chunk, monkeypatch):
     """With mixed labels, weights, an absent class, a class weighted 0, regularisers; in chunks."""
@@ -157,8 +179,9 @@ def test_equals_the_loop_over_the_classes(body, perturb, chunk, monkeypatch):
         (ruled, "all", "ByLayer"),
         (convolutional, "conv|group|classifier", "ByLayer"),
         (convolutional, "all", "BySample"),  # there is no rule for depthwise convolutions
-        (attention, "all", "BySample"),
-        (attention, "embed", "ByLayer"),
+        (attention, "all", "ByLayer"),
+        (einsums, "all", "ByLayer"),
+        (other_einsums, "all", "BySample"),
     ],
 )
 def test_the_run_taken(body, perturb, run, monkeypatch):
