@@ -1,9 +1,12 @@
 """The recipe `best` is the one that the rule of docs/study.md names, and no test number is read."""
 
 import json
+import tomllib
+from pathlib import Path
 
 import pytest
 
+from keras_ccsam import recipes
 from studies import analyse, choice, question
 
 pytestmark = pytest.mark.any_backend
@@ -83,3 +86,30 @@ def test_the_table_says_how_far_the_others_are(results):
     assert lines[3] == (
         "| `vs` | 59.00 | 38.00 | 48.50 | -1.00 (-1.00 to -1.00) | -2.00 (-2.00 to -2.00) |"
     )
+
+
+def test_the_recipe_best_is_what_was_chosen():
+    """By the results in the repository; what it says of its margin is what they say."""
+    rows = choice.standings()
+    first, second, *_ = choice.candidates(rows)
+    file = Path(recipes.__file__).parent / "methods" / "best.toml"
+    own = tomllib.loads(file.read_text(encoding="utf-8"))
+    assert own["base"] == first.recipe
+    assert set(own) == {"base", "description", "variant", "source", "note"}  # it changes nothing
+    assert f"{first.mean - second.mean:.2f} points before {second.recipe}" in own["note"]
+    assert choice.is_one_of_several(rows) == ("one of several" in own["description"])
+    alike = [
+        row.recipe
+        for row in choice.candidates(rows)[1:]
+        if all(row.ahead(first, at)[1][0] <= 0 <= row.ahead(first, at)[1][1] for at in row.scores)
+    ]
+    assert f"{', '.join(alike[:-1])} and {alike[-1]} are not told from it" in own["note"]
+
+
+@pytest.mark.parametrize("data", recipes.settings())
+def test_best_trains_what_its_base_trains(data):
+    said = ("name", "description", "variant", "source", "readings", "differs", "note")
+    best, base = (recipes.load(name, data).to_dict() for name in ("best", "mislas"))
+    assert {k: v for k, v in best.items() if k not in said} == {
+        k: v for k, v in base.items() if k not in said
+    }
