@@ -8,7 +8,7 @@ References:
     Ahn, Ko and Yun, CUDA: Curriculum of Data Augmentation for Long-Tailed Recognition, ICLR 2023.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
 import keras
@@ -74,7 +74,8 @@ class Curriculum(keras.callbacks.Callback):
         ValueError: at construction, for an option outside its range, a `train` without a
             `data.Curriculum` or with several, one of another part of the data, or levels that
             start above `most`; when `fit` begins, for a model that is not a `SharpnessAwareModel`
-            or has another number of classes.
+            or has another number of classes, for other batches than `train`, or for two of these
+            callbacks.
 
     Example:
         >>> batches = data.batches("train", augment=["crop", "flip", cc.data.Curriculum()])
@@ -109,6 +110,7 @@ class Curriculum(keras.callbacks.Callback):
             )
         self._by_class = RowsByClass(train.arrays()[1])
         self._due = False
+        self._fed: Any = train
 
     @property
     def levels(self) -> Whole:
@@ -117,6 +119,25 @@ class Curriculum(keras.callbacks.Callback):
         if found is None:
             return np.full(self.train.num_classes, self._augmentation.start)
         return found
+
+    def check_fit(self, callbacks: Sequence[Any], arguments: Mapping[str, Any]) -> None:
+        """Refuses batches that the levels do not change, and levels that two callbacks move."""
+        x = arguments.get("x")
+        # Those of class weights are a copy, with the same augmentations.
+        if not any(each is self._augmentation for each in getattr(x, "augmentations", ())):
+            raise ValueError(
+                "the callback `curriculum` moves the levels of the batches that it was given, "
+                "and these are not what is trained on: give fit and the callback the same object; "
+                "a second stage has batches of its own, and takes no such callback. "
+                f"Received: train={self.train!r}, fit on {x!r}"
+            )
+        several = [each for each in callbacks if isinstance(each, Curriculum)]
+        if len(several) > 1:
+            raise ValueError(
+                "one callback `curriculum` moves the levels before an epoch; of several, each "
+                f"would: leave out all but one. Received: callbacks with {len(several)} of them"
+            )
+        self._fed = x
 
     def on_train_begin(self, logs: Any = None) -> None:
         """All classes begin at their first level."""
@@ -153,7 +174,7 @@ class Curriculum(keras.callbacks.Callback):
 
     def _set(self, levels: Whole | None) -> None:
         self._augmentation.set_levels(levels)
-        self.train.drop_prepared()
+        self._fed.drop_prepared()
 
     def _judge(self, epoch: int) -> None:
         """Moves each class by one level."""

@@ -1,4 +1,7 @@
-"""Callbacks that save and restore a training: they come first, and know what they do it for."""
+"""Callbacks that `fit` tells of what it is called with.
+
+One may save and restore the training: it comes first. Others may refuse what they cannot work with.
+"""
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +28,30 @@ class JoinsFit(Protocol):
         ...
 
 
+@runtime_checkable
+class ChecksFit(Protocol):
+    """A callback that refuses a `fit` in which it would do nothing, or harm."""
+
+    def check_fit(self, callbacks: Sequence[Any], arguments: Mapping[str, Any]) -> None:
+        """Looks at all callbacks of `fit` and at its arguments, with a `ValueError`."""
+        ...
+
+
+def check_fit(callbacks: Sequence[Any], arguments: Mapping[str, Any]) -> None:
+    """Lets each callback that has a `check_fit` refuse what `fit` is called with.
+
+    Args:
+        callbacks: of `fit`.
+        arguments: of `fit`, by name.
+
+    Raises:
+        ValueError: by the callback.
+    """
+    for callback in callbacks:
+        if isinstance(callback, ChecksFit):
+            callback.check_fit(callbacks, arguments)
+
+
 @contextmanager
 def joined(arguments: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The arguments of `fit` with the callback that joins it first, if there is one.
@@ -33,11 +60,12 @@ def joined(arguments: dict[str, Any]) -> Iterator[dict[str, Any]]:
         arguments: of `keras.Model.fit`.
 
     Raises:
-        ValueError: there are several.
+        ValueError: there are several, or a callback refuses what it is called with.
     """
     given: Any = arguments.get("callbacks")
     is_list = isinstance(given, keras.callbacks.CallbackList)
     listed = given.callbacks if is_list else keras.tree.flatten(given or [])
+    check_fit(listed, arguments)
     joining = [callback for callback in listed if isinstance(callback, JoinsFit)]
     if not joining:
         yield arguments

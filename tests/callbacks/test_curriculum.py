@@ -225,3 +225,44 @@ def test_what_cannot_be_is_refused():
     train = batches(data)
     with pytest.raises(ValueError, match="with 4 classes"):
         other.fit(train, verbose=0, callbacks=[Curriculum(train)])
+
+
+@pytest.mark.any_backend
+def test_levels_that_would_do_nothing_or_move_twice_are_refused_as_fit_begins():
+    train = batches(pictures())
+    once = Curriculum(train)
+    for fitted, callbacks, match in (
+        (batches(pictures()), [once], "give fit and the callback the same object"),
+        (train.arrays(), [once], "fit on"),
+        (train, [once, Curriculum(train)], "2 of them"),
+        (train, [once, once], "2 of them"),
+        (train, keras.callbacks.CallbackList([once, Curriculum(train)]), "2 of them"),
+    ):
+        model = knowing((5, 5, 5, 5))
+        with pytest.raises(ValueError, match=match):
+            model.fit(*(fitted if isinstance(fitted, tuple) else (fitted,)), callbacks=callbacks)
+        assert int(model.optimizer.iterations) == 0
+
+
+@pytest.mark.any_backend
+@pytest.mark.parametrize("workers", [1, 3])
+def test_batches_that_fit_weighs_by_class_have_the_levels(workers):
+    """`class_weight` trains on a copy of the batches, whose threads prepare ahead."""
+
+    def weights(copied):
+        data = pictures()
+        options = {"batch_size": 12, "seed": 1, "augment": ("curriculum",), "workers": workers}
+        weight = cc.balanced_class_weight(data.class_counts)
+        train = data.batches(**options, class_weight=None if copied else weight)
+        keras.utils.set_random_seed(5)
+        inputs = keras.Input((6, 6, 3))
+        x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(inputs))
+        model = cc.SharpnessAwareModel(keras.Model(inputs, x), keras.layers.Dense(4))
+        model.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy")
+        callback = Watching(train, accept=0.0, samples=30)
+        given = {"class_weight": weight} if copied else {}
+        model.fit(train, epochs=4, verbose=0, callbacks=[callback], **given)
+        assert np.max(callback.seen) > 1
+        return np.concatenate([ops.convert_to_numpy(v).ravel() for v in model.weights])
+
+    np.testing.assert_array_equal(weights(True), weights(False))

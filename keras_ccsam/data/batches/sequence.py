@@ -184,9 +184,10 @@ class BatchSequence(keras.utils.PyDataset):
         for name in changes:
             if name not in known:
                 raise ValueError(f"Options are {', '.join(known)}. Received: {name}=")
-        augment = changes.get("augment", "default")
+        augment = changes.get("augment", self.options.augment)
         if not isinstance(augment, str):
-            changes["augment"] = tuple(augment)
+            # What is not changed is shared: an augmentation may have a state.
+            changes["augment"] = tuple(changes.get("augment", self._augment))
         other = BatchSequence(self.data, self.split, dataclasses.replace(self.options, **changes))
         if self.resident is not None and other.resident is not None:
             other.resident.copy = self.resident.copy  # one on the device is enough
