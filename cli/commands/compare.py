@@ -94,6 +94,7 @@ def command(
         )
         if dry_run:
             planned = comparison.plan_comparison(resolved, numbers, out)
+            comparison.check_models(resolved, recorded, read=False)
         notes.tell(output, resolved, without)
         if not dry_run:
             with stoppable(same_folder):

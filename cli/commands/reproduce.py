@@ -112,7 +112,9 @@ def command(
             )
             plan.comparisons()  # refuses folders that hold anything else
             notes.tell(output, [row.recipe for row in plan.rows], plan.without_stage2)
-            if not dry_run:
+            if dry_run:
+                reproduction.check_groups(plan, recorded, read=False)
+            else:
                 with stoppable(same_command):
                     result = reproduction.reproduce(
                         name,

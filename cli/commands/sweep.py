@@ -112,7 +112,9 @@ def command(
         notes.tell(output, planned.plan.recipes)
         for text in planned.notes:
             output.note(text)
-        if not dry_run:
+        if dry_run:
+            comparison.check_models(planned.plan.recipes, recorded, read=False)
+        else:
             with stoppable(same_folder):
                 result = comparison.sweep(
                     key,

@@ -136,7 +136,7 @@ def command(
         if dry_run:
             if out is not None:
                 runs.RunDirectory(out).check_free()
-            planned = runs.plan(resolved)
+            planned = runs.plan(resolved, record=recorded, data_on=data_on)
         else:
             if devices.is_first():
                 notes.tell(output, [resolved])

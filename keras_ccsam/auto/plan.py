@@ -14,6 +14,7 @@ from keras_ccsam.auto.ladder import SAFETY, Ladder, Terms, planned
 from keras_ccsam.auto.pace import made_up, measure
 from keras_ccsam.auto.shortened import shortened, whole
 from keras_ccsam.checks import require
+from keras_ccsam.comparison.check_models import check_models
 from keras_ccsam.comparison.plan import checked_seeds
 from keras_ccsam.data import LongTailedData, Outline
 from keras_ccsam.duration import duration, seconds_of
@@ -225,6 +226,7 @@ def ask(
     if backbone is not None and backbone != "none":
         found = (*found, *frozen_entrants(backbone, data=data, overrides=changes))
     _check_together(found)
+    check_models([entrant.recipe for entrant in found], read=False)
     shown = PurePath(first.data.path).name if known.is_path(data or "") else first.setting
     folder = named(f"runs/auto-{shown}" if out is None else out)
     if kind_of(folder) != KIND:

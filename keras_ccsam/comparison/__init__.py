@@ -1,5 +1,6 @@
 """Several recipes over several seeds, in one table."""
 
+from keras_ccsam.comparison.check_models import check_models as check_models
 from keras_ccsam.comparison.compare import compare as compare
 from keras_ccsam.comparison.comparison import Comparison as Comparison
 from keras_ccsam.comparison.plan import ComparisonPlan as ComparisonPlan

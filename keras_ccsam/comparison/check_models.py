@@ -1,28 +1,35 @@
-"""Each model of a comparison, built once before the first run."""
+"""What each recipe of a comparison names, made once before the first run."""
 
 from collections.abc import Sequence
 
 from keras_ccsam.recipes import Recipe
 from keras_ccsam.recipes.slots import name_of, values
 from keras_ccsam.runs import parts
+from keras_ccsam.runs.checks import made
 from keras_ccsam.runs.record_options import Record, check_record
-from keras_ccsam.runs.recorders import check_for
+from keras_ccsam.runs.unread import known_data
 
 
-def check_models(recipes: Sequence[Recipe], record: Record = ()) -> None:
-    """Build each model once: the last recipe's mistake must not show after hours of the others.
+def check_models(recipes: Sequence[Recipe], record: Record = (), *, read: bool = True) -> None:
+    """Make model, batches and callbacks of each recipe once, which are on the same data.
+
+    The last recipe's mistake must not show after hours of the others.
+
+    Args:
+        recipes: one or more.
+        record: as in `compare`.
+        read: False reads no image and no weights, for a plan.
 
     Raises:
-        ValueError: the data cannot be had, a model cannot be built, or what is to be recorded has
+        ValueError: the data cannot be had, a part cannot be made, or what is to be recorded has
             an option that does not fit it.
     """
-    images = parts.load_data(recipes[0].data)
+    data = recipes[0].data
+    images = parts.load_data(data) if read else known_data(data)
     for recipe in recipes:
-        steps = len(parts.train_batches(recipe, images))
         # To draw weights nobody trains takes time, and what JAX compiles for it before the runs
         # is not kept for whoever opens them.
-        model = parts.build_model(recipe, images, steps, empty=_draws_weights(recipe))
-        check_for(check_record(record), images, model)
+        made(recipe, images, check_record(record), empty=not read or _draws_weights(recipe))
 
 
 def _draws_weights(recipe: Recipe) -> bool:

@@ -25,6 +25,7 @@ from keras_ccsam.runs.folders import PathLike, make
 from keras_ccsam.runs.progress import Progress
 from keras_ccsam.runs.record_options import Record, check_record
 from keras_ccsam.runs.run_directory import RunDirectory, write_json
+from keras_ccsam.runs.unread import known_data
 from keras_ccsam.trackers import check
 
 
@@ -99,7 +100,7 @@ def reproduce(
     comparisons = chosen.comparisons()
     if chosen.table.measure == "bound":
         record = {**record, RECORD: record.get(RECORD, {})}
-    failed = _check_groups(chosen, record)
+    failed = check_groups(chosen, record)
     make(chosen.path)
     claim(chosen.path, "reproduction", scale=scale)
     clock = TimeLeft(run for plan in comparisons.values() for run in plan.runs)
@@ -141,16 +142,28 @@ def reproduce(
     return reproduction
 
 
-def _check_groups(chosen: ReproductionPlan, record: Record) -> dict[Path, str]:
-    """Find a model's mistake before the first run; return why a group's data cannot be had."""
+def check_groups(
+    chosen: ReproductionPlan, record: Record = (), *, read: bool = True
+) -> dict[Path, str]:
+    """Find a recipe's mistake before the first run; return why a group's data cannot be had.
+
+    Args:
+        chosen: from `plan_reproduction`.
+        record: as in `reproduce`.
+        read: False reads no image, for a plan.
+
+    Raises:
+        ValueError: a part of a recipe cannot be made, or no group has data.
+    """
     failed: dict[Path, ValueError] = {}
+    load = parts.load_data if read else known_data
     for folder, group in chosen.groups().items():
         try:
-            parts.load_data(group[0].data)
+            load(group[0].data)
         except ValueError as error:
             failed[folder] = error
         else:
-            check_models(group, record)
+            check_models(group, record, read=read)
     if len(failed) == len(chosen.groups()):
         raise next(iter(failed.values()))
     return {folder: " ".join(str(error).split()) for folder, error in failed.items()}

@@ -8,13 +8,17 @@ import keras
 from keras_ccsam import data, models
 from keras_ccsam import text_table as table
 from keras_ccsam.callbacks import first_epoch
+from keras_ccsam.data.batches.batch_options import DataOn, check_data_on
 from keras_ccsam.metrics import group_classes
 from keras_ccsam.recipes import Recipe
 from keras_ccsam.recipes.schema_stages import Stage1, Stage2
-from keras_ccsam.recipes.slots import build, name_of, part_of
+from keras_ccsam.recipes.slots import name_of, part_of
 from keras_ccsam.runs import parts
+from keras_ccsam.runs.checks import made
 from keras_ccsam.runs.learning_rates import stage1_rate
+from keras_ccsam.runs.record_options import Record, check_record
 from keras_ccsam.runs.run_directory import RunDirectory
+from keras_ccsam.runs.unread import known_data
 
 # A schedule is asked for its rate in so many epochs at most.
 _EPOCHS_ASKED = 1000
@@ -120,26 +124,32 @@ class RunPlan:
         }
 
 
-def plan(recipe: Recipe) -> RunPlan:
+def plan(
+    recipe: Recipe, *, record: Record = (), tested: bool = True, data_on: DataOn = "auto"
+) -> RunPlan:
     """Say what a run would do.
 
     Nothing is written, downloaded or read but the recipe (and a dataset from outside the package,
-    whose counts nothing else tells). The network is built without values for
-    its weights.
+    whose counts nothing else tells). All that the recipe names is made: the network without values
+    for its weights, batches and callbacks of black images where the set is the package's own.
+
+    Args:
+        recipe: from `recipes.load`.
+        record, tested, data_on: as in `run`.
 
     Raises:
-        ValueError: what would stop the run before its first step, as far as it can be known.
+        ValueError: what would stop the run before its first step, or in its second stage, as far as
+            it can be known without the images.
     """
-    images = parts.outline_data(recipe.data)
+    recorded, on = check_record(record), check_data_on(data_on)
+    known = known_data(recipe.data)
+    known.split_arrays("test" if tested else "validation")  # there is such a part
+    images = known.outline
     translate = recipe.stage1.translate
     if translate is not None and translate.helper:
         RunDirectory(translate.helper).results()
-    steps = parts.steps_per_epoch(recipe, sum(images.class_counts))
-    model = parts.build_model(recipe, images, steps, empty=True)
-    if (second := recipe.stage2) is not None:
-        loss = build(second.loss or recipe.stage1.loss, class_counts=images.class_counts)
-        optimizer = keras.optimizers.SGD(second.lr)
-        second.retraining(recipe.stage1, loss=loss, optimizer=optimizer).check(model)
+    model, batches = made(recipe, known, recorded, data_on=on)
+    steps = len(batches)
     schedule = stage1_rate(recipe.stage1, steps)
     epochs = recipe.stage1.epochs
     asked = sorted({i * (epochs - 1) // _EPOCHS_ASKED for i in range(_EPOCHS_ASKED + 1)})

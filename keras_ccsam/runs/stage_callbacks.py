@@ -1,6 +1,6 @@
 """From a stage's tables to the callbacks that carry them out."""
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 
@@ -11,10 +11,13 @@ from keras_ccsam.recipes import Recipe
 from keras_ccsam.recipes.schema_stages import Stage1, Stage2
 from keras_ccsam.recipes.slots import build
 
+StageCallbacks: TypeAlias = tuple[list[keras.callbacks.Callback], list[keras.callbacks.Callback]]
+"""The callbacks of stage 1 and of stage 2."""
+
 
 def stage_callbacks(
     recipe: Recipe, images: LongTailedData, batches: BatchSequence
-) -> tuple[list[keras.callbacks.Callback], list[keras.callbacks.Callback]]:
+) -> StageCallbacks:
     """Return the callbacks of stage 1 and of stage 2, in the order they must run in.
 
     Raises:

@@ -23,13 +23,14 @@ from keras_ccsam.recipes import Recipe
 from keras_ccsam.recipes.schema_stages import Stage2
 from keras_ccsam.runs import environment, frozen, own_code, parts, pictures
 from keras_ccsam.runs.asked import Asked, reopen
+from keras_ccsam.runs.checks import check_stages
 from keras_ccsam.runs.compiled_programs import kept_programs
 from keras_ccsam.runs.first_stage import copy_stage1, has_stage1, load_stage1, seed_states
 from keras_ccsam.runs.folders import PathLike, kind_of
 from keras_ccsam.runs.image_files import look_at_files
 from keras_ccsam.runs.m2m_helper import check_helper, trained_helper
 from keras_ccsam.runs.progress import Progress
-from keras_ccsam.runs.recorders import check_for, copy_records, recorders
+from keras_ccsam.runs.recorders import copy_records, recorders
 from keras_ccsam.runs.results import collected
 from keras_ccsam.runs.run_directory import RunDirectory
 from keras_ccsam.runs.run_result import RunResult
@@ -147,11 +148,8 @@ class _Work:
         on: DataOn = "host" if self.batches.resident is None else "device"
         self.asked = dataclasses.replace(self.asked, data_on=on)
         self._build()
-        check_for(self.asked.record, images, self.model)
-        if recipe.stage2 is not None:
-            second = parts.retraining(recipe, recipe.stage2, self.batches)
-            second.check(self.model)
-            second.check_data(self.batches)
+        record = self.asked.record
+        check_stages(recipe, images, self.model, self.batches, self.callbacks, record)
 
     def _batch(self) -> None:
         self.batches = parts.train_batches(self.recipe, self.images, self.asked.data_on)

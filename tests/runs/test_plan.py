@@ -4,8 +4,11 @@ import json
 
 import keras
 import pytest
+from click.testing import CliRunner
+from keras_ccsam_cli.main import cli
 
 from keras_ccsam import data, recipes, runs
+from keras_ccsam.comparison.check_models import check_models
 from keras_ccsam.data.sources import digits
 from keras_ccsam.runs import parts
 
@@ -118,3 +121,72 @@ def test_it_says_what_is_trained(train, count, nothing_is_read):
     line = next(x for x in plan.text().splitlines() if x.startswith("trained"))
     assert f"{plan.trained:,} of {plan.parameters:,} parameters, the head included" in line
     assert "trained " not in runs.plan(recipes.load("ce", overrides=small)).text()
+
+
+REFUSED = (
+    ("ce", ['stage1.callbacks=["curriculum"]'], {}, "add it to them"),
+    ("cuda", ['stage1.callbacks=["curriculum", "curriculum"]'], {}, "2 of them"),
+    ("cuda", ['stage1.augment=[{name = "curriculum", without = ["spin"]}]'], {}, "spin"),
+    (
+        "cuda",
+        [
+            'stage1.augment=[{name = "curriculum", start = 3}]',
+            'stage1.callbacks=[{name = "curriculum", most = 2}]',
+        ],
+        {},
+        "start=3",
+    ),
+    (
+        "crt",
+        ['stage1.augment=["curriculum"]', 'stage2.callbacks=["curriculum"]'],
+        {},
+        "a second stage has batches of its own",
+    ),
+    ("cuda", [], {"data_on": "device"}, "computed on the host"),
+    ("ce", [], {"data_on": "moon"}, "moon"),
+    ("ce", [], {"record": {"bound": {"class": ["eleven"]}}}, "eleven"),
+    (
+        "ce",
+        ['stage1.callbacks=[{name = "head_initialization", embeddings = "no.npz"}]'],
+        {},
+        "no.npz",
+    ),
+)
+
+
+@pytest.mark.any_backend
+@pytest.mark.parametrize(("name", "changes", "options", "match"), REFUSED)
+def test_it_refuses_what_the_run_refuses(name, changes, options, match, small, tmp_path):
+    """In the same words, and the run before its first step, whichever stage it is about."""
+    recipe = small(name, *changes)
+    said = []
+    with pytest.raises(ValueError, match=match) as found:
+        runs.plan(recipe, **options)
+    said.append(str(found.value))
+    with pytest.raises(ValueError, match=match) as found:
+        runs.run(recipe, tmp_path / "run", progress="none", **options)
+    assert str(found.value) == said[0]
+    assert not (tmp_path / "run").exists()
+    if "data_on" not in options:
+        for read in (False, True):
+            with pytest.raises(ValueError, match=match) as found:
+                check_models([recipe], read=read, **options)
+            assert str(found.value) == said[0]
+
+
+@pytest.mark.any_backend
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("train", "ce"),
+        ("compare", "ce", "ce-drw"),
+        ("sweep", "batch_size", "--recipe", "ce", "--values", "16,32"),
+        ("reproduce", "table2", "--scale", "small"),
+        ("auto", "digits-lt", "--recipe", "ce"),
+    ],
+)
+def test_every_dry_run_makes_the_callbacks(command, nothing_is_read):
+    arguments = [*command, "--dry-run", "--set", 'stage1.callbacks=["curriculum"]']
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 2, result.output
+    assert "add it to them" in result.output
