@@ -127,7 +127,7 @@ def expected(kind: Any) -> str:
         one_of = "one of " if len(get_args(inner)) > 1 else ""
         return one_of + ", ".join(map(repr, get_args(inner)))
     if get_origin(inner) in (tuple, list, Sequence):
-        return "a list"
+        return _list_of(get_args(inner))
     if get_origin(inner) in (Union, UnionType):
         union = [a for a in get_args(inner) if a is not type(None)]
         said = [expected(a) for a in union]
@@ -144,6 +144,17 @@ def expected(kind: Any) -> str:
     if inner is str and _constraints(kind, "min_length"):
         return "text that is not empty"
     return f"{words.get(inner, 'of another type')} {bounds}".strip()
+
+
+def _list_of(entries: tuple[Any, ...]) -> str:
+    """A list of what: `a list of numbers`."""
+    kinds = [_inner(kind) for kind in entries if kind is not ...]
+    words = {int: "whole numbers", float: "numbers", str: "text"}
+    several = {words.get(kind) for kind in kinds}
+    if None in several or len(several) != 1:
+        return "a list"
+    count = "" if len(entries) == 1 or ... in entries else f"{len(kinds)} "
+    return f"a list of {count}{several.pop()}"
 
 
 def _names(kind: Any) -> list[str]:

@@ -4,14 +4,15 @@ It needs pydantic and no Keras: the command line asks it before Keras is importe
 """
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from keras_ccsam.hints import closest
+from keras_ccsam.hints import closest, did_you_mean
 from keras_ccsam.recipes.slot import Slot
-from keras_ccsam.recipes.words import any_of, requirement
+from keras_ccsam.recipes.words import any_of, is_of_list, requirement
 from keras_ccsam.text_table import shown
 
 _SYNONYMS = {
@@ -62,12 +63,34 @@ def explain(error: ValidationError, schema: type[BaseModel], values: dict[str, A
     else:
         same = [p for p in problems if p is not problem and _path(p, values) == path]
         message = f"{key} {any_of([requirement(p) for p in (problem, *same)])}"
+        message += _meant((problem, *same), path, schema, received)
     # A value that none of several types takes is one problem.
     more = len({_path(p, values) for p in problems} - {path})
     if more:
         message += f" (and {more} more)"
     stop = "" if message.endswith(("?", ".")) else "."
     return shown(f"{message}{stop} Received: {key}={_show(received)}")
+
+
+def _meant(
+    problems: Sequence[Any], path: tuple[str, ...], schema: type[BaseModel], received: object
+) -> str:
+    """What somebody may have meant who typed text where another word, or a list, should be."""
+    if not isinstance(received, str):
+        return ""
+    literals = [p["ctx"]["expected"] for p in problems if p["type"] == "literal_error"]
+    words = [word for text in literals for word in re.findall("'([^']+)'", text)]
+    if hint := did_you_mean(received, words):
+        return hint
+    if not any(is_of_list(p) for p in problems):
+        return ""
+    slot = dict(slots(schema)).get(_places(path))
+    names = sorted(slot.names()) if slot else []
+    typed = [entry.strip() for entry in received.split(",")]
+    found = [name if ":" in name else closest(name, names) for name in typed]
+    if names and all(found):
+        return f"; did you mean {json.dumps(found)}?"
+    return f" of {', '.join(map(repr, names))}" if names else ""
 
 
 def suggestion(

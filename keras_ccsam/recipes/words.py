@@ -50,6 +50,11 @@ def requirement(problem: Any) -> str:
     return words.format(**{name: _number(value) for name, value in context.items()})
 
 
+def is_of_list(problem: Any) -> bool:
+    """Whether a problem says that a list would be right."""
+    return _WORDS.get(problem["type"]) == "must be a list"
+
+
 def any_of(requirements: Sequence[str]) -> str:
     """What would be right where one of several types would be, each said once."""
     said = list(dict.fromkeys(requirements))

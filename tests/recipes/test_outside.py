@@ -353,7 +353,10 @@ def test_a_callback_of_ones_own_hangs_on_each_stage(lab, tmp_path):
         ('[{name="lab_callbacks:Watch", patienc=2}]', r"did you mean .*callbacks\[0\].patience"),
         ('[{name="lab_callbacks:keras"}]', "a callback .* from outside must be a class"),
         ('["deferred_rewighting"]', "did you mean 'deferred_reweighting'"),
-        ('"lab_callbacks:Watch"', "stage1.callbacks must be a list"),
+        (
+            '"lab_callbacks:Watch"',
+            r'callbacks must be a list; did you mean \["lab_callbacks:Watch"\]\?',
+        ),
         ("[3]", r"callbacks\[0\] must be a table"),
     ],
 )
