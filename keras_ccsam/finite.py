@@ -1,5 +1,10 @@
-"""NaN and infinity in inputs, found before a network makes something of them."""
+"""NaN and infinity in inputs and weights, found before a network makes something of them.
 
+What a network makes of them need not be NaN: XLA on a CPU, which JAX uses there, may take the
+maximum of NaN and 0 for 0, and a broken backbone with a ReLU then has features of zeros.
+"""
+
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -27,6 +32,41 @@ def check_finite(x: Any, name: str = "x") -> None:
             f"or leave them out, as in keep = numpy.isfinite({name}.reshape(len({name}), -1))"
             f".all(axis=1). Received: {name} with {_bad_rows(x)} such samples"
         )
+
+
+def check_finite_weights(*parts: keras.Layer) -> None:
+    """Refuses networks with a weight of NaN or infinity.
+
+    Args:
+        *parts: networks or layers; what is not built has no weights yet.
+
+    Raises:
+        ValueError: naming the first such weight.
+    """
+    bad = first_bad_variable([variable for part in parts for variable in part.weights])
+    if bad is not None:
+        values = _values(bad)
+        raise ValueError(
+            "the network has weights of NaN or infinity, from which nothing can be learnt: take "
+            "weights of before they were spoilt, or build it anew. Received: "
+            f"{bad.path} with {int((~np.isfinite(values)).sum()):,} such values of {values.size:,}"
+        )
+
+
+def first_bad_variable(variables: Iterable[keras.Variable]) -> keras.Variable | None:
+    """The first variable of real numbers that holds NaN or infinity; None where there is none."""
+    real = (v for v in variables if is_real(v))
+    return next((v for v in real if not np.isfinite(_values(v)).all()), None)
+
+
+def is_real(variable: keras.Variable) -> bool:
+    """Whether a variable holds real numbers: no seed and no count."""
+    return "float" in str(keras.backend.standardize_dtype(variable.dtype))
+
+
+def _values(variable: keras.Variable) -> np.ndarray:
+    # NumPy asks of its own types alone whether they are finite.
+    return np.asarray(ops.convert_to_numpy(variable)).astype("float32", copy=False)
 
 
 def first_bad_row(x: Any) -> int | None:

@@ -16,6 +16,7 @@ from pydantic import Field
 
 from keras_ccsam import backend
 from keras_ccsam.callbacks.nonfinite_cause import Moment, likely_cause
+from keras_ccsam.finite import first_bad_variable, is_real
 from keras_ccsam.options import checked
 from keras_ccsam.training import SharpnessAwareModel
 from keras_ccsam.training.finite_steps import FiniteSteps
@@ -151,7 +152,7 @@ class OnNonfinite(keras.callbacks.Callback):
         if self._bad is not None:
             self._act(self._bad, what="the loss")
         else:
-            broken = next((v for v in self._watched() if not _finite(v)), None)
+            broken = first_bad_variable(self._watched())
             if broken is not None:
                 self._act(last, what=broken.path)
         if self.action == "skip":
@@ -225,19 +226,10 @@ class OnNonfinite(keras.callbacks.Callback):
     def _watched(self) -> list[keras.Variable]:
         """What a model that is asked later needs to be finite."""
         model = self.model
-        return [v for v in (*model.trainable_variables, *model.non_trainable_variables) if _real(v)]
+        return [*model.trainable_variables, *model.non_trainable_variables]
 
     def _kept(self) -> list[keras.Variable]:
         """What a rollback gives back: no count, no rate, no number that a callback assigns."""
         model = self.model
         others = [*model.non_trainable_variables, *model.optimizer.variables]
-        return [*model.trainable_variables, *(v for v in others if _real(v) and len(v.shape))]
-
-
-def _real(variable: keras.Variable) -> bool:
-    return "float" in str(keras.backend.standardize_dtype(variable.dtype))
-
-
-def _finite(variable: keras.Variable) -> bool:
-    values = np.asarray(ops.convert_to_numpy(variable))
-    return bool(np.isfinite(values.astype("float32", copy=False)).all())
+        return [*model.trainable_variables, *(v for v in others if is_real(v) and len(v.shape))]

@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 
+from keras_ccsam.finite import check_finite_weights
 from keras_ccsam.hints import closest
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -62,8 +63,8 @@ def load_weights(network: keras.Model, path: str | os.PathLike[str]) -> keras.Mo
         The same object.
 
     Raises:
-        ValueError: if there is no such file, it is damaged, or holds other weights; the network is
-            then as it was.
+        ValueError: if there is no such file, it is damaged, or holds other weights, or NaN or
+            infinity; the network is then as it was.
     """
     file = check_weights_file(path)
     before = network.get_weights()
@@ -72,6 +73,7 @@ def load_weights(network: keras.Model, path: str | os.PathLike[str]) -> keras.Mo
             _from_model(network, file)
         else:
             _from_h5(network, file)
+        check_finite_weights(network)
     except ValueError as error:
         network.set_weights(before)
         said = str(error).partition(" Received:")[0]

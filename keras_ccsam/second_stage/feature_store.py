@@ -17,6 +17,7 @@ import numpy as np
 from keras_ccsam import atomic, backend, processes
 from keras_ccsam.data import ImageStore
 from keras_ccsam.data.batches.reading import predicted
+from keras_ccsam.finite import check_finite_weights
 
 CHUNK = 2048
 _Images = np.ndarray | ImageStore
@@ -32,9 +33,13 @@ class FeatureStore:
     Attributes:
         computed: parts that have been computed.
         found: parts that were there.
+
+    Raises:
+        ValueError: if a weight of the backbone is NaN or infinite.
     """
 
     def __init__(self, backbone: keras.Model, folder: str | os.PathLike[str] | None) -> None:
+        check_finite_weights(backbone)
         self.folder = None if folder is None else Path(folder)
         self.computed = self.found = 0
         images = keras.Input(tuple(backbone.input_shape[1:]))

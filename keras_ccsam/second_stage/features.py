@@ -10,6 +10,7 @@ from keras_ccsam.data import BatchSequence, ImageStore
 from keras_ccsam.data.batches.batch_options import BatchOptions
 from keras_ccsam.data.batches.reading import predicted
 from keras_ccsam.data.batches.resident import DeviceCopy, ResidentImages
+from keras_ccsam.finite import check_finite_weights
 from keras_ccsam.labels import check_labels
 from keras_ccsam.training.model import SharpnessAwareModel
 
@@ -26,7 +27,11 @@ def extract_features(
         model: built or not.
         images: (N, ...), as its backbone takes them; for several inputs a dict or list of arrays.
         batch_size: images at a time.
+
+    Raises:
+        ValueError: if a weight of the backbone is NaN or infinite.
     """
+    check_finite_weights(model.backbone)
     if isinstance(images, Mapping):  # Keras wants the inputs named as the keys
         inputs = {name: keras.Input(part.shape[1:], name=name) for name, part in images.items()}
     else:

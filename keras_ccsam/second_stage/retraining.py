@@ -22,6 +22,7 @@ from keras_ccsam.data import BatchSequence
 from keras_ccsam.data.batches.augment import Augmentation
 from keras_ccsam.data.batches.batch_options import STAGE_ONE_OFF
 from keras_ccsam.data.batches.samplers import TrainingSampler
+from keras_ccsam.finite import check_finite_weights
 from keras_ccsam.heads import Scaled, puts_out_logits
 from keras_ccsam.hints import did_you_mean
 from keras_ccsam.options import checked, options
@@ -251,9 +252,10 @@ class Retraining:
             The stage's history.
 
         Raises:
-            ValueError: as `check` and `check_data`.
+            ValueError: as `check` and `check_data`, and if a weight is NaN or infinite.
         """
         self.check(model)
+        check_finite_weights(model.backbone, *([] if self.reinitialize_head else [model.head]))
         drawn = self.batches(train)
         if verbose:
             print(f"stage 2: {said(self.learn, self.epochs)}", flush=True)

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from keras_ccsam import heads
-from keras_ccsam.finite import check_finite
+from keras_ccsam.finite import check_finite, check_finite_weights
 from keras_ccsam.training.all_shares import is_share, of_all_shares
 from keras_ccsam.training.epoch_clock import with_clock
 from keras_ccsam.training.first_batch import first_batch_checked
@@ -37,9 +37,10 @@ class FedModel(SeveralSteps, SavedModel):
         was given. A `BatchSequence` takes class weights with mixed labels, too.
 
         Raises:
-            ValueError: if a label lies outside [0, K), a sample has several classes, or an input or
-                sample weight is NaN or infinite. Arrays are checked whole; of a `PyDataset`,
-                generator, `tf.data` data set or torch `DataLoader` the labels of the first batch.
+            ValueError: if a label lies outside [0, K), a sample has several classes, or an input,
+                a sample weight or a weight of backbone or head is NaN or infinite. Arrays are
+                checked whole; of a `PyDataset`, generator, `tf.data` data set or torch `DataLoader`
+                the labels of the first batch.
         """
         classes, told = check_fit_data(x, y, self.head, self.sharpness, self.sample_loss)
         arguments = inspect.signature(super().fit).bind(x, y, *args, **kwargs).arguments
@@ -47,6 +48,7 @@ class FedModel(SeveralSteps, SavedModel):
         x = arguments["x"]
         check_finite(x)
         check_finite(arguments.get("sample_weight"), "sample_weight")
+        check_finite_weights(self.backbone, self.head)
         self.step_parts.warn_of_missing()
         # The compiled loss is in force again, and layers may have been frozen since.
         self._logit_scale = self._found.coupling = None

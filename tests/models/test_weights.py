@@ -59,6 +59,9 @@ def test_other_weights_are_refused_and_nothing_is_changed(tmp_path):
     (tmp_path / "broken.keras").write_bytes(b"PK no archive")
     (tmp_path / "broken.weights.h5").write_bytes(b"no HDF5")
     (tmp_path / "notes.txt").write_text("none")
+    spoilt = small(2)
+    spoilt.set_weights([np.full(w.shape, np.nan) for w in spoilt.get_weights()])
+    spoilt.save_weights(tmp_path / "spoilt.weights.h5")
     network = small(1)
     before = network.get_weights()
     said = {
@@ -66,6 +69,7 @@ def test_other_weights_are_refused_and_nothing_is_changed(tmp_path):
         "wide.weights.h5": "not those of this network",
         "broken.keras": "damaged",
         "broken.weights.h5": "damaged",
+        "spoilt.weights.h5": "NaN or infinity",
         "notes.txt": "ends in .weights.h5, .keras or .h5",
         "wid.keras": "did you mean 'wide.keras'",
     }
