@@ -112,3 +112,16 @@ class FeatureBatches(keras.utils.PyDataset):
     def set_epoch(self, epoch: int) -> None:
         """Passes the epoch on."""
         self._sequence.set_epoch(epoch)
+
+
+def on_features(
+    sequence: BatchSequence, features: np.ndarray, labels: np.ndarray
+) -> tuple[FeatureBatches, keras.Layer]:
+    """Batches of features, and the built layer that stands for the backbone on them.
+
+    Args:
+        sequence, features, labels: as in `FeatureBatches`.
+    """
+    backbone = keras.layers.Identity(name="features")
+    backbone.build((None, features.shape[-1]))
+    return FeatureBatches(sequence, features, labels), backbone

@@ -28,7 +28,7 @@ from keras_ccsam.hints import did_you_mean
 from keras_ccsam.options import checked, options
 from keras_ccsam.second_stage.alpha_ramp import AlphaRamp
 from keras_ccsam.second_stage.class_gap import StrengthUnit, class_gap
-from keras_ccsam.second_stage.features import FeatureBatches, LabelledImages, extract_features
+from keras_ccsam.second_stage.features import LabelledImages, extract_features, on_features
 from keras_ccsam.second_stage.fitting_checks import (
     check_plain_dense,
     check_sharpness_aware,
@@ -270,9 +270,7 @@ class Retraining:
             if in_gaps:
                 chosen = replace(self, strength=self.strength * class_gap(features, labels))
         if self.features_once:
-            batches = FeatureBatches(drawn, features, labels)
-            backbone = keras.layers.Identity(name="features")
-            backbone.build((None, features.shape[-1]))
+            batches, backbone = on_features(drawn, features, labels)
         stage = chosen._model(model, backbone, drawn.class_counts)
         ramp = [AlphaRamp(self.epochs, self.alpha_max)] if self.adversarial else []
         history = stage.fit(
