@@ -20,7 +20,6 @@ Writes benchmarks/results/convolution_kernels-<backend>-<device>.json and prints
 
 import argparse
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
@@ -29,7 +28,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import record
-from benchmarks.timing import arrays, in_turn, spread
+from benchmarks.timing import arrays, processor_times, spread
 
 STAGES = ((32, 16), (16, 32), (8, 64))
 KEY = ("batch", "size", "channels")
@@ -104,13 +103,7 @@ def contenders(batch: int, size: int, channels: int) -> dict[str, Callable[[], A
 def measure(batch: int, size: int, channels: int, rounds: int) -> record.Row:
     """Milliseconds of each, and the ratios."""
     who = contenders(batch, size, channels)
-    times: dict[str, list[float]] = {name: [] for name in who}
-    for number in range(rounds + 2):
-        for name in in_turn(list(who), number):
-            start = time.process_time()
-            who[name]()
-            if number > 1:  # the first ones compile, and find their memory
-                times[name].append(1000 * (time.process_time() - start))
+    times = processor_times(who, rounds)
     row: record.Row = {"batch": batch, "size": size, "channels": channels, "rounds": rounds}
     row |= {f"{name}_cpu_ms": round(median(own), 2) for name, own in times.items()}
     both = zip(times["clean"], times["moved"], times["plain"], strict=True)

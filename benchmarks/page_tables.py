@@ -16,7 +16,14 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import figure_tables, landscape_tables, record, scaling_tables
+from benchmarks import (
+    check_tables,
+    figure_tables,
+    kernel_tables,
+    landscape_tables,
+    record,
+    scaling_tables,
+)
 from benchmarks.record import Row
 from benchmarks.tables import TABLES, grouped, markdown, number, ratio
 from studies import analyse, choice
@@ -99,7 +106,7 @@ def comparison(name: str, order: Sequence[str] = (), steps: bool = False) -> str
         raise ValueError(f"`order` must name every recipe. Received: {set(order) ^ set(rows)}")
     heads = ["recipe", "overall", "many", "medium", "few", "ECE", "after stage 1"]
     heads += ["step"] * steps
-    cost = {row["recipe"]: ratio(row) for row in results("methods-torch-cpu")["rows"]}
+    cost = {r["recipe"]: f"{r['cpu_ratio']:.2f}" for r in results("methods-torch-cpu")["rows"]}
     columns = ("overall", "many", "medium", "few", "ece", "stage1")
     cells = [
         (recipe, *(percent(rows[recipe][c]) for c in columns), *([cost[recipe]] if steps else []))
@@ -151,7 +158,8 @@ def step_cost() -> str:
     for backend in BACKENDS:
         rows = results(f"step_cost-{backend}-cpu")["rows"]
         for (batch, classes), found in grouped(rows, ("batch", "classes")):
-            cells.append((backend, str(batch), str(classes), *_beside(found, "ccsam-head", "sam")))
+            base, *others = _beside(found, "ccsam-head", "sam", base="cpu_ms_per_step")
+            cells.append((backend, str(batch), str(classes), base, *others))
     return markdown(("backend", "batch", "classes", "cross-entropy", "CC-SAM (head)", "SAM"), cells)
 
 
@@ -180,29 +188,11 @@ def whole_network() -> str:
     return markdown(heads, cells, 2)
 
 
-def convolution_kernels() -> str:
-    """The convolutions of a ResNet-32, each by itself."""
-    names = ("pytorch", "plain", "clean", "moved")
-    cells = [
-        (
-            f"{row['size']} x {row['size']} x {row['channels']}",
-            backend,
-            *(number(row, f"{name}_cpu_ms") for name in names),
-            f"{row['cc_sam']:.2f}",
-            f"{row['beside_pytorch']:.2f}",
-        )
-        for backend in ("torch", "jax")
-        for row in results(f"convolution_kernels-{backend}-cpu")["rows"]
-    ]
-    parts = ("PyTorch, ms", "plain", "clean", "moved", "clean + moved, x plain", "plain, x PyTorch")
-    return markdown(("images", "backend", *parts), cells, 2)
-
-
-def _beside(rows: list[Row], *methods: str) -> list[str]:
+def _beside(rows: list[Row], *methods: str, base: str = "ms_per_step") -> list[str]:
     """Cross-entropy's milliseconds, and the ratios of methods to it."""
     found = {row["method"]: row for row in rows}
-    base = f"{number(found['cross-entropy'], 'ms_per_step')} ms"
-    return [base, *(ratio(found[method]) for method in methods)]
+    first = f"{number(found['cross-entropy'], base)} ms"
+    return [first, *(ratio(found[method]) for method in methods)]
 
 
 def augmentations() -> str:
@@ -270,7 +260,7 @@ def fixed_costs() -> str:
         cells.append(
             (
                 backend,
-                number(steps["keras-subclass", ""], "ms_per_step", 2),
+                number(steps["keras-subclass", ""], "cpu_ms_per_step", 2),
                 *(ratio(steps[key]) for key in (("erm", ""), ("erm", "accuracy"), ("ccsam", ""))),
                 f"{loaded['seconds']:.2f} s",
                 ", ".join(seconds),
@@ -324,7 +314,9 @@ LAYOUTS: dict[str, Callable[[], str]] = {
     "step-cost": step_cost,
     "class-loop": class_loop,
     "whole-network": whole_network,
-    "convolution-kernels": convolution_kernels,
+    "convolution-kernels": kernel_tables.convolutions,
+    "transformer-kernels": kernel_tables.transformer,
+    "bench-check": check_tables.checks,
     "pipeline": pipeline,
     "decoding": decoding,
     "augmentations": augmentations,

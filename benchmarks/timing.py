@@ -7,7 +7,7 @@ while disturbs both. Processor time is disturbed less by other programs than the
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 Times = tuple[float, float]
@@ -45,6 +45,18 @@ def fit_seconds(model: Any, steps: int, *arguments: Any, **options: Any) -> Time
 def seconds(model: Any, x: Any, y: Any, batch: int) -> Times:
     """Time of one step, from a `fit` over arrays."""
     return fit_seconds(model, len(y) // batch, x, y, batch_size=batch, shuffle=False)
+
+
+def processor_times(who: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
+    """Milliseconds of processor time of each, round by round, after two that are not counted."""
+    times: dict[str, list[float]] = {name: [] for name in who}
+    for number in range(rounds + 2):
+        for name in in_turn(list(who), number):
+            start = time.process_time()
+            who[name]()
+            if number > 1:  # the first ones compile, and find their memory
+                times[name].append(1000 * (time.process_time() - start))
+    return times
 
 
 def in_turn(contenders: Sequence[T], number: int) -> Sequence[T]:

@@ -13,7 +13,6 @@ from pydantic import BaseModel
 
 import keras_ccsam as cc
 from benchmarks.page_tables import markdown, percent, results
-from benchmarks.tables import ratio
 from keras_ccsam import declare, recipes
 from keras_ccsam.options import expected
 from keras_ccsam.recipes import toml
@@ -141,8 +140,8 @@ def cost(card: Card) -> str:
     if known:
         found.append(
             "A training step of stage 1, times that of cross-entropy, on the digits' small network "
-            "(PyTorch, one thread; in brackets processor time): "
-            + ", ".join(f"`{name}` {ratio(rows[name])}" for name in known)
+            "(PyTorch, one thread, processor time): "
+            + ", ".join(f"`{name}` {rows[name]['cpu_ratio']:.2f}" for name in known)
             + "."
         )
     found.append(card.said.get("cost", ""))

@@ -101,6 +101,14 @@ stated once:
 `group_normalization(x, groups, epsilon) -> outputs`
     x (B, .., C), each sample's groups of channels normalised by their own mean and biased variance
     over all places. None where there is no kernel faster than Keras' operations.
+`layer_normalization(x, scale, offset, epsilon) -> outputs`
+    x normalised along its last axis by its own mean and biased variance, times `scale` and plus
+    `offset` where there are any; in float32 at least. None where there is no kernel faster than
+    Keras' operations.
+`attention(query, key, value, scale) -> outputs`
+    Of queries (B, T, heads, D), keys (B, S, heads, D) and values (B, S, heads, V): the values'
+    means (B, T, heads, V), weighed by the softmax over S of `scale` times query and key. None
+    where there is no kernel faster than Keras' operations.
 `convolution(x, kernel, strides, padding, data_format, dilation)`, `depthwise_convolution`
     Those of `keras.ops` on images, without a copy of them.
 `moved_convolution(x, kernel, rows, lengths, slots, strides, padding, dilation)`
@@ -154,7 +162,9 @@ if keras.backend.backend() == "jax":
     from keras_ccsam.backend.jax import set_rng_state as set_rng_state
     from keras_ccsam.backend.jax import value_and_grad as value_and_grad
     from keras_ccsam.backend.jax import value_and_grads as value_and_grads
+    from keras_ccsam.backend.jax_attention import attention as attention
     from keras_ccsam.backend.jax_kernels import convolution as convolution
+    from keras_ccsam.backend.jax_layer_norm import layer_normalization as layer_normalization
     from keras_ccsam.backend.jax_moved import moved_convolution as moved_convolution
     from keras_ccsam.backend.jax_processes import COLLECTIVES_IN_LOOPS as COLLECTIVES_IN_LOOPS
     from keras_ccsam.backend.jax_processes import METRICS_ARE_LOCAL as METRICS_ARE_LOCAL
@@ -185,6 +195,8 @@ if keras.backend.backend() == "jax":
     from keras_ccsam.backend.kernels import group_normalization as group_normalization
     from keras_ccsam.backend.kernels import max_pool as max_pool
 elif keras.backend.backend() == "torch":
+    from keras_ccsam.backend.kernels import attention as attention
+    from keras_ccsam.backend.kernels import layer_normalization as layer_normalization
     from keras_ccsam.backend.programs import can_keep_programs as can_keep_programs
     from keras_ccsam.backend.programs import keep_programs as keep_programs
     from keras_ccsam.backend.programs import program_folder as program_folder
@@ -234,10 +246,12 @@ elif keras.backend.backend() == "torch":
     from keras_ccsam.backend.torch_processes import trained_by as trained_by
 elif keras.backend.backend() == "tensorflow":
     from keras_ccsam.backend.flat import FlatFunctions as FlatFunctions
+    from keras_ccsam.backend.kernels import attention as attention
     from keras_ccsam.backend.kernels import average_pool as average_pool
     from keras_ccsam.backend.kernels import convolution as convolution
     from keras_ccsam.backend.kernels import depthwise_convolution as depthwise_convolution
     from keras_ccsam.backend.kernels import group_normalization as group_normalization
+    from keras_ccsam.backend.kernels import layer_normalization as layer_normalization
     from keras_ccsam.backend.kernels import max_pool as max_pool
     from keras_ccsam.backend.one_process import barrier as barrier
     from keras_ccsam.backend.one_process import broadcast_host as broadcast_host

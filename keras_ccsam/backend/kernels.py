@@ -1,6 +1,7 @@
 """The layers' kernels where Keras' own operations are the fastest there are.
 
-That is so for most on JAX and TensorFlow; `jax_kernels` and `tensorflow_kernels` have the others.
+That is so for most on JAX and TensorFlow; `jax_kernels`, `jax_attention`,
+`jax_layer_norm` and `tensorflow_kernels` have the others.
 """
 
 from collections.abc import Sequence
@@ -24,6 +25,18 @@ def batch_normalization(
 
 def group_normalization(x: Tensor, groups: int, epsilon: float) -> Tensor | None:
     """None: Keras' own chain of operations is compiled into few."""
+    return None
+
+
+def layer_normalization(
+    x: Tensor, scale: Tensor | None, offset: Tensor | None, epsilon: float
+) -> Tensor | None:
+    """None: Keras' own takes the framework's kernel, or is compiled into few operations."""
+    return None
+
+
+def attention(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor | None:
+    """None: Keras' own takes the framework's kernel."""
     return None
 
 

@@ -29,9 +29,9 @@ class BatchNormalization(keras.layers.BatchNormalization):
         if mask is None and not self.renorm and not self.synchronized:
             found = backend.batch_normalization(
                 ops.convert_to_tensor(inputs),
-                _value(self.gamma),
-                _value(self.beta),
-                None if learns else (_value(self.moving_mean), _value(self.moving_variance)),
+                value_of(self.gamma),
+                value_of(self.beta),
+                None if learns else (value_of(self.moving_mean), value_of(self.moving_variance)),
                 self.axis,
                 self.epsilon,
             )
@@ -45,5 +45,6 @@ class BatchNormalization(keras.layers.BatchNormalization):
         return ops.cast(outputs, self.compute_dtype)
 
 
-def _value(variable: keras.Variable | None) -> Tensor | None:
+def value_of(variable: keras.Variable | None) -> Tensor | None:
+    """A variable as a tensor, where there is one."""
     return None if variable is None else ops.convert_to_tensor(variable)

@@ -4,6 +4,7 @@ from typing import TypeVar
 
 import keras
 
+from keras_ccsam.layers.attention import MultiHeadAttention
 from keras_ccsam.layers.batch_normalization import BatchNormalization
 from keras_ccsam.layers.convolution import (
     AveragePooling2D,
@@ -12,6 +13,7 @@ from keras_ccsam.layers.convolution import (
     MaxPooling2D,
     SeparableConv2D,
 )
+from keras_ccsam.layers.layer_normalization import LayerNormalization
 from keras_ccsam.layers.walk import all_layers
 
 L = TypeVar("L", bound=keras.Layer)
@@ -21,7 +23,9 @@ FAST: dict[type, type] = {
     keras.layers.BatchNormalization: BatchNormalization,
     keras.layers.Conv2D: Conv2D,
     keras.layers.DepthwiseConv2D: DepthwiseConv2D,
+    keras.layers.LayerNormalization: LayerNormalization,
     keras.layers.MaxPooling2D: MaxPooling2D,
+    keras.layers.MultiHeadAttention: MultiHeadAttention,
     keras.layers.SeparableConv2D: SeparableConv2D,
 }
 STOCK = {fast: stock for stock, fast in FAST.items()}

@@ -100,6 +100,52 @@ def test_with_the_channels_first_they_are_too(stock, options):
     assert_same(*pair(stock, data_format="channels_first", shape=(3, 4, 7, 6), **options))
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"epsilon": 0.5, "center": False},
+        {"scale": False, "shape": (5, 4)},
+        {"axis": 3},
+        {"axis": (2, 3)},  # Keras' own
+        {"dtype": "mixed_bfloat16"},
+    ],
+)
+def test_layer_norm_is_that_of_keras(options):
+    both, x = pair("LayerNormalization", **options)
+    assert_same(both, x, tolerance=0.02 if "dtype" in options else 1e-5)
+
+
+def test_layer_norm_of_equal_values_is_no_nan():
+    both, x = pair("LayerNormalization", shape=(5, 4))
+    assert_same(both, np.ones_like(x))
+
+
+def test_second_derivatives_of_layer_norm_are_those_of_keras():
+    """Which are a derivative forwards of one backwards on JAX."""
+    both, x = pair("LayerNormalization", shape=(5, 4))
+    x = ops.convert_to_tensor(x)
+    vector = ops.convert_to_tensor(np.random.default_rng(4).normal(size=(5, 4)).astype("float32"))
+    stock, own = (
+        backend.hessian_vector_product(
+            lambda v, layer=layer: ops.sum(ops.sin(layer(v[0]))), [x], [vector]
+        )[0]
+        for layer in both
+    )
+    np.testing.assert_allclose(numpy_of(own), numpy_of(stock), atol=1e-4)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="JAX has a kernel of its own")
+def test_layer_norm_has_a_kernel_on_cpus_alone(monkeypatch):
+    import jax
+
+    x = ops.ones((2, 3))
+    used = backend.layer_normalization(x, None, None, 1e-3) is not None
+    assert (jax.default_backend() == "cpu") == used
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert backend.layer_normalization(x, None, None, 1e-3) is None
+
+
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize(
     "options",
