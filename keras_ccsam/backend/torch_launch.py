@@ -6,6 +6,7 @@ It is what `torchrun` calls. It imports PyTorch alone.
 import logging
 import os
 import signal
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -38,6 +39,12 @@ def run_processes(count: int, command: Sequence[str], tell: Callable[[str], None
     Returns:
         The exit code: 0, or that of the process which failed by itself; 1 where one was killed.
     """
+    with tempfile.TemporaryDirectory(prefix="ccsam-") as logs:
+        return _run(count, command, tell, logs)
+
+
+def _run(count: int, command: Sequence[str], tell: Callable[[str], None], logs: str) -> int:
+    """As `run_processes`, with a folder for the launcher: one of its own it would leave behind."""
     logging.disable(logging.CRITICAL)  # of this process: the others tell what happens
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
     config = LaunchConfig(
@@ -48,7 +55,7 @@ def run_processes(count: int, command: Sequence[str], tell: Callable[[str], None
         rdzv_backend="c10d",
         rdzv_endpoint="localhost:0",
         max_restarts=0,
-        logs_specs=DefaultLogsSpecs(),
+        logs_specs=DefaultLogsSpecs(log_dir=logs),
         # Those below are seen to here: by itself it takes a second one for a failure of its own.
         signals_to_handle="SIGQUIT",
     )

@@ -6,7 +6,9 @@ the other backends those that together choose everything that any recipe chooses
 stage's method and loss, which `test_contract.py` trains there.
 """
 
+import atexit
 import functools
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -45,7 +47,9 @@ def pretrained():
     # With another seed: the head that learnt with the backbone must not be there again.
     model, batches = built(recipe, seed=1)
     model.fit(batches, epochs=recipe.stage1.epochs, verbose=0)
-    file = Path(tempfile.mkdtemp(), "backbone.weights.h5")
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    file = Path(folder, "backbone.weights.h5")
     model.backbone.save_weights(file)
     return file
 

@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import time
 import traceback
 from typing import Any
@@ -24,6 +25,7 @@ def child(module: str, arguments: list[str], variables: dict[str, str], said: st
     os.dup2(file, 1)
     os.dup2(file, 2)
     os.environ.update(variables)
+    tempfile.tempdir = None  # it is found anew
     code = 1
     try:
         importlib.import_module(module).main(*arguments)

@@ -58,8 +58,13 @@ def _forking() -> tuple[subprocess.Popen[str], IO[str]]:
         stderr=complaints,
         text=True,
     )
-    atexit.register(process.communicate)  # the end of its input ends it
+    atexit.register(_end, process, complaints)
     return process, complaints
+
+
+def _end(process: subprocess.Popen[str], complaints: IO[str]) -> None:
+    process.communicate()  # the end of its input ends it
+    complaints.close()
 
 
 def run_together(
@@ -88,6 +93,8 @@ def run_together(
     forking, complaints = _forking()
     with tempfile.TemporaryDirectory() as folder:
         said = [Path(folder, str(place)) for place in range(processes)]
+        # Who is killed, or ends without Python's end, leaves what it has there.
+        variables = [each | {"TMPDIR": folder} for each in variables]
         job = {"module": module, "arguments": arguments, "variables": variables}
         job |= {"said": [str(file) for file in said], "seconds": seconds}
         assert forking.stdin is not None and forking.stdout is not None

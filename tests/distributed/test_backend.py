@@ -126,13 +126,15 @@ def test_how_long_is_waited_is_a_number_of_seconds(monkeypatch):
         ("test $RANK = 0 || exit 2; exec sleep 60", 2, []),
     ],
 )
-def test_how_processes_end_is_passed_on_and_a_kill_told_of(shell, code, told):
+def test_how_processes_end_is_passed_on_and_a_kill_told(shell, code, told, monkeypatch, tmp_path):
     launch = pytest.importorskip("torch") and importlib.import_module(
         "keras_ccsam.backend.torch_launch"
     )
     said = []
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     try:
         assert launch.run_processes(2, ["sh", "-c", shell], said.append) == code
     finally:
         logging.disable(logging.NOTSET)
     assert [words.split(",")[0] for words in said] == told
+    assert not list(tmp_path.iterdir())  # the launcher's own folder would stay

@@ -43,19 +43,21 @@ def carried_out(words, *extra, seconds=300, environment=None):
     script["python"] = [sys.executable]
     settings = [word for setting in SMALL for word in ("--set", setting)]
     words = [*script[words[0]], *words[1:], *settings, *extra]
-    process = subprocess.Popen(
-        words,
-        cwd=ROOT,
-        env={**os.environ, **found_here(), "TF_CPP_MIN_LOG_LEVEL": "3"} | (environment or {}),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        said, _ = process.communicate(timeout=seconds)
-    finally:
-        with_children(process, signal.SIGKILL)
+    with tempfile.TemporaryDirectory() as folder:
+        own = {"TF_CPP_MIN_LOG_LEVEL": "3", "TMPDIR": folder} | (environment or {})
+        process = subprocess.Popen(
+            words,
+            cwd=ROOT,
+            env={**os.environ, **found_here(), **own},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            said, _ = process.communicate(timeout=seconds)
+        finally:
+            with_children(process, signal.SIGKILL)
     return process.returncode, said
 
 
@@ -172,11 +174,11 @@ def test_a_first_signal_saves_and_a_second_one_leaves_nobody(tmp_path):
 @contextlib.contextmanager
 def begun(words):
     """A command that trains by now, and what it has said; nobody of it is left afterwards."""
-    with tempfile.TemporaryFile("w+") as file:
+    with tempfile.TemporaryFile("w+") as file, tempfile.TemporaryDirectory() as folder:
         process = subprocess.Popen(
             [sys.executable, "-m", "keras_ccsam_cli", *words],
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+            env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TMPDIR": folder},
             stdout=file,
             stderr=subprocess.STDOUT,
             start_new_session=True,
