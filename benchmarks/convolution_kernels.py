@@ -3,6 +3,8 @@
 Of one 3 x 3 convolution of each of the three stages, forward and back, interleaved in one process:
 
 * `pytorch`: PyTorch's own, on images whose channels lie side by side in memory;
+* `cut`: the same convolution with the same kernel, but a call for each class of the batch: what it
+  costs to cut a batch up, whatever the kernels are;
 * `plain`: the backend's convolution of a batch with one kernel, as in cross-entropy;
 * `clean`: the same, with the kernel's gradient summed class by class: the first pass of CC-SAM of
   all weights;
@@ -10,8 +12,10 @@ Of one 3 x 3 convolution of each of the three stages, forward and back, interlea
 
 Each is the forward pass, the gradient of the images and that of the kernels: the same number of
 products. So `clean` and `moved` together over `plain` would be 2 if all products took equally long,
-and is the convolutions' part of CC-SAM's price. `plain` over `pytorch` is their part of what a
-backend takes more than PyTorch. Ratios are medians over the rounds, in processor time.
+and is the convolutions' part of CC-SAM's price. Half of these six products are of one class each,
+so 1 + `cut` / `pytorch` is the least that PyTorch's convolutions allow. `plain` over `pytorch` is
+their part of what a backend takes more than PyTorch. Ratios are medians over the rounds, in
+processor time.
 
     KERAS_BACKEND=jax python benchmarks/convolution_kernels.py [--batch 128] [--rounds 7]
 
@@ -80,6 +84,18 @@ def contenders(batch: int, size: int, channels: int) -> dict[str, Callable[[], A
         out = torch.nn.functional.conv2d(images, turned, padding=1)
         torch.autograd.grad(torch.sum(out * weighed), [images, turned])
 
+    sizes = np.bincount(slots).tolist()
+    pieces = [each.detach().split(sizes) for each in (images, weighed)]
+    one_kernel, arguments = turned.detach(), ([1, 1], [1, 1], [1, 1])
+
+    def cut() -> None:
+        # No sums, no copies: the calls alone.
+        for piece, gradient in zip(*pieces, strict=True):
+            torch.conv2d(piece, one_kernel, None, *arguments)
+            torch.ops.aten.convolution_backward(
+                gradient, piece, one_kernel, None, *arguments, False, [0, 0], 1, [True, True, False]
+            )
+
     def plain(x: Any, kernel: Any) -> Any:
         return backend.convolution(x, kernel, (1, 1), "same", "channels_last", (1, 1))
 
@@ -94,6 +110,7 @@ def contenders(batch: int, size: int, channels: int) -> dict[str, Callable[[], A
     lengths = numbers(len(present))
     return {
         "pytorch": by_torch,
+        "cut": cut,
         "plain": of_backend(plain, x, kernel, weigh),
         "clean": of_backend(clean, x, 0 * rows, weigh, kernel, slots),
         "moved": of_backend(moved, x, kernel, weigh, rows, lengths, slots),
@@ -108,6 +125,8 @@ def measure(batch: int, size: int, channels: int, rounds: int) -> record.Row:
     row |= {f"{name}_cpu_ms": round(median(own), 2) for name, own in times.items()}
     both = zip(times["clean"], times["moved"], times["plain"], strict=True)
     row |= spread("cc_sam", [(clean + moved) / plain for clean, moved, plain in both])
+    of_torch = zip(times["cut"], times["pytorch"], strict=True)
+    row |= spread("limit", [1 + cut / whole for cut, whole in of_torch])
     row |= spread(
         "beside_pytorch", [a / b for a, b in zip(times["plain"], times["pytorch"], strict=True)]
     )
@@ -126,15 +145,15 @@ def main() -> None:
     backend = keras.backend.backend()
     path = record.results_file(f"convolution_kernels-{backend}", record.device(), options.out)
     rows = []
-    print("images          pytorch   plain   clean   moved ms   CC-SAM   plain x PyTorch")
+    print("images          pytorch     cut   plain   clean   moved ms   CC-SAM  limit  x PyTorch")
     for size, channels in STAGES:
         row = measure(options.batch, size, channels, options.rounds)
         rows.append(row)
-        numbers = [row[f"{name}_cpu_ms"] for name in ("pytorch", "plain", "clean", "moved")]
+        numbers = [row[f"{name}_cpu_ms"] for name in ("pytorch", "cut", "plain", "clean", "moved")]
         print(
             f"{size:3} x {size:2} x {channels:2}  ",
             *(f"{each:7.1f}" for each in numbers),
-            f"{row['cc_sam']:11.2f} {row['beside_pytorch']:9.2f}",
+            f"{row['cc_sam']:11.2f} {row['limit']:6.2f} {row['beside_pytorch']:9.2f}",
             flush=True,
         )
     record.save(path, rows, KEY, backend)

@@ -15,20 +15,22 @@ def _rows(name: str) -> list[dict[str, Any]]:
 
 def convolutions() -> str:
     """The convolutions of a ResNet-32, each by itself."""
-    names = ("pytorch", "plain", "clean", "moved")
+    names = ("pytorch", "cut", "plain", "clean", "moved")
     cells = [
         (
             f"{row['size']} x {row['size']} x {row['channels']}",
             backend,
             *(number(row, f"{name}_cpu_ms") for name in names),
             f"{row['cc_sam']:.2f}",
+            f"{row['limit']:.2f}",
             f"{row['beside_pytorch']:.2f}",
         )
         for backend in ("torch", "jax")
         for row in _rows(f"convolution_kernels-{backend}")
     ]
-    parts = ("PyTorch, ms", "plain", "clean", "moved", "clean + moved, x plain", "plain, x PyTorch")
-    return markdown(("images", "backend", *parts), cells, 2)
+    parts = ("PyTorch, ms", "cut", "plain", "clean", "moved")
+    ratios = ("clean + moved, x plain", "1 + cut / PyTorch", "plain, x PyTorch")
+    return markdown(("images", "backend", *parts, *ratios), cells, 2)
 
 
 def transformer() -> str:

@@ -111,13 +111,14 @@ stated once:
     where there is no kernel faster than Keras' operations.
 `convolution(x, kernel, strides, padding, data_format, dilation)`, `depthwise_convolution`
     Those of `keras.ops` on images, without a copy of them.
-`moved_convolution(x, kernel, rows, lengths, slots, strides, padding, dilation)`
+`moved_convolution(x, kernel, rows, lengths, slots, strides, padding, dilation, known=None)`
     Of images (B, height, width, channels), each with a kernel of its own: image i's is
     `kernel + lengths[slots[i]] rows[slots[i]]`, for rows (R, height, width, channels, filters) and
     lengths (R,), constants; the kernel may be of a wider type than the images. With `lengths` None
     they all take `kernel`, and the rows are not read, but the gradient of each is that of its
     images' kernels alone. In either case the gradient of `kernel` is that of all images together.
-    Images with the same slot had best follow each other.
+    Without lengths, the outputs may be `known`, and are not computed again. Images with the same
+    slot had best follow each other.
 `max_pool(x, size, strides)`, `average_pool`
     Those of images (B, height, width, channels), over the windows that lie inside the image.
 `make_deterministic()`

@@ -27,6 +27,7 @@ def moved_convolution(
     strides: Sequence[int],
     padding: str,
     dilation: Sequence[int],
+    known: Tensor | None = None,
 ) -> Tensor:
     """The convolution of each image with its own kernel; see `keras_ccsam.backend`."""
     window, same = kernel.shape[:2], padding == "same"
@@ -89,7 +90,7 @@ def moved_convolution(
             return of_x, of_kernel, jnp.zeros_like(rows)
 
         if lengths is None:
-            return whole(x, kernel), gradient
+            return whole(x, kernel) if known is None else known, gradient
         return each(one, kernel, rows, lengths, x), gradient
 
     result: Tensor = convolve(x, kernel, rows)

@@ -30,6 +30,7 @@ def moved_by(
         strides: Sequence[int],
         padding: str,
         dilation: Sequence[int],
+        known: Tensor | None = None,
     ) -> Tensor:
         """The convolution of each image with its own kernel; see `keras_ccsam.backend`."""
         window = tuple(kernel.shape[:2])
@@ -61,7 +62,10 @@ def moved_by(
         @ops.custom_gradient
         def convolve(x: Tensor, kernel: Tensor, rows: Tensor) -> Any:
             own = None if lengths is None else kernels(kernel, rows, lengths)
-            value = whole(x, kernel) if own is None else _products(unfold(x), own)
+            if own is not None:
+                value = _products(unfold(x), own)
+            else:
+                value = whole(x, kernel) if known is None else known
 
             def gradient(*args: Tensor, upstream: Tensor | None = None) -> tuple[Tensor, ...]:
                 out = args[0] if upstream is None else upstream

@@ -24,6 +24,7 @@ def moved_convolution(
     strides: Sequence[int],
     padding: str,
     dilation: Sequence[int],
+    known: Tensor | None = None,
 ) -> Tensor:
     """The convolution of each image with its own kernel; see `keras_ccsam.backend`."""
     around = [0, 0]
@@ -35,7 +36,7 @@ def moved_convolution(
         else:
             x = functional.pad(x, [0, 0, *sides[1], *sides[0]])
     options = (list(strides), around, list(dilation))
-    result: Tensor = _Moved.apply(x, kernel, rows, lengths, slots, options)
+    result: Tensor = _Moved.apply(x, kernel, rows, lengths, slots, options, known)
     return result
 
 
@@ -51,10 +52,13 @@ class _Moved(torch.autograd.Function):
         lengths: Tensor | None,
         slots: Tensor,
         options: Any,
+        known: Tensor | None,
     ) -> Tensor:
         ctx.save_for_backward(x, kernel, rows, lengths, slots)
         ctx.options = options
         images, weight = _channels_first(x), _turned(kernel)
+        if known is not None:
+            return known.view_as(known)
         if lengths is None:
             out = functional.conv2d(images, weight.to(x.dtype), None, *options)
         else:
@@ -97,7 +101,7 @@ class _Moved(torch.autograd.Function):
             found_x = found_x.permute(0, 2, 3, 1)
         if found_kernel is not None:
             found_kernel = found_kernel.permute(2, 3, 1, 0).to(kernel.dtype)
-        return found_x, found_kernel, found_rows, None, None, None
+        return found_x, found_kernel, found_rows, None, None, None, None
 
 
 def _own(x: Tensor, weight: Tensor, options: Any) -> Any:

@@ -75,6 +75,18 @@ class Coupling:
     movable: tuple[keras.Layer, ...] = ()
 
 
+class CleanPass(NamedTuple):
+    """What a clean pass tells the passes after it.
+
+    Attributes:
+        statistics: BatchNorm's moving statistics, with the batch's own values.
+        outputs: convolutions, and what they convolved the batch to, without bias and activation.
+    """
+
+    statistics: Sequence[tuple[keras.Variable, Tensor]]
+    outputs: Sequence[tuple[keras.Layer, Tensor]]
+
+
 class Tap(NamedTuple):
     """A Dense layer that sees one row per sample, once: its kernel needs no copy per sample.
 
@@ -98,6 +110,11 @@ class Samples(Protocol):
     @property
     def flat_data(self) -> Any:
         """`data` as the perturbed losses see it: mixed, or of the first labels alone."""
+        ...
+
+    @property
+    def clean_data(self) -> Any:
+        """`data` as `losses` without lengths may have it: with what is known of the clean pass."""
         ...
 
     @property
@@ -225,18 +242,19 @@ class Objective(Protocol):
         ...
 
     def gradient_and_statistics(
-        self, layers: Sequence[keras.layers.BatchNormalization], term: Callable[[Outputs], Tensor]
-    ) -> tuple[list[Tensor], Evaluation, list[tuple[keras.Variable, Tensor]]]:
+        self,
+        layers: Sequence[keras.layers.BatchNormalization],
+        term: Callable[[Outputs], Tensor],
+        chosen: Sequence[int],
+    ) -> tuple[list[Tensor], Evaluation, CleanPass]:
         """`gradient` at `values`, and what its BatchNorm layers normalised by.
 
-        That is, each layer's moving statistics with the batch's own values.
+        With it, what the convolutions gave whose kernels are at the positions `chosen`.
         """
         ...
 
-    def samples(
-        self, state: Sequence[tuple[keras.Variable, Tensor]] = (), unmixed: bool = False
-    ) -> Samples:
-        """The batch sample by sample, BatchNorm normalising by `state`.
+    def samples(self, clean: CleanPass | None = None, unmixed: bool = False) -> Samples:
+        """The batch sample by sample, BatchNorm normalising by the clean pass's statistics.
 
         It is the batch only where no other layer couples samples: see `coupling`. `unmixed`: the
         perturbed losses are those of a mixed batch's first labels alone.

@@ -31,12 +31,14 @@ class Moves(NamedTuple):
         rows: (R, *shape), likewise, the directions; constants.
         lengths: (R,), how far along them. None: the rows are zeros, and only differentiated by.
         slots: (B,), each sample's row.
+        outputs: without `lengths`, what convolutions are known to give, by their identity.
     """
 
     weights: Mapping[int, Tensor]
     rows: Mapping[int, Tensor]
     lengths: Tensor | None
     slots: Tensor
+    outputs: Mapping[int, Tensor]
 
 
 def movable(layer: keras.Layer) -> bool:
@@ -64,6 +66,18 @@ def ruled_parts(layer: keras.Layer) -> list[keras.Layer]:
     return [part for part in parts if movable(part)]
 
 
+def moved_convolutions(
+    movable_layers: Sequence[keras.Layer], variables: Sequence[keras.Variable]
+) -> list[keras.Layer]:
+    """Those whose kernels are among the variables, if there are rules for all of these."""
+    ruled = {id(each) for layer in movable_layers for each in layer.trainable_variables}
+    chosen = {id(each) for each in variables}
+    if not chosen <= ruled:
+        return []
+    convolutions = [layer for layer in movable_layers if stock_type(layer) is layers.Conv2D]
+    return [layer for layer in convolutions if id(layer.kernel) in chosen]
+
+
 @contextlib.contextmanager
 def moved(movable_layers: Sequence[keras.Layer], moves: Moves) -> Iterator[None]:
     """In this block those layers compute each sample with its own weights."""
@@ -80,7 +94,8 @@ def _convolution(layer: Any, moves: Moves, x: Tensor) -> Tensor:
     x = ops.convert_to_tensor(x)
     window = (layer.strides, layer.padding, layer.dilation_rate)
     if id(layer.kernel) in moves.rows:
-        out = _convolved(moves, layer.kernel, x, layer.kernel.shape, window)
+        known = moves.outputs.get(id(layer))
+        out = _convolved(moves, layer.kernel, x, layer.kernel.shape, window, known)
     else:
         out = layer.convolution_op(x, _value(layer.kernel))
     return _finished(layer, moves, out)
@@ -114,13 +129,21 @@ def _contracted_axes(layer: Any) -> int:
 
 
 def _convolved(
-    moves: Moves, kernel: keras.Variable, x: Tensor, shape: Sequence[int], window: Any
+    moves: Moves,
+    kernel: keras.Variable,
+    x: Tensor,
+    shape: Sequence[int],
+    window: Any,
+    known: Tensor | None = None,
 ) -> Tensor:
     """Images with a kernel that is moved, as one of this shape."""
     rows, still = moves.rows[id(kernel)], moves.lengths is None
     own = ops.reshape(moves.weights[id(kernel)], shape)
     rows = ops.reshape(ops.cast(rows, x.dtype) if still else rows, (-1, *shape))
-    return backend.moved_convolution(x, own, rows, moves.lengths, moves.slots, *window)
+    strides, padding, dilation = window
+    return backend.moved_convolution(
+        x, own, rows, moves.lengths, moves.slots, strides, padding, dilation, known
+    )
 
 
 def _finished(layer: Any, moves: Moves, out: Tensor) -> Tensor:

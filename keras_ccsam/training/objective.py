@@ -17,9 +17,11 @@ from keras_ccsam.checks import at_least_float32
 from keras_ccsam.heads.outputs import activation, logits_before_activation, num_outputs
 from keras_ccsam.labels import class_indices, first_labels, is_mixed
 from keras_ccsam.sharpness.global_batch import GlobalBatch
-from keras_ccsam.sharpness.objective import Coupling, Evaluation, Outputs
+from keras_ccsam.sharpness.objective import CleanPass, Coupling, Evaluation, Outputs
 from keras_ccsam.training.added_terms import added_terms
-from keras_ccsam.training.clean_pass import clean_pass_with_statistics
+from keras_ccsam.training.clean_pass import clean_pass
+from keras_ccsam.training.kept_outputs import kept
+from keras_ccsam.training.moved_layers import moved_convolutions
 from keras_ccsam.training.replicas import global_batch, with_added_losses
 from keras_ccsam.training.sample_loss import Noise, SampleLoss, Seen, check_mixed
 from keras_ccsam.training.samples import BatchSamples
@@ -116,12 +118,21 @@ class BatchObjective:
         self,
         values: Sequence[Tensor],
         term: Callable[[Outputs], Tensor] | None = None,
-        state: Sequence[tuple[keras.Variable, Tensor]] = (),
     ) -> tuple[list[Tensor], Evaluation]:
         """The gradient of the scaled loss plus `term`, and what the pass left behind."""
+        return self._gradient(values, term)[:2]
 
-        def whole(values: list[Tensor]) -> tuple[Tensor, Evaluation]:
-            with self.scope(values, state) as scope:
+    def _gradient(
+        self,
+        values: Sequence[Tensor],
+        term: Callable[[Outputs], Tensor] | None,
+        state: Sequence[tuple[keras.Variable, Tensor]] = (),
+        layers: Sequence[keras.layers.Conv2D] = (),
+    ) -> tuple[list[Tensor], Evaluation, list[list[Tensor]]]:
+        """`gradient`, and what these layers convolved to, call by call."""
+
+        def whole(values: list[Tensor]) -> tuple[Tensor, tuple[Evaluation, list[list[Tensor]]]]:
+            with self.scope(values, state) as scope, kept(layers) as outputs:
                 before = self.side(scope)
                 found = self._forward(with_features=term is not None)
                 loss = found.loss
@@ -129,10 +140,11 @@ class BatchObjective:
                     extra = term(self._outputs(found))
                     loss = loss + ops.cast(extra, loss.dtype)
                 scaled = self.scaled(loss)
-            return scaled, Evaluation(loss, found.predictions, self.changed(scope, before))
+            evaluation = Evaluation(loss, found.predictions, self.changed(scope, before))
+            return scaled, (evaluation, outputs)
 
-        (_, evaluation), gradients = backend.value_and_grad(whole, values)
-        return self.decayed(gradients, values), evaluation
+        (_, (evaluation, outputs)), gradients = backend.value_and_grad(whole, values)
+        return self.decayed(gradients, values), evaluation, outputs
 
     def split_gradient(
         self, values: Sequence[Tensor], part: Callable[[Outputs], Tensor]
@@ -155,23 +167,21 @@ class BatchObjective:
         self,
         layers: Sequence[keras.layers.BatchNormalization],
         term: Callable[[Outputs], Tensor],
-    ) -> tuple[list[Tensor], Evaluation, list[tuple[keras.Variable, Tensor]]]:
-        """`gradient` at the step's values, and the batch statistics that `layers` used."""
-        return clean_pass_with_statistics(
-            self.gradient, self.values, self.side_variables, layers, term
+        chosen: Sequence[int],
+    ) -> tuple[list[Tensor], Evaluation, CleanPass]:
+        """`gradient` at the step's values, the batch statistics and the convolutions' outputs."""
+        return clean_pass(
+            self._gradient,
+            self.values,
+            self.side_variables,
+            layers,
+            moved_convolutions(self.coupling.movable, [self.variables[i] for i in chosen]),
+            term,
         )
 
-    def samples(
-        self, state: Sequence[tuple[keras.Variable, Tensor]] = (), unmixed: bool = False
-    ) -> BatchSamples:
-        """The batch sample by sample, which is the batch where no layer couples samples.
-
-        Args:
-            state: BatchNorm's moving statistics with the values to normalise by. Without them the
-                network runs as in training, with them as in inference.
-            unmixed: whether the perturbed losses are those of a mixed batch's first labels alone.
-        """
-        return BatchSamples(self, state, unmixed)
+    def samples(self, clean: CleanPass | None = None, unmixed: bool = False) -> BatchSamples:
+        """The batch sample by sample; in inference mode with what a clean pass found."""
+        return BatchSamples(self, clean or CleanPass([], []), unmixed)
 
     def sample_losses(self, values: Sequence[Tensor], unmixed: bool = False) -> Tensor:
         """(B,) weighted losses at `values`; what the pass writes is dropped."""

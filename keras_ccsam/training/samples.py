@@ -16,7 +16,7 @@ from keras import ops
 from keras_ccsam import backend
 from keras_ccsam.heads import is_plain_dense, plain_dense
 from keras_ccsam.labels import first_labels
-from keras_ccsam.sharpness.objective import Evaluation, Tap
+from keras_ccsam.sharpness.objective import CleanPass, Evaluation, Tap
 from keras_ccsam.training.moved_layers import Moves, moved, moved_by
 from keras_ccsam.training.sample_loss import SampleLoss
 from keras_ccsam.training.tapped_layers import tapped
@@ -70,19 +70,18 @@ class BatchSamples:
 
     Args:
         objective: the batch's objective.
-        state: BatchNorm's moving statistics with the values to normalise by; with them the network
-            runs in inference mode.
+        clean: of it the network runs in inference mode, if there are statistics.
         unmixed: whether the perturbed losses are those of a mixed batch's first labels alone.
     """
 
     def __init__(
         self,
         objective: ScopedBatch,
-        state: Sequence[tuple[keras.Variable, Tensor]],
+        clean: CleanPass,
         unmixed: bool = False,
     ) -> None:
         self._objective = objective
-        self._state = list(state)
+        self._state = list(clean.statistics)
         self.prediction_shape = (int(objective.model.head.units),)
         positions = {id(variable): i for i, variable in enumerate(objective.variables)}
         self._positions = positions
@@ -94,6 +93,9 @@ class BatchSamples:
         self.data: dict[str, Any] = keras.tree.map_structure(ops.convert_to_tensor, data)
         y = first_labels(self.data["y"]) if unmixed else self.data["y"]
         self.flat_data = {**self.data, "y": y}
+        self._convolutions = [id(layer) for layer, _ in clean.outputs]
+        outputs = [each for _, each in clean.outputs]
+        self.clean_data = {**self.data, "outputs": outputs} if outputs else self.data
 
     def loss(
         self,
@@ -132,6 +134,7 @@ class BatchSamples:
         by_variable = {id(objective.variables[i]): each for i, each in rows.items()}
         tapped_ones = {id(layer) for layer in self._dense}
         ruled = [x for x in objective.model.coupling.movable if id(x) not in tapped_ones]
+        known = dict(zip(self._convolutions, data.get("outputs", ()), strict=False))
         for n, layer in enumerate(self._dense):
             bias = by_variable.get(id(layer.bias))
             if bias is not None:
@@ -143,7 +146,7 @@ class BatchSamples:
         with (
             objective.scope(values, self._state),
             tapped(self._dense, shifts) as inputs,
-            moved(ruled, Moves(weights, by_variable, lengths, slots)),
+            moved(ruled, Moves(weights, by_variable, lengths, slots, known)),
         ):
             predictions = objective.model(data["x"], training=not self._state)
             losses = objective.sample_loss().values(

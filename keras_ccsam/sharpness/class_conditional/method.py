@@ -17,8 +17,8 @@ BatchNorm in training couples samples, and L then has two readings (`batch_norm`
 * `"literal"`: each pass takes the statistics of the whole batch at that pass's weights, so every
   class of the batch needs full passes;
 * `"clean"`: the statistics of the clean pass over the whole batch are constants of both g_c and the
-  perturbed losses. Another function of the weights, at about three passes. The clean part of L,
-  weighed with 1 - lambda, is differentiated through the statistics as usual.
+  perturbed losses. Another function of the weights, at about three passes: the clean part of L,
+  weighed with 1 - lambda, is differentiated through the statistics as usual, g_c is not.
 
 Moving averages, seeds and metrics are those of the clean pass.
 

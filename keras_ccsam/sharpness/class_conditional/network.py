@@ -80,10 +80,10 @@ def passes_by_route(
     coupling = objective.coupling
     layers = coupling.batch_norms
     if layers:
-        gradients, evaluation, statistics = objective.gradient_and_statistics(
-            layers, lambda outputs: -mix * outputs.reduce(outputs.sample_losses)
+        gradients, evaluation, found = objective.gradient_and_statistics(
+            layers, lambda outputs: -mix * outputs.reduce(outputs.sample_losses), chosen
         )
-        samples = objective.samples(statistics, steps.unmixed)
+        samples = objective.samples(found, steps.unmixed)
     else:
         samples = objective.samples(unmixed=steps.unmixed)
     passes = routed_passes(

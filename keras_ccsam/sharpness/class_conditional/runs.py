@@ -108,7 +108,7 @@ class ByLayer:
             ops.broadcast_to(ops.zeros((), w.dtype), (height, *w.shape))
             for w in (batch.values[i] for i in batch.own)
         ]
-        data = {"data": batch.samples.data}
+        data = {"data": batch.samples.clean_data}
         return self._run(at, others, rows, None, slots, data, lambda n, x, along: 0.0)
 
     def moved(
