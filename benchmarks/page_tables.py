@@ -182,10 +182,8 @@ def whole_network() -> str:
         found = {network: group for (network,), group in grouped(rows, ("network",))}
         for network, words in NETWORKS.items():
             if network in found:
-                both = {row["method"]: row for row in found[network]}
-                base = f"{number(both['cross-entropy'], 'cpu_ms_per_step')} ms"
-                ours = ratio(both["two passes"])
-                cells.append((words, backend, base, ours, PRODUCTS[network]))
+                both = _beside(found[network], "two passes", base="cpu_ms_per_step")
+                cells.append((words, backend, *both, PRODUCTS[network]))
     times = ("cross-entropy, processor time", "CC-SAM (all weights)")
     heads = ("network", "backend", *times, "products alone")
     return markdown(heads, cells, 2)
