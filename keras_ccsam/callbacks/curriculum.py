@@ -127,7 +127,8 @@ class Curriculum(keras.callbacks.Callback):
         if not any(each is self._augmentation for each in getattr(x, "augmentations", ())):
             raise ValueError(
                 "the callback `curriculum` moves the levels of the batches that it was given, "
-                "and these are not what is trained on: give fit and the callback the same object; "
+                "and these are not what is trained on: give fit and the callback the same object, "
+                "the batches themselves and no PyDataset or generator that wraps them; "
                 "a second stage has batches of its own, and takes no such callback. "
                 f"Received: train={self.train!r}, fit on {x!r}"
             )

@@ -227,6 +227,18 @@ def test_what_cannot_be_is_refused():
         other.fit(train, verbose=0, callbacks=[Curriculum(train)])
 
 
+class Wrapped(keras.utils.PyDataset):
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def __len__(self):
+        return len(self.inner)
+
+    def __getitem__(self, step):
+        return self.inner[step]
+
+
 @pytest.mark.any_backend
 def test_levels_that_would_do_nothing_or_move_twice_are_refused_as_fit_begins():
     train = batches(pictures())
@@ -234,6 +246,7 @@ def test_levels_that_would_do_nothing_or_move_twice_are_refused_as_fit_begins():
     for fitted, callbacks, match in (
         (batches(pictures()), [once], "give fit and the callback the same object"),
         (train.arrays(), [once], "fit on"),
+        (Wrapped(train), [once], "the batches themselves and no PyDataset .* that wraps them"),
         (train, [once, Curriculum(train)], "2 of them"),
         (train, [once, once], "2 of them"),
         (train, keras.callbacks.CallbackList([once, Curriculum(train)]), "2 of them"),
