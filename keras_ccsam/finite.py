@@ -35,28 +35,39 @@ def check_finite(x: Any, name: str = "x") -> None:
 
 
 def check_finite_weights(*parts: keras.Layer) -> None:
-    """Refuses networks with a weight of NaN or infinity.
+    """Refuses networks with a weight of NaN, or a trainable one of infinity.
 
     Args:
-        *parts: networks or layers; what is not built has no weights yet.
+        *parts: networks or layers; what is not built has no weights yet. A weight that is not
+            trainable may be infinite, as the mask of an attention is.
 
     Raises:
         ValueError: naming the first such weight.
     """
-    bad = first_bad_variable([variable for part in parts for variable in part.weights])
+    variables = [variable for part in parts for variable in part.weights]
+    fixed = [variable for variable in variables if not variable.trainable]
+    bad = first_bad_variable(variables, infinite=fixed)
     if bad is not None:
-        values = _values(bad)
+        places = _bad_values(bad, infinite=not bad.trainable)
         raise ValueError(
             "the network has weights of NaN or infinity, from which nothing can be learnt: take "
             "weights of before they were spoilt, or build it anew. Received: "
-            f"{bad.path} with {int((~np.isfinite(values)).sum()):,} such values of {values.size:,}"
+            f"{bad.path} with {int(places.sum()):,} such values of {places.size:,}"
         )
 
 
-def first_bad_variable(variables: Iterable[keras.Variable]) -> keras.Variable | None:
-    """The first variable of real numbers that holds NaN or infinity; None where there is none."""
+def first_bad_variable(
+    variables: Iterable[keras.Variable], infinite: Iterable[keras.Variable] = ()
+) -> keras.Variable | None:
+    """The first variable of real numbers that holds NaN or infinity; None where there is none.
+
+    Args:
+        variables: that are looked at.
+        infinite: those of them that may be infinite, but not NaN.
+    """
+    may_be = {id(variable) for variable in infinite}
     real = (v for v in variables if is_real(v))
-    return next((v for v in real if not np.isfinite(_values(v)).all()), None)
+    return next((v for v in real if _bad_values(v, id(v) in may_be).any()), None)
 
 
 def is_real(variable: keras.Variable) -> bool:
@@ -64,9 +75,13 @@ def is_real(variable: keras.Variable) -> bool:
     return "float" in str(keras.backend.standardize_dtype(variable.dtype))
 
 
-def _values(variable: keras.Variable) -> np.ndarray:
-    # NumPy asks of its own types alone whether they are finite.
-    return np.asarray(ops.convert_to_numpy(variable)).astype("float32", copy=False)
+def _bad_values(variable: keras.Variable, infinite: bool) -> np.ndarray:
+    values = np.asarray(ops.convert_to_numpy(variable))
+    # NumPy asks of its own types alone whether they are finite. The others are narrower than this.
+    if not issubclass(values.dtype.type, np.floating):
+        values = values.astype("float32")
+    found: np.ndarray = np.isnan(values) if infinite else ~np.isfinite(values)
+    return found
 
 
 def first_bad_row(x: Any) -> int | None:

@@ -84,6 +84,7 @@ class OnNonfinite(keras.callbacks.Callback):
         self.name = name
         self.skipped = self.rollbacks = 0
         self._part: FiniteSteps | None = None
+        self._infinite: list[keras.Variable] = []
         self._good: list[np.ndarray] = []  # one array for each of `_kept`
         self._epoch = self._steps = self._skipped_before = self._from = 0
         self._bad: int | None = None
@@ -92,6 +93,9 @@ class OnNonfinite(keras.callbacks.Callback):
     def on_train_begin(self, logs: Any = None) -> None:
         """Makes the step decide, where it is to."""
         self._bad, self._losses = None, []
+        # What is infinite before the first step is so on purpose, as the mask of an attention.
+        fixed = self.model.non_trainable_variables
+        self._infinite = [each for each in fixed if first_bad_variable([each]) is not None]
         if self.action == "raise":
             return
         model = self.model
@@ -152,7 +156,7 @@ class OnNonfinite(keras.callbacks.Callback):
         if self._bad is not None:
             self._act(self._bad, what="the loss")
         else:
-            broken = first_bad_variable(self._watched())
+            broken = first_bad_variable(self._watched(), self._infinite)
             if broken is not None:
                 self._act(last, what=broken.path)
         if self.action == "skip":

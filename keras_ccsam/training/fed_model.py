@@ -38,9 +38,10 @@ class FedModel(SeveralSteps, SavedModel):
 
         Raises:
             ValueError: if a label lies outside [0, K), a sample has several classes, or an input,
-                a sample weight or a weight of backbone or head is NaN or infinite. Arrays are
-                checked whole; of a `PyDataset`, generator, `tf.data` data set or torch `DataLoader`
-                the labels of the first batch.
+                a sample weight or a weight of backbone or head is NaN or infinite, once a state is
+                put back where there is one. A weight that is not trainable may be infinite, as a
+                mask is. Arrays are checked whole; of a `PyDataset`, generator, `tf.data` data set
+                or torch `DataLoader` the labels of the first batch.
         """
         classes, told = check_fit_data(x, y, self.head, self.sharpness, self.sample_loss)
         arguments = inspect.signature(super().fit).bind(x, y, *args, **kwargs).arguments
@@ -48,7 +49,6 @@ class FedModel(SeveralSteps, SavedModel):
         x = arguments["x"]
         check_finite(x)
         check_finite(arguments.get("sample_weight"), "sample_weight")
-        check_finite_weights(self.backbone, self.head)
         self.step_parts.warn_of_missing()
         # The compiled loss is in force again, and layers may have been frozen since.
         self._logit_scale = self._found.coupling = None
@@ -58,7 +58,8 @@ class FedModel(SeveralSteps, SavedModel):
         make_variables(self, x, y)
         self._found.fed = x
         try:
-            with joined(arguments) as arguments, together(self):
+            check = partial(check_finite_weights, self.backbone, self.head)
+            with joined(arguments, check) as arguments, together(self):
                 return self._fit(x, arguments)
         finally:
             self._found.fed = None

@@ -4,7 +4,7 @@ One may save and restore the training: it comes first. Others may refuse what th
 """
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
 
@@ -53,11 +53,13 @@ def check_fit(callbacks: Sequence[Any], arguments: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def joined(arguments: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def joined(arguments: dict[str, Any], check: Callable[[], None]) -> Iterator[dict[str, Any]]:
     """The arguments of `fit` with the callback that joins it first, if there is one.
 
     Args:
         arguments: of `keras.Model.fit`.
+        check: looks at the weights: at once; or, where a callback has a state to put back, when
+            that is done.
 
     Raises:
         ValueError: there are several, or a callback refuses what it is called with.
@@ -68,6 +70,7 @@ def joined(arguments: dict[str, Any]) -> Iterator[dict[str, Any]]:
     check_fit(listed, arguments)
     joining = [callback for callback in listed if isinstance(callback, JoinsFit)]
     if not joining:
+        check()
         yield arguments
         return
     if len(joining) > 1:
@@ -77,13 +80,25 @@ def joined(arguments: dict[str, Any]) -> Iterator[dict[str, Any]]:
         )
     others = [callback for callback in listed if callback is not joining[0]]
     epoch = joining[0].joins_fit(others, arguments)
-    callbacks: Any = [joining[0], *others]
-    if is_list:
-        whole = copy.copy(given)
-        whole.callbacks = callbacks
-        callbacks = whole
-    begin = {} if epoch is None else {"initial_epoch": epoch}
     try:
+        begin, checked = {}, []
+        if epoch is None:
+            check()
+        else:
+            begin, checked = {"initial_epoch": epoch}, [_at_first_epoch(check)]
+        callbacks: Any = [joining[0], *checked, *others]
+        if is_list:
+            whole = copy.copy(given)
+            whole.callbacks = callbacks
+            callbacks = whole
         yield {**arguments, "callbacks": callbacks, **begin}
     finally:
         joining[0].leaves_fit()
+
+
+def _at_first_epoch(check: Callable[[], None]) -> keras.callbacks.Callback:
+    """Calls it once, as the first epoch begins."""
+    left = [check]
+    return keras.callbacks.LambdaCallback(
+        on_epoch_begin=lambda epoch, logs: left.pop()() if left else None
+    )

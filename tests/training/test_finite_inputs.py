@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 import keras_ccsam as cc
-from keras_ccsam.finite import check_finite, first_bad_row
+from keras_ccsam.finite import check_finite, first_bad_row, first_bad_variable
 from keras_ccsam.second_stage import Retraining, nearest_class_mean
 from keras_ccsam.second_stage.feature_store import FeatureStore
 
@@ -120,3 +120,105 @@ def test_a_head_that_is_drawn_anew_may_be_spoilt():
         Retraining(epochs=1).run(model, (x, Y))
     WAYS["cRT"](model, x)
     assert np.isfinite(ops.convert_to_numpy(model.head.kernel)).all()
+
+
+class Masked(keras.Layer):
+    """A mask of the images that is no parameter."""
+
+    def build(self, shape):
+        self.mask = self.add_weight(shape=shape[1:], initializer="zeros", trainable=False)
+
+    def call(self, inputs):
+        return inputs * ops.softmax(self.mask, axis=0)
+
+
+def with_mask(value):
+    inputs = keras.Input((4, 4, 1))
+    x = keras.layers.Flatten()(Masked(name="masked")(inputs))
+    made = cc.CCSAM(keras.Model(inputs, x), class_counts=COUNTS)
+    made.compile("sgd", "sparse_categorical_crossentropy")
+    mask = np.zeros((4, 4, 1), "float32")
+    mask[2, 1:] = value
+    made.backbone.get_layer("masked").mask.assign(mask)
+    return made
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_mask_of_infinity_is_no_parameter(way):
+    x = np.random.default_rng(0).normal(size=(8, 4, 4, 1)).astype("float32")
+    WAYS[way](with_mask(-np.inf), x)
+    with pytest.raises(ValueError, match=r"masked/.* with 3 such values of 16"):
+        WAYS[way](with_mask(np.nan), x)
+
+
+def test_a_mask_of_infinity_ends_no_training():
+    x = np.random.default_rng(0).normal(size=(8, 4, 4, 1)).astype("float32")
+    for action in ("raise", "skip", "rollback"):
+        guard = cc.callbacks.OnNonfinite(action)
+        history = with_mask(-np.inf).fit(x, Y, verbose=0, callbacks=[guard]).history
+        assert np.isfinite(history["loss"]).all() and not guard.skipped + guard.rollbacks
+
+
+@pytest.mark.skipif(keras.backend.backend() == "jax", reason="its numbers have 32 bits")
+def test_a_weight_beyond_the_range_of_float32_is_finite():
+    weight = keras.Variable(np.zeros(3), dtype="float64")
+    for value in (np.finfo("float64").min, np.finfo("float64").max):
+        weight.assign(np.array([0.0, value, 0.0]))
+        assert first_bad_variable([weight]) is None
+    weight.assign(np.array([0.0, np.inf, 0.0]))
+    assert first_bad_variable([weight]) is weight
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_narrow_weights_are_looked_at(dtype):
+    weight = keras.Variable(np.zeros(3), dtype=dtype)
+    assert first_bad_variable([weight]) is None
+    weight.assign(ops.cast(np.array([0.0, np.inf, 0.0], "float32"), dtype))
+    assert first_bad_variable([weight]) is weight
+
+
+class Cut(Exception):
+    """In place of a kill."""
+
+
+class Cuts(keras.callbacks.Callback):
+    """Ends a training after its first epoch, whose weights it may spoil."""
+
+    def __init__(self, cuts=True, spoils=False):
+        super().__init__()
+        self.cuts, self.spoils = cuts, spoils
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self.cuts and epoch == 1:
+            raise Cut
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.spoils:
+            self.model.backbone.get_layer("conv").bias.assign(np.full(16, np.nan))
+
+
+def resumed(model, folder, cuts, as_list=False):
+    x = np.random.default_rng(0).normal(size=(8, 4, 4, 1)).astype("float32")
+    callbacks = [cuts, cc.callbacks.RunState(folder, "epoch")]
+    if as_list:
+        told = {"model": model, "add_history": True, "epochs": 2, "steps": 1}
+        callbacks = keras.callbacks.CallbackList(callbacks, **told)
+    return model.fit(x, Y, epochs=2, shuffle=False, verbose=0, callbacks=callbacks)
+
+
+@pytest.mark.parametrize("as_list", [False, True])
+def test_a_state_mends_weights_that_are_not_finite(tmp_path, as_list):
+    with pytest.raises(Cut):
+        resumed(with_weight(0.5), tmp_path / "s", Cuts(), as_list)
+    model = with_weight(np.nan)
+    with pytest.raises(ValueError, match="conv/kernel with 1 such"):
+        resumed(model, tmp_path / "none", Cuts(False), as_list)
+    assert resumed(model, tmp_path / "s", Cuts(False), as_list).epoch == [0, 1]
+    assert all(np.isfinite(ops.convert_to_numpy(v)).all() for v in model.backbone.weights)
+
+
+def test_a_state_that_is_not_finite_is_refused(tmp_path):
+    with pytest.raises(Cut):
+        resumed(with_weight(0.5), tmp_path / "s", Cuts(spoils=True))
+    with pytest.raises(ValueError, match="conv/bias with 16 such values of 16"):
+        resumed(with_weight(0.5), tmp_path / "s", Cuts(False))
