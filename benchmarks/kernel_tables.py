@@ -5,7 +5,12 @@ from typing import Any
 from benchmarks import record
 from benchmarks.tables import markdown, number
 
-PARTS = {"attention": "attention", "layer_norm": "LayerNorm", "mlp": "two dense layers with GELU"}
+PARTS = {
+    "attention": "attention",
+    "layer_norm": "LayerNorm",
+    "mlp": "two dense layers with GELU",
+    "steps": "four whole steps of CC-SAM",
+}
 
 
 def _rows(name: str) -> list[dict[str, Any]]:

@@ -5,7 +5,9 @@ back, interleaved in one process:
 
 * `attention`: of queries, keys and values, without their projections;
 * `layer_norm`: along the last axis, with scale and offset;
-* `mlp`: two dense layers and the exact GELU between them.
+* `mlp`: two dense layers and the exact GELU between them;
+* `steps`: four whole steps of CC-SAM of the transformer, beside four of PyTorch's cross-entropy,
+  on Keras' layers (`keras`) and on those that `models.accelerate` switches to (`ours`).
 
 Each by PyTorch's own kernels (`pytorch`), by `keras.ops` (`keras`), and by the kernel of this
 package where the backend has one (`ours`; the same as `keras` elsewhere). Ratios are medians over
@@ -18,6 +20,7 @@ Writes benchmarks/results/transformer_kernels-<backend>-<device>.json and prints
 
 import argparse
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
@@ -31,6 +34,7 @@ from benchmarks.timing import processor_times, spread
 TOKENS, WIDTH, HEADS = 64, 64, 4
 EPSILON = 1e-3
 PARTS = ("attention", "layer_norm", "mlp")
+STEPS = 4
 KEY = ("batch", "part")
 
 Part = dict[str, Callable[..., Any]]
@@ -62,10 +66,17 @@ def functions(part: str) -> Part:
             "keras": lambda *given: ops.layer_normalization(*given, epsilon=EPSILON),
             "ours": lambda *given: backend.layer_normalization(*given, EPSILON),
         }
+
+    def ours(x: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
+        first = backend.dense(x, a)
+        if first is None:
+            return None
+        return backend.dense(ops.gelu(first + b, approximate=False), c) + d
+
     return {
         "pytorch": lambda x, a, b, c, d: nn.gelu(x @ a + b) @ c + d,
         "keras": lambda x, a, b, c, d: ops.gelu(x @ a + b, approximate=False) @ c + d,
-        "ours": lambda *given: None,
+        "ours": ours,
     }
 
 
@@ -122,9 +133,31 @@ def contenders(part: str, batch: int) -> dict[str, Callable[[], Any]]:
     return {"pytorch": by_torch, **{name: of_backend(name) for name in names}}
 
 
+def whole_steps(batch: int) -> dict[str, Callable[[], Any]]:
+    """Functions that train the whole transformer for some steps, from the same weights."""
+    from benchmarks.versus import keras_contenders, pytorch_contenders
+    from benchmarks.versus.setting import Setting
+    from keras_ccsam.layers.fast import STOCK, switch
+
+    with tempfile.TemporaryDirectory() as folder:
+        weights = str(Path(folder) / "weights.npz")
+        setting = Setting("vit", batch, 10, STEPS, "float32", 1, weights)
+        keras_contenders.save_weights(setting)
+        by_torch = pytorch_contenders.contenders(setting, ["ce"])["ce"]
+        x, y, counts = setting.arrays()
+        keras_model, own = (keras_contenders.compiled("ccsam", setting, counts) for _ in range(2))
+    switch(keras_model, STOCK)
+
+    def fit(model: Any) -> Callable[[], Any]:
+        return lambda: model.fit(x, y, batch, shuffle=False, verbose=0)
+
+    return {"pytorch": lambda: by_torch(STEPS), "keras": fit(keras_model), "ours": fit(own)}
+
+
 def measure(part: str, batch: int, rounds: int) -> record.Row:
     """Milliseconds of each, and the ratios to PyTorch."""
-    times = processor_times(contenders(part, batch), rounds)
+    who = whole_steps(batch) if part == "steps" else contenders(part, batch)
+    times = processor_times(who, rounds)
     times = {"ours": times["keras"], **times}
     row: record.Row = {"batch": batch, "part": part, "rounds": rounds}
     row |= {f"{name}_cpu_ms": round(median(own), 2) for name, own in sorted(times.items())}
@@ -147,7 +180,7 @@ def main() -> None:
     path = record.results_file(f"transformer_kernels-{backend}", record.device(), options.out)
     rows = []
     print("part          pytorch   keras    ours ms   keras, ours x PyTorch")
-    for part in PARTS:
+    for part in (*PARTS, "steps"):
         row = measure(part, options.batch, options.rounds)
         rows.append(row)
         numbers = [row[f"{name}_cpu_ms"] for name in ("pytorch", "keras", "ours")]

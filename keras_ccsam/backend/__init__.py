@@ -109,6 +109,9 @@ stated once:
     Of queries (B, T, heads, D), keys (B, S, heads, D) and values (B, S, heads, V): the values'
     means (B, T, heads, V), weighed by the softmax over S of `scale` times query and key. None
     where there is no kernel faster than Keras' operations.
+`dense(x, kernel) -> outputs`
+    The product of x (B, .., D) with a kernel (D, K). None where there is no way faster than Keras'
+    operations, as for x of (B, D).
 `convolution(x, kernel, strides, padding, data_format, dilation)`, `depthwise_convolution`
     Those of `keras.ops` on images, without a copy of them.
 `moved_convolution(x, kernel, rows, lengths, slots, strides, padding, dilation, known=None)`
@@ -164,6 +167,7 @@ if keras.backend.backend() == "jax":
     from keras_ccsam.backend.jax import value_and_grad as value_and_grad
     from keras_ccsam.backend.jax import value_and_grads as value_and_grads
     from keras_ccsam.backend.jax_attention import attention as attention
+    from keras_ccsam.backend.jax_dense import dense as dense
     from keras_ccsam.backend.jax_kernels import convolution as convolution
     from keras_ccsam.backend.jax_layer_norm import layer_normalization as layer_normalization
     from keras_ccsam.backend.jax_moved import moved_convolution as moved_convolution
@@ -197,6 +201,7 @@ if keras.backend.backend() == "jax":
     from keras_ccsam.backend.kernels import max_pool as max_pool
 elif keras.backend.backend() == "torch":
     from keras_ccsam.backend.kernels import attention as attention
+    from keras_ccsam.backend.kernels import dense as dense
     from keras_ccsam.backend.kernels import layer_normalization as layer_normalization
     from keras_ccsam.backend.programs import can_keep_programs as can_keep_programs
     from keras_ccsam.backend.programs import keep_programs as keep_programs
@@ -250,6 +255,7 @@ elif keras.backend.backend() == "tensorflow":
     from keras_ccsam.backend.kernels import attention as attention
     from keras_ccsam.backend.kernels import average_pool as average_pool
     from keras_ccsam.backend.kernels import convolution as convolution
+    from keras_ccsam.backend.kernels import dense as dense
     from keras_ccsam.backend.kernels import depthwise_convolution as depthwise_convolution
     from keras_ccsam.backend.kernels import group_normalization as group_normalization
     from keras_ccsam.backend.kernels import layer_normalization as layer_normalization

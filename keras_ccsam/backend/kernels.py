@@ -1,6 +1,6 @@
 """The layers' kernels where Keras' own operations are the fastest there are.
 
-That is so for most on JAX and TensorFlow; `jax_kernels`, `jax_attention`,
+That is so for most on JAX and TensorFlow; `jax_kernels`, `jax_attention`, `jax_dense`,
 `jax_layer_norm` and `tensorflow_kernels` have the others.
 """
 
@@ -37,6 +37,11 @@ def layer_normalization(
 
 def attention(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor | None:
     """None: Keras' own takes the framework's kernel."""
+    return None
+
+
+def dense(x: Tensor, kernel: Tensor) -> Tensor | None:
+    """None: Keras' own is the framework's product."""
     return None
 
 

@@ -79,7 +79,9 @@ def is_plain_dense(layer: Any) -> bool:
     A subclass of `keras.layers.Dense` may compute something else, and a quantised one or one with
     LoRA does.
     """
-    plain = type(layer) is keras.layers.Dense
+    kind = type(layer)
+    # Asked of the class itself, for the same reason.
+    plain = kind is keras.layers.Dense or vars(kind).get("computes_plain_dense") is True
     return plain and not layer.quantization_mode and not layer.lora_enabled
 
 

@@ -29,3 +29,11 @@ def all_layers(item: Any, seen: set[int] | None = None) -> Iterator[Any]:
         return
     for child in children:
         yield from all_layers(child, seen)
+
+
+def sees_rows(layer: keras.Layer) -> bool:
+    """Whether a layer has one input, of shape (B, D)."""
+    try:
+        return len(layer.input.shape) == 2
+    except (AttributeError, ValueError):
+        return False  # called several times, or never

@@ -1,11 +1,14 @@
 """A trained model in stock Keras layers."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
 from keras_ccsam.heads import Activated, Cosine
 from keras_ccsam.layers.cloning import has_own_layers, plain_backbone
+from keras_ccsam.layers.fast import stock_type
 from keras_ccsam.layers.lora import adapted, merged
 from keras_ccsam.training.split import input_structure
 
@@ -34,7 +37,8 @@ def plain_model(backbone: keras.Layer, head: keras.Layer, logit_scale: float) ->
         weights = [logit_scale * head.scale * kernel / norms]
     else:
         own = head.dense if isinstance(head, Activated) else head
-        dense = type(own).from_config(own.get_config())
+        kind: Any = stock_type(own)
+        dense = kind.from_config(own.get_config())
         weights = own.get_weights()
     outputs = dense(features)
     dense.set_weights(weights)

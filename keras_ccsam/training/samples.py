@@ -16,6 +16,7 @@ from keras import ops
 from keras_ccsam import backend
 from keras_ccsam.heads import is_plain_dense, plain_dense
 from keras_ccsam.labels import first_labels
+from keras_ccsam.layers.walk import sees_rows
 from keras_ccsam.sharpness.objective import CleanPass, Evaluation, Tap
 from keras_ccsam.training.moved_layers import Moves, moved, moved_by
 from keras_ccsam.training.sample_loss import SampleLoss
@@ -184,7 +185,7 @@ def _dense_layers(model: Trainee) -> list[keras.layers.Dense]:
                 continue
             if layer.compute_dtype != layer.variable_dtype:
                 continue
-            if part is model.head or _sees_rows(layer):
+            if part is model.head or sees_rows(layer):
                 found.append(layer)
     return found
 
@@ -195,11 +196,3 @@ def _with_bias(
     """The shift, and from the layer's bias to each sample's own; see `Samples.losses`."""
     own = ops.take(moved_by(rows, lengths), slots, axis=0)
     return lambda inputs: shift(inputs) + own
-
-
-def _sees_rows(layer: keras.layers.Dense) -> bool:
-    """Whether a layer has one input, of shape (B, D)."""
-    try:
-        return len(layer.input.shape) == 2
-    except (AttributeError, ValueError):
-        return False  # called several times, or never

@@ -37,6 +37,10 @@ def ruled(x):
     return layers.Dense(4, name="narrow", use_bias=False)(x)
 
 
+def fast_tokens(x):
+    return cc.models.accelerate(keras.Model(x, ruled(x))).output
+
+
 def attention(x):
     x = layers.Dense(4, activation="tanh", name="embed")(layers.Reshape((6, 12))(x))
     x = layers.Add()([x, layers.MultiHeadAttention(2, 3, name="attention")(x, x)])
@@ -143,6 +147,7 @@ def mixed(y):
         (einsums, "all", None),
         (ruled, "all", None),
         (ruled, "conv|tokens/kernel|gamma|narrow", 4),
+        (fast_tokens, "all", None),
     ],
     ids=[
         "convolutional",
@@ -152,6 +157,7 @@ def mixed(y):
         "einsums",
         "ruled",
         "ruled_in_part",
+        "fast_tokens",
     ],
 )
 def test_equals_the_loop_over_the_classes(body, perturb, chunk, monkeypatch):
@@ -177,6 +183,7 @@ def test_equals_the_loop_over_the_classes(body, perturb, chunk, monkeypatch):
     ("body", "perturb", "run"),
     [
         (ruled, "all", "ByLayer"),
+        (fast_tokens, "all", "ByLayer"),
         (convolutional, "conv|group|classifier", "ByLayer"),
         (convolutional, "all", "BySample"),  # there is no rule for depthwise convolutions
         (attention, "all", "ByLayer"),
