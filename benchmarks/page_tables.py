@@ -68,9 +68,10 @@ NETWORKS = {
     "vit": "ViT",
     "mlp": "MLP",
 }
-# The products of two passes over those of cross-entropy. Where statistics are the batch's, there is
-# another gradient at the clean weights: eight products for three.
-PRODUCTS = {network: "2.67" if network == "resnet32-batch" else "2.0" for network in NETWORKS}
+# The products of these passes over those of cross-entropy, counted. Where statistics are the batch's,
+# there is another gradient at the clean weights: eight products for three. Dense layers on one vector
+# per image find the squared norms per class from the products of all pairs of images.
+PRODUCTS = dict.fromkeys(NETWORKS, "2.0") | {"resnet32-batch": "2.67", "mlp": "2.68"}
 CONTENDERS_OF_DECODING = {
     "ours": "**ours**, files",
     "ours-packed": "**ours**, packed as pixels of 256 x 256",

@@ -80,7 +80,8 @@ class ClassConditional(SharpnessMethod):
         class_counts: the number of images of each class in the *training set*.
         radius_scale: r, what the characteristic radius is multiplied with; the default is the best
             of the appendix's sweep (Figure 1). 0 gives Keras' own step, bit for bit; to rounding
-            where two passes do for all weights. A variable.
+            where two passes do for all weights. With `"clean"` that step is no limit of small r,
+            since g_c holds the statistics constant. A variable.
         flat_ratio: lambda, the share of the perturbed loss; the published runs use 0.3 on
             CIFAR-10-LT and 0.5 on CIFAR-100-LT. A variable.
         perturb: the weights w: `"head"`, `"all"`, or a regular expression that is searched in the
