@@ -68,9 +68,9 @@ NETWORKS = {
     "vit": "ViT",
     "mlp": "MLP",
 }
-# The products of these passes over those of cross-entropy, counted. Where statistics are the batch's,
-# there is another gradient at the clean weights: eight products for three. Dense layers on one vector
-# per image find the squared norms per class from the products of all pairs of images.
+# The products of these passes over those of cross-entropy, counted. Where statistics are the
+# batch's, there is another gradient at the clean weights: eight products for three. Dense layers on
+# one vector per image find the norms per class from the products of all pairs of images.
 PRODUCTS = dict.fromkeys(NETWORKS, "2.0") | {"resnet32-batch": "2.67", "mlp": "2.68"}
 CONTENDERS_OF_DECODING = {
     "ours": "**ours**, files",

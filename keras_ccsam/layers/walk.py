@@ -32,8 +32,8 @@ def all_layers(item: Any, seen: set[int] | None = None) -> Iterator[Any]:
 
 
 def sees_rows(layer: keras.Layer) -> bool:
-    """Whether a layer has one input, of shape (B, D)."""
+    """Whether a layer's first input is of shape (B, D); there may be others."""
     try:
         return len(layer.input.shape) == 2
     except (AttributeError, ValueError):
-        return False  # called several times, or never
+        return False  # never called, or on several tensors

@@ -67,12 +67,14 @@ class Coupling:
         batch_norms: the BatchNorm layers that train, so take the batch's statistics.
         convolutions: whether there are convolutions.
         movable: the layers that compute a batch whose samples have weights of their own.
+        row_layers: the backbone's plain Dense layers that are called once per pass, on (B, D).
     """
 
     reason: str | None
     batch_norms: tuple[keras.layers.BatchNormalization, ...]
     convolutions: bool
     movable: tuple[keras.Layer, ...] = ()
+    row_layers: tuple[keras.layers.Dense, ...] = ()
 
 
 class CleanPass(NamedTuple):

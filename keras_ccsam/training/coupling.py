@@ -15,9 +15,10 @@ from typing import Any
 import keras
 from keras import layers
 
-from keras_ccsam.heads import Activated
+from keras_ccsam.heads import Activated, is_plain_dense
 from keras_ccsam.layers.fast import stock_type
 from keras_ccsam.sharpness.objective import Coupling
+from keras_ccsam.training.called_once import called_once
 from keras_ccsam.training.independent import ELEMENTWISE, LAYERS, LOSS_FUNCTIONS, LOSSES
 from keras_ccsam.training.moved_layers import ruled_parts
 from keras_ccsam.training.trainee import Trainee
@@ -67,7 +68,14 @@ def coupling(backbone: keras.Layer, head: keras.Layer, loss: Any) -> Coupling:
             reasons += [_reason_of_graph(graph, bool(norms)) for graph in _graphs(part)]
     found = next((reason for reason in reasons if reason), None)
     unique = (tuple(dict.fromkeys(each)) for each in (norms, ruled))
-    return Coupling(found, next(unique), convolutions, next(unique))
+    return Coupling(found, next(unique), convolutions, next(unique), _row_layers(backbone))
+
+
+def _row_layers(backbone: keras.Layer) -> tuple[keras.layers.Dense, ...]:
+    if not any(is_plain_dense(layer) for layer in getattr(backbone, "layers", ())):
+        return ()
+    shapes = called_once(backbone)
+    return tuple(each for each in shapes if is_plain_dense(each) and len(shapes[each]) == 2)
 
 
 def _layers(part: keras.Layer) -> Iterator[Any]:

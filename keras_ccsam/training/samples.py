@@ -14,9 +14,8 @@ import keras
 from keras import ops
 
 from keras_ccsam import backend
-from keras_ccsam.heads import is_plain_dense, plain_dense
+from keras_ccsam.heads import plain_dense
 from keras_ccsam.labels import first_labels
-from keras_ccsam.layers.walk import sees_rows
 from keras_ccsam.sharpness.objective import CleanPass, Evaluation, Tap
 from keras_ccsam.training.moved_layers import Moves, moved, moved_by
 from keras_ccsam.training.sample_loss import SampleLoss
@@ -116,6 +115,9 @@ class BatchSamples:
 
     def movable(self, positions: Sequence[int]) -> bool:
         """Whether `losses` can move these of the values."""
+        sizes = [tensor.shape[1:] for tensor in keras.tree.flatten(self.data["x"])]
+        if any(None in size for size in sizes):
+            return False  # the rules reshape, and TensorFlow knows the sizes once it runs
         ruled = self._objective.model.coupling.movable
         known = {id(variable) for layer in ruled for variable in layer.trainable_variables}
         return all(id(self._objective.variables[i]) in known for i in positions)
@@ -178,16 +180,13 @@ class BatchSamples:
 
 def _dense_layers(model: Trainee) -> list[keras.layers.Dense]:
     """Dense layers called once per pass, on one row per sample, in the type of their weights."""
-    found = []
-    for part in (model.backbone, model.head):
-        for layer in [plain_dense(part)] if part is model.head else getattr(part, "layers", []):
-            if layer is None or not is_plain_dense(layer) or not layer.kernel.trainable:
-                continue
-            if layer.compute_dtype != layer.variable_dtype:
-                continue
-            if part is model.head or sees_rows(layer):
-                found.append(layer)
-    return found
+    last = plain_dense(model.head)
+    candidates = [*model.coupling.row_layers, *([] if last is None else [last])]
+    return [
+        layer
+        for layer in candidates
+        if layer.kernel.trainable and layer.compute_dtype == layer.variable_dtype
+    ]
 
 
 def _with_bias(

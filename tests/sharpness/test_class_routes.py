@@ -59,6 +59,12 @@ def other_einsums(x):
     return layers.Flatten()(layers.EinsumDense("abc,bcd->abd", (6, 3), name="places")(x))
 
 
+def called_twice(x):
+    dense = layers.Dense(6, activation="tanh", name="shared")
+    x = dense(layers.Dense(6, name="once")(layers.Flatten()(x)))
+    return layers.Add()([dense(x), layers.Dense(6, name="other")(x)])
+
+
 def perceptron(x):
     x = layers.Dense(6, activation="tanh", name="first")(layers.Flatten()(x))
     return layers.LayerNormalization(name="norm")(x)
@@ -145,6 +151,7 @@ def mixed(y):
         (attention, "all", None),
         (attention, "query/kernel|key/bias|output", 4),
         (einsums, "all", None),
+        (called_twice, "all", None),
         (ruled, "all", None),
         (ruled, "conv|tokens/kernel|gamma|narrow", 4),
         (fast_tokens, "all", None),
@@ -155,6 +162,7 @@ def mixed(y):
         "attention",
         "attention_in_part",
         "einsums",
+        "called_twice",
         "ruled",
         "ruled_in_part",
         "fast_tokens",
@@ -412,3 +420,28 @@ def test_a_last_smaller_batch_is_no_larger_for_it():
         by_hand.train_on_batch(x[part], y[part])
     for ours, theirs in zip(whole.get_weights(), by_hand.get_weights(), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+@pytest.mark.parametrize("batch_norm", ["literal", "clean"])
+def test_images_of_sizes_that_are_not_known(batch_norm):
+    """TensorFlow does not know them before it runs; the numbers are those of any other step."""
+
+    def trained(size):
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((size, size, 3))
+        x = layers.Conv2D(4, 3, padding="same")(inputs)
+        x = layers.BatchNormalization(trainable=batch_norm == "clean")(x)
+        x = layers.GroupNormalization(2)(layers.Dense(4, activation="tanh")(x))
+        backbone = keras.Model(inputs, layers.GlobalAveragePooling2D()(x))
+        net = cc.CCSAM(
+            backbone, 3, [4, 2, 1], radius_scale=0.5, perturb="all", batch_norm=batch_norm
+        )
+        net.compile(keras.optimizers.SGD(0.1), "sparse_categorical_crossentropy")
+        net.fit(((x, y) for x in images), steps_per_epoch=2, verbose=0, shuffle=False)
+        return net.get_weights()
+
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(2, 7, 6, 6, 3)).astype("float32")
+    y = np.array([0, 0, 0, 0, 1, 1, 2], "int32")
+    for ours, theirs in zip(trained(None), trained(6), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=2e-6)
