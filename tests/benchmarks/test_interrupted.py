@@ -51,9 +51,10 @@ def test_an_interrupt_of_the_check_alone_ends_its_processes(tmp_path: Path) -> N
         while len(pids.read_text().split()) < 2 and own.poll() is None:
             time.sleep(0.1)
         own.send_signal(signal.SIGINT)
-        _, errors = own.communicate(timeout=15)
+        _, errors = own.communicate(timeout=120)  # of 600 that they would take
     finally:
         own.kill()
+        own.communicate()  # a process or pipe that is left open fails a later test
     assert own.returncode == 130, errors
     assert errors.splitlines() == ["interrupted: the rows above were measured, the others were not"]
     for pid in pids.read_text().split():
