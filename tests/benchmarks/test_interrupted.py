@@ -46,6 +46,8 @@ def test_an_interrupt_of_the_check_alone_ends_its_processes(tmp_path: Path) -> N
         text=True,
         cwd=revisions.ROOT,
         env=os.environ | {"PIDS": str(pids), "PYTHONPATH": str(revisions.ROOT)},
+        # What a shell starts in the background ignores an interrupt, and so would its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         while len(pids.read_text().split()) < 2 and own.poll() is None:
