@@ -18,7 +18,7 @@ import dataclasses
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,7 @@ def toy(grid: Grid) -> Grid:
 
 
 def main(given: Sequence[str] | None = None) -> int:
-    """Train what is missing; 1 where a run came to no end."""
+    """Train what is missing; 1 where a run came to no end, 2 where the input was wrong."""
     asked = arguments(given)
     if asked.backend:
         os.environ["KERAS_BACKEND"] = asked.backend
@@ -72,6 +72,17 @@ def main(given: Sequence[str] | None = None) -> int:
 
     trained = Trained(asked.out, asked.path, asked.plan, asked.validate_every)
     results = asked.results or (asked.out / "results" if asked.toy else RESULTS)
+    try:
+        for question, grid in _asked(asked):
+            _grid(question, grid, trained, results, unwritten=asked.unwritten)
+    except ValueError as error:  # no images there, or another process trains in the folder
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return int(bool(trained.failed))
+
+
+def _asked(asked: argparse.Namespace) -> Iterator[tuple[Question, Grid]]:
+    """The grids that were asked for, each with its question."""
     for question in map(load, asked.only):
         for grid in question.grids:
             if grid.scale != asked.scale or grid.place not in asked.places:
@@ -81,8 +92,7 @@ def main(given: Sequence[str] | None = None) -> int:
             grid = toy(grid) if asked.toy else grid
             if asked.draws is not None:
                 grid = dataclasses.replace(grid, draws=_chosen(grid.draws, asked.draws))
-            _grid(question, grid, trained, results, unwritten=asked.unwritten)
-    return int(bool(trained.failed))
+            yield question, grid
 
 
 def _chosen(draws: Sequence[int], asked: Sequence[int]) -> tuple[int, ...]:

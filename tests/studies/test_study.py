@@ -109,3 +109,11 @@ def test_the_files_say_nothing_that_is_not_read():
     for name in question.names():
         content = tomllib.loads((question.FOLDER / f"{name}.toml").read_text())
         assert set(content) == {"title", "grids"}
+
+
+def test_wrong_input_is_one_line(tmp_path, capsys):
+    asked = ["here", "--only", "best", "--places", "cifar-fifth", "--out", str(tmp_path / "runs")]
+    assert run.main([*asked, "--path", str(tmp_path / "none.npz")]) == 2
+    told = capsys.readouterr()
+    assert told.err.startswith("error: ") and "none.npz" in told.err
+    assert told.err.count("\n") == 1 and not told.out
