@@ -183,13 +183,15 @@ def moved() -> str:
     columns = ("step", "norm", "cosine", "gap", "margin", "margin_moved", "column")
     shares = ("beyond", "beyond_moved", "learnt")
     rows = []
-    for place, row in dict.fromkeys((each["place"], each["row"]) for each in found):
+    keys = ("place", "epochs", "row")
+    for trained in dict.fromkeys(tuple(each[key] for key in keys) for each in found):
+        place, epochs, row = trained
+        where = f"{PLACES[place]}, {epochs} epochs"
         for group in GROUPS:
-            wanted = (place, row, group)
-            own = [r for r in found if (r["place"], r["row"], r["group"]) == wanted]
+            own = [r for r in found if (*(r[key] for key in keys), r["group"]) == (*trained, group)]
             means = (f"{_mean(own, key, 1.0):.2f}" for key in columns)
             percents = (f"{_mean(own, key):.0f}" for key in shares)
-            rows.append((PLACES[place], f"`{row}`", group, str(len(own)), *means, *percents))
+            rows.append((where, f"`{row}`", group, str(len(own)), *means, *percents))
     heads = ("data", "classifier of", "classes", "draws", *columns[:-3], "margin", "margin moved")
     heads = (*heads, "column", "beyond, %", "beyond, moved, %", "learnt, %")
     return markdown(heads, rows, left=3)

@@ -5,7 +5,8 @@
 Of each draw it takes the features of stage 1 and two classifiers: that of `crt-continued` and that
 of `ccsam-stage2`, both after their last epoch. It draws class-balanced batches as stage 2 does,
 moves their features against the classifier as `ccsam-stage2` does, in float64 and by a formula of
-its own (dl/dh = W (p - onehot)), and writes the groups' means to studies/results/moved-here.json:
+its own (dl/dh = W (p - onehot)), and writes the groups' means, and the epochs of stage 1, to
+studies/results/moved-here.json:
 
     step       how far a feature is moved, ||h' - h||
     norm       ||h||
@@ -138,14 +139,14 @@ def of_cell(folder: Path) -> list[dict[str, Any]]:
         if kernel.shape != tuple(model.head.kernel.shape):
             raise ValueError(f"{path}: the last weights are no kernel and bias")
         counts = np.array(run.images.class_counts)
-        size = run.recipe.stage1.batch_size
+        size, epochs = run.recipe.stage1.batch_size, run.recipe.stage1.epochs
         classes = measured(*known, counts, kernel, bias, size) | {"gap": gaps(*known)}
         for group, members in run.groups().items():
             means = {
                 key: round(float(np.mean([values[c] for c in members])), 5)
                 for key, values in classes.items()
             }
-            found.append({"row": name, "group": group, **means})
+            found.append({"epochs": epochs, "row": name, "group": group, **means})
     return found
 
 
@@ -163,7 +164,7 @@ def main() -> None:
 
     path = asked.results / FILE
     content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"rows": []}
-    keys = ("place", "draw", "row", "group")
+    keys = ("place", "epochs", "draw", "row", "group")
     rows = {tuple(row[key] for key in keys): row for row in content["rows"]}
     for place in asked.places:
         for draw in asked.draws:

@@ -41,12 +41,13 @@ def test_the_table_has_the_means_of_the_draws(tmp_path, monkeypatch):
     keys = ("step", "norm", "cosine", "gap", "margin", "margin_moved", "column")
     shares = {"beyond": 0.25, "beyond_moved": 0.5, "learnt": 0.75}
     rows = [
-        {"place": "digits", "draw": draw, "row": "crt-continued", "group": group}
+        {"place": "digits", "epochs": epochs, "draw": draw, "row": "crt-continued", "group": group}
         | dict.fromkeys(keys, value)
         | shares
-        for draw, value in ((1, 1.0), (2, 2.0))
+        for epochs, draw, value in ((40, 1, 1.0), (40, 2, 2.0), (80, 1, 4.0))
         for group in analyse.GROUPS
     ]
     (tmp_path / moved.FILE).write_text(json.dumps({"rows": rows}))
-    assert "| digits | `crt-continued` | few | 2 | 1.50 |" in analyse.moved()
+    assert "| digits, 40 epochs | `crt-continued` | few | 2 | 1.50 |" in analyse.moved()
+    assert "| digits, 80 epochs | `crt-continued` | few | 1 | 4.00 |" in analyse.moved()
     assert "| 25 | 50 | 75 |" in analyse.moved()
