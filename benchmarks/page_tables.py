@@ -341,6 +341,8 @@ LAYOUTS: dict[str, Callable[[], str]] = {
     **{f"study-{name}": partial(analyse.question, name) for name in analyse.names()},
     "study-mechanism-digits": lambda: analyse.mechanism("digits"),
     "study-mechanism-cifar": lambda: analyse.mechanism("cifar-fifth"),
+    "study-course-digits": lambda: analyse.course("digits"),
+    "study-course-cifar": lambda: analyse.course("cifar-fifth"),
     "study-moved": analyse.moved,
     "study-choice": choice.table,
     "study-coverage": analyse.coverage,

@@ -23,6 +23,8 @@ from studies.question import names as names
 GROUPS = ("many", "medium", "few")
 LEAST = 3
 """A row of fewer draws is not shown."""
+COURSES = ("crt-continued", "ccsam-stage1", "ccsam-stage1 radius_scale=1e-1")
+"""The rows of `radius` that are shown while they train."""
 PLACES = {"digits": "digits", "cifar-fifth": "a fifth of CIFAR-10-LT", "cifar": "CIFAR-10-LT"}
 
 Measured = dict[str, Any]
@@ -155,15 +157,26 @@ def question(name: str, scale: str = "here") -> str:
     return markdown(heads, rows, left=2) if rows else "Not run."
 
 
+def _recorded(place: str) -> Iterator[Compared]:
+    """The rows of `radius` at a place whose first stage was recorded."""
+    for each in compared(load("radius")):
+        if each.grid.place == place and all(row["recorded"] for row in each.own):
+            yield each
+
+
+def _course(each: Compared, column: str, group: str) -> list[float]:
+    """A column of what was recorded of a group, at each epoch that is kept: means of the draws."""
+    kept = (row["recorded"][column][group] for row in each.own)
+    return [statistics.fmean(values) for values in zip(*kept, strict=True)]
+
+
 def mechanism(place: str) -> str:
     """What stage 1 does to each group in training, at its last epoch, and what it finds of it."""
     rows = []
-    for each in compared(load("radius")):
-        if each.grid.place != place or any(row["recorded"] is None for row in each.own):
-            continue
+    for each in _recorded(place):
         for group in GROUPS:
             last = {
-                column: statistics.fmean(row["recorded"][column][group][-1] for row in each.own)
+                column: _course(each, column, group)[-1]
                 for column in ("step_norm", "gradient_norm", "loss", "margin")
             }
             after = statistics.fmean(100 * row["stage1"][group] for row in each.own)
@@ -172,6 +185,23 @@ def mechanism(place: str) -> str:
             rows.append((f"`{each.row.label}`", group, step, *rest, f"{after:.1f}"))
     heads = ("stage 1 of", "classes", "step", "gradient", "loss", "margin", "found of test, %")
     return markdown(heads, rows, left=2) if rows else "Not run."
+
+
+def course(place: str) -> str:
+    """What stage 1 does to the frequent and the rare classes while it trains."""
+    rows, epochs = [], []
+    for each in _recorded(place):
+        if each.row.label not in COURSES:
+            continue
+        epochs = each.own[0]["recorded"]["epochs"]
+        for column, name in (("step_norm", "step"), ("loss", "loss"), ("margin", "margin")):
+            if column == "step_norm" and each.row.label == "crt-continued":
+                continue
+            for group in ("many", "few"):
+                values = (f"{value:.3g}" for value in _course(each, column, group))
+                rows.append((f"`{each.row.label}`", name, group, *values))
+    heads = ("stage 1 of", "what", "classes", *(f"epoch {epoch}" for epoch in epochs))
+    return markdown(heads, rows, left=3) if rows else "Not run."
 
 
 def moved() -> str:
@@ -222,6 +252,7 @@ def main() -> None:
         print(f"{load(name).title}\n\n{question(name)}\n")
     for place in ("digits", "cifar-fifth"):
         print(mechanism(place), end="\n\n")
+        print(course(place), end="\n\n")
     print(coverage())
 
 
