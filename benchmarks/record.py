@@ -60,13 +60,14 @@ def save(
     merged = [now.pop(identity(row), row) for row in load(path)["rows"]] + list(now.values())
     content = {**machine(backend), **header, "key": list(key), "rows": merged}
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    _atomic().write_text(path, json.dumps(content, indent=1) + "\n")
+    light("atomic").write_text(path, json.dumps(content, indent=1) + "\n")
 
 
-def _atomic() -> Any:
-    """`keras_ccsam.atomic` by itself: the package takes seconds to import, and imports Keras."""
-    path = Path(__file__).resolve().parents[1] / "keras_ccsam" / "atomic.py"
-    spec = importlib.util.spec_from_file_location("keras_ccsam_atomic", path)
+def light(name: str) -> Any:
+    """A file of `keras_ccsam` by itself: the package takes seconds to import, and imports Keras."""
+    package = Path(__file__).resolve().parents[1] / "keras_ccsam"
+    path = package.joinpath(*name.split(".")).with_suffix(".py")
+    spec = importlib.util.spec_from_file_location(f"keras_ccsam_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is wanted")
     module = importlib.util.module_from_spec(spec)

@@ -232,6 +232,8 @@ def prepare(
     if device is not None and not started:
         os.environ.update(device_variables(choice.value, device))
     if not started:
+        if choice.value == "jax" and (device == "cpu" or not gpus()):
+            light.library("backend.held_memory").hold(os.environ)
         with ended_at_once():
             import keras_ccsam  # noqa: F401
     if joins:

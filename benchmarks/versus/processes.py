@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from benchmarks import record
 from benchmarks.asked import Asked
 from benchmarks.versus.setting import Setting
 
@@ -53,6 +54,8 @@ def environment(name: str, threads: int) -> dict[str, str]:
     }
     if name.startswith("keras-"):
         values["KERAS_BACKEND"] = name.removeprefix("keras-")
+    if name == "keras-jax":
+        values |= record.light("backend.held_memory").variables()  # as the command line does
     if name == "keras-jax" and threads == 1:
         flags = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
         values["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()
