@@ -15,6 +15,7 @@ from keras import ops
 
 from keras_ccsam.checks import require
 from keras_ccsam.data.batches.reading import predicted
+from keras_ccsam.layers.calls import calls
 
 Method: TypeAlias = Literal["pca", "tsne"]
 SAMPLES = 1000
@@ -60,18 +61,19 @@ def forward(model: keras.Model, x: Any, batch_size: int = 500) -> Outputs:
 
 def _classifier(model: keras.Model) -> tuple[keras.layers.Layer, Any] | None:
     """The last layer with a matrix of weights, and the tensor of its features."""
-    layers = list(getattr(model, "layers", ()))
     if not getattr(model, "inputs", None):
         return None
-    for place in range(len(layers) - 1, 0, -1):
-        kernel = getattr(layers[place], "kernel", None)
+    made = calls(model)
+    for layer, tensors, _ in reversed(made):
+        kernel = getattr(layer, "kernel", None)
         if kernel is None or len(kernel.shape) != 2:
             continue
         if kernel.shape[-1] != model.outputs[0].shape[-1]:
             return None
-        before = layers[place - 1]
-        unit = isinstance(before, keras.layers.UnitNormalization)
-        return layers[place], before.input if unit else layers[place].input
+        before = next((call for call in made if call.output is tensors[0]), None)
+        if before is not None and isinstance(before.layer, keras.layers.UnitNormalization):
+            return layer, before.inputs[0]
+        return layer, tensors[0]
     return None
 
 

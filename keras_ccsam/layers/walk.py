@@ -32,7 +32,11 @@ def all_layers(item: Any, seen: set[int] | None = None) -> Iterator[Any]:
 
 
 def sees_rows(layer: keras.Layer) -> bool:
-    """Whether a layer's first input is of shape (B, D); there may be others."""
+    """Whether a layer's first input is of shape (B, D); there may be others.
+
+    It is asked of single layers inside any kind of model, and a wrong answer costs time alone. A
+    step's mathematics may not go by it: see `training.called_once`.
+    """
     try:
         return len(layer.input.shape) == 2
     except (AttributeError, ValueError):

@@ -1,7 +1,9 @@
 """The layers of a network that see one tensor per pass.
 
 `layer.input` does not tell: of a layer that is called several times, or in other networks too, it
-gives the first call's.
+gives the first call's. So `layers.walk.sees_rows`, which looks there, will not do: a wrong answer
+would be a wrong gradient. Nor does `layers.calls`, which calls the layers: a step that is being
+traced may ask.
 """
 
 from typing import Any

@@ -7,10 +7,10 @@ import numpy as np
 from keras import ops
 
 from keras_ccsam.heads import Activated, Cosine
+from keras_ccsam.layers.calls import input_structure
 from keras_ccsam.layers.cloning import has_own_layers, plain_backbone
 from keras_ccsam.layers.fast import stock_type
 from keras_ccsam.layers.lora import adapted, merged
-from keras_ccsam.training.split import input_structure
 
 
 def plain_model(backbone: keras.Layer, head: keras.Layer, logit_scale: float) -> keras.Model:

@@ -1,10 +1,9 @@
 """Splits a Keras classifier into its backbone and its head."""
 
-from typing import Any
-
 import keras
 
 from keras_ccsam.heads import Activated
+from keras_ccsam.layers.calls import Call, calls, input_structure
 
 
 def split_classifier(model: keras.Model) -> tuple[keras.Model, keras.layers.Layer]:
@@ -42,46 +41,39 @@ def split_classifier(model: keras.Model) -> tuple[keras.Model, keras.layers.Laye
             f"The model must have one output, the classifier's. {way_out} "
             f"Received: {len(model.outputs)} outputs"
         )
-    last = getattr(model, "operations", model.layers)[-1]
-    activation = isinstance(last, (keras.layers.Softmax, keras.layers.Activation))
-    dense = _before(model, last, way_out) if activation else last
+    made = calls(model)
+    top = made[-1] if made else Call(model.layers[-1], [], None)
+    activation = None
+    if isinstance(top.layer, (keras.layers.Softmax, keras.layers.Activation)):
+        activation, tensor = top.layer, top.inputs[0]
+        top = next((call for call in made if call.output is tensor), top)
+    dense = top.layer
     if not isinstance(dense, keras.layers.Dense):
         where = "end in a keras.layers.Dense classifier, with or without an activation after it"
         raise ValueError(
             f"The model must {where}. {way_out} "
             f"Received: last layer {dense.name!r} of {type(dense).__name__}"
         )
-    features = _input(dense, way_out)
-    head = Activated(dense, last, name=dense.name) if activation else dense
-    return keras.Model(input_structure(model), features, name=f"{model.name}_backbone"), head
+    _check_called_once(dense, made)
+    head = dense if activation is None else Activated(dense, activation, name=dense.name)
+    backbone = keras.Model(input_structure(model), top.inputs[0], name=f"{model.name}_backbone")
+    return backbone, head
 
 
-def input_structure(model: keras.Model) -> Any:
-    """The symbolic inputs of a functional or sequential model: one, or a dict or list of them."""
-    if len(model.inputs) == 1 and not isinstance(getattr(model, "input", None), dict):
-        return model.inputs[0]
-    return model.input
+def _check_called_once(dense: keras.layers.Dense, made: list[Call]) -> None:
+    """Refuses a classifier whose weights are those of a layer before it, too."""
+    own = {id(weight) for weight in dense.weights}
+    users = [call.layer for call in made if own & {id(w) for w in _weights(call.layer)}]
+    if len(users) == 1:
+        return
+    inside = dict.fromkeys(repr(layer.name) for layer in users if layer is not dense)
+    raise ValueError(
+        "The last Dense layer must be called once, at the end; else the backbone has its weights, "
+        "too. Let the other calls be of another layer. "
+        f"Received: layer {dense.name!r}, which is called {len(users)} times"
+        + (f", also in {', '.join(inside)}" if inside else "")
+    )
 
 
-def _before(model: keras.Model, layer: keras.layers.Layer, way_out: str) -> keras.layers.Layer:
-    """The layer that the last one takes its input from."""
-    tensor = _input(layer, way_out)
-    made = (step for step in model.layers if any(out is tensor for out in _outputs(step)))
-    return next(made, layer)
-
-
-def _outputs(layer: keras.layers.Layer) -> list[Any]:
-    try:
-        return list(keras.tree.flatten(layer.output))
-    except (AttributeError, ValueError):
-        return []  # called several times, or never
-
-
-def _input(layer: keras.layers.Layer, way_out: str) -> Any:
-    try:
-        return layer.input
-    except (AttributeError, ValueError) as error:
-        raise ValueError(
-            f"The last {type(layer).__name__} layer is called more than once, so its input is "
-            f"ambiguous. {way_out} Received: layer={layer.name!r}"
-        ) from error
+def _weights(layer: object) -> list[keras.Variable]:
+    return layer.weights if isinstance(layer, keras.Layer) else []
