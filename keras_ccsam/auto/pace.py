@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_ccsam.auto.entrants import Entrant
 from keras_ccsam.data import BatchSequence, LongTailedData, Outline
+from keras_ccsam.data.in_place_of import in_place_of
 from keras_ccsam.recipes import Recipe
 from keras_ccsam.runs import frozen, parts
 from keras_ccsam.second_stage.feature_store import FeatureStore
@@ -71,24 +72,9 @@ def made_up(outline: Outline, batch_size: int) -> LongTailedData:
     spread = np.linspace(0, ends[-1] - 1, rows).astype("int64")
     chosen = np.unique(np.concatenate([(ends - counts)[np.asarray(counts) > 0][:rows], spread]))
     labels = np.searchsorted(ends, chosen, side="right").astype("int32")
-    rows = len(labels)
     rng = np.random.default_rng(0)
-    pixels = rng.integers(0, 256, (rows, *outline.image_shape), dtype=np.uint8)
-    return LongTailedData(
-        name=outline.name,
-        class_names=outline.class_names,
-        source=outline.source,
-        licence=outline.licence,
-        settings=outline.settings,
-        x_train=pixels,
-        y_train=labels,
-        x_validation=None,
-        y_validation=None,
-        x_test=None,
-        y_test=None,
-        train_indices=np.arange(rows, dtype="int64"),
-        validation_indices=np.arange(0, dtype="int64"),
-    )
+    pixels = rng.integers(0, 256, (len(labels), *outline.image_shape), dtype=np.uint8)
+    return in_place_of(outline, (pixels, labels))
 
 
 def _measured(recipe: Recipe, images: LongTailedData, outline: Outline) -> Pace:

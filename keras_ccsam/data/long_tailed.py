@@ -91,16 +91,11 @@ class LongTailedData(About):
     def outline(self) -> Outline:
         """The same without the images."""
         return Outline(
-            name=self.name,
-            class_names=self.class_names,
+            **self.about,
             class_counts=self.class_counts,
             validation_counts=self._counted(self.y_validation),
             test_counts=self._counted(self.y_test),
             image_shape=self.image_shape,
-            source=self.source,
-            licence=self.licence,
-            settings=self.settings,
-            notes=self.notes,
         )
 
     @property

@@ -1,7 +1,7 @@
 """What is known of long-tailed data before its images are read."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from keras_ccsam.data.tails.profiles import ratio_note
@@ -31,6 +31,11 @@ class About:
     def num_classes(self) -> int:
         """Number of classes C."""
         return len(self.class_names)
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """The attributes above by their names, for another form of the same data."""
+        return {known.name: getattr(self, known.name) for known in fields(About)}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from keras_ccsam.data import DATASETS, LongTailedData, Outline
-from keras_ccsam.data.sources.source import Images, Labels
+from keras_ccsam.data.in_place_of import Part, in_place_of
 from keras_ccsam.recipes.schema import Data
 from keras_ccsam.runs import parts
 
@@ -31,29 +31,16 @@ def unread(outline: Outline) -> LongTailedData:
         outline: of a set of uint8 images.
     """
 
-    def part(counts: Sequence[int]) -> tuple[Images, Labels]:
+    def part(counts: Sequence[int]) -> Part:
         labels = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
         return np.broadcast_to(np.uint8(0), (len(labels), *outline.image_shape)), labels
 
-    def part_if_any(counts: Sequence[int]) -> tuple[Images, Labels] | tuple[None, None]:
-        return part(counts) if sum(counts) else (None, None)
+    def part_if_any(counts: Sequence[int]) -> Part | None:
+        return part(counts) if sum(counts) else None
 
-    x_train, y_train = part(outline.class_counts)
-    x_validation, y_validation = part_if_any(outline.validation_counts)
-    x_test, y_test = part_if_any(outline.test_counts)
-    return LongTailedData(
-        name=outline.name,
-        class_names=outline.class_names,
-        source=outline.source,
-        licence=outline.licence,
-        settings=outline.settings,
-        notes=outline.notes,
-        x_train=x_train,
-        y_train=y_train,
-        x_validation=x_validation,
-        y_validation=y_validation,
-        x_test=x_test,
-        y_test=y_test,
-        train_indices=np.arange(len(y_train)),
-        validation_indices=np.arange(0),
+    return in_place_of(
+        outline,
+        part(outline.class_counts),
+        part_if_any(outline.validation_counts),
+        part_if_any(outline.test_counts),
     )

@@ -1,12 +1,16 @@
 """What is known of a data set before it is read is what reading it gives."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
 
 from keras_ccsam import data
+from keras_ccsam.auto.pace import made_up
 from keras_ccsam.data.sources import digits
 from keras_ccsam.data.tails.profiles import ratio_note
+from keras_ccsam.runs.unread import unread
 
 pytestmark = pytest.mark.any_backend
 
@@ -24,6 +28,16 @@ def test_the_outline_of_the_digits_is_theirs(ratio, profile, fraction):
     # Only where they come from is said in other words.
     assert known | {"source": read["source"]} == read
     assert outline.ratio_note == images.outline.ratio_note
+
+
+def test_other_images_in_place_of_an_outlines_own():
+    outline = data.outline("digits-lt", imbalance_ratio=10, validation_fraction=0.1)
+    outline = dataclasses.replace(outline, notes=("a note",))
+    assert unread(outline).outline == outline
+    few = made_up(outline, batch_size=8)
+    assert few.about == outline.about
+    assert few.image_shape == outline.image_shape
+    assert all(n <= known for n, known in zip(few.class_counts, outline.class_counts, strict=True))
 
 
 def test_what_is_there_of_the_digits():
