@@ -23,6 +23,7 @@ from pydantic.fields import FieldInfo
 from keras_ccsam.closed_table import Table
 from keras_ccsam.declare import KINDS, Part, parts, table
 from keras_ccsam.recipes.errors import slots
+from keras_ccsam.recipes.lists import explained
 from keras_ccsam.recipes.schema import Recipe
 from keras_ccsam.recipes.schema_base import RULES
 from keras_ccsam.recipes.shipped import FILE
@@ -86,8 +87,18 @@ def _fields(made: type[BaseModel], tables: dict[str, Any]) -> dict[str, Any]:
             said["required"] = True
         elif "slot" in said and hasattr(field.default, "name"):
             said["default"] = field.default.name
+        if not {"list of", "items", "sequence of"}.isdisjoint(_words(said)):  # for its error
+            if isinstance(field.default, tuple) and field.default:
+                said["example"] = field.default
+            elif explained(field):
+                said["about"] = explained(field)
         found[name] = said
     return found
+
+
+def _words(said: dict[str, Any]) -> set[str]:
+    """The words of a type, and of those that it may be."""
+    return {*said, *(word for choice in said.get("any of", ()) for word in choice)}
 
 
 def _said(kind: Any, marks: tuple[Any, ...], tables: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,8 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from keras_ccsam.hints import did_you_mean
+from keras_ccsam.type_words import inner as _inner
+from keras_ccsam.type_words import list_of
 
 
 class _Variable:
@@ -127,7 +129,7 @@ def expected(kind: Any) -> str:
         one_of = "one of " if len(get_args(inner)) > 1 else ""
         return one_of + ", ".join(map(repr, get_args(inner)))
     if get_origin(inner) in (tuple, list, Sequence):
-        return _list_of(get_args(inner))
+        return list_of(get_args(inner))
     if get_origin(inner) in (Union, UnionType):
         union = [a for a in get_args(inner) if a is not type(None)]
         said = [expected(a) for a in union]
@@ -144,17 +146,6 @@ def expected(kind: Any) -> str:
     if inner is str and _constraints(kind, "min_length"):
         return "text that is not empty"
     return f"{words.get(inner, 'of another type')} {bounds}".strip()
-
-
-def _list_of(entries: tuple[Any, ...]) -> str:
-    """A list of what: `a list of numbers`."""
-    kinds = [_inner(kind) for kind in entries if kind is not ...]
-    words = {int: "whole numbers", float: "numbers", str: "text"}
-    several = {words.get(kind) for kind in kinds}
-    if None in several or len(several) != 1:
-        return "a list"
-    count = "" if len(entries) == 1 or ... in entries else f"{len(kinds)} "
-    return f"a list of {count}{several.pop()}"
 
 
 def _names(kind: Any) -> list[str]:
@@ -185,13 +176,6 @@ def _constraints(kind: Any, *names: str) -> dict[str, Any]:
                 if getattr(constraint, name, None) is not None:
                     found[name] = getattr(constraint, name)
     return found
-
-
-def _inner(kind: Any) -> Any:
-    """A type without what `Annotated` adds."""
-    while get_origin(kind) is Annotated:
-        kind = get_args(kind)[0]
-    return kind
 
 
 def _is_number(value: object) -> bool:

@@ -29,6 +29,7 @@ LEVELS = (
         "snapshots",
         "closed_table",
         "confidence",
+        "type_words",
         "options",
         "declare",
         "pixels",

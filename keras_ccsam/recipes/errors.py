@@ -11,6 +11,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from keras_ccsam.hints import closest, did_you_mean
+from keras_ccsam.recipes.lists import list_of
 from keras_ccsam.recipes.slot import Slot
 from keras_ccsam.recipes.words import any_of, is_of_list, requirement
 from keras_ccsam.text_table import shown
@@ -51,7 +52,7 @@ def explain(error: ValidationError, schema: type[BaseModel], values: dict[str, A
     key = ".".join(path)
     if problem["type"] == "extra_forbidden":
         message = f"unknown recipe key {key!r}{suggestion(path, schema, values)}"
-    elif problem["type"] == "missing":
+    elif problem["type"] == "missing" and isinstance(problem["loc"][-1], str):
         return shown(f"the recipe lacks {key!r}. Received: keys={sorted(values)}")
     elif problem["type"] in ("union_tag_invalid", "union_tag_not_found"):
         context = problem.get("ctx", {})
@@ -63,7 +64,10 @@ def explain(error: ValidationError, schema: type[BaseModel], values: dict[str, A
     else:
         same = [p for p in problems if p is not problem and _path(p, values) == path]
         message = f"{key} {any_of([requirement(p) for p in (problem, *same)])}"
-        message += _meant((problem, *same), path, schema, received)
+        hint = _meant((problem, *same), received)
+        if not hint and any(is_of_list(p) for p in (problem, *same)):
+            hint = _list_of(path, schema, values, received)
+        message += hint
     # A value that none of several types takes is one problem.
     more = len({_path(p, values) for p in problems} - {path})
     if more:
@@ -72,25 +76,36 @@ def explain(error: ValidationError, schema: type[BaseModel], values: dict[str, A
     return shown(f"{message}{stop} Received: {key}={_show(received)}")
 
 
-def _meant(
-    problems: Sequence[Any], path: tuple[str, ...], schema: type[BaseModel], received: object
-) -> str:
-    """What somebody may have meant who typed text where another word, or a list, should be."""
+def _meant(problems: Sequence[Any], received: object) -> str:
+    """What somebody may have meant who typed text where another word should be."""
     if not isinstance(received, str):
         return ""
     literals = [p["ctx"]["expected"] for p in problems if p["type"] == "literal_error"]
     words = [word for text in literals for word in re.findall("'([^']+)'", text)]
-    if hint := did_you_mean(received, words):
-        return hint
-    if not any(is_of_list(p) for p in problems):
-        return ""
-    slot = dict(slots(schema)).get(_places(path))
-    names = sorted(slot.names()) if slot else []
-    typed = [entry.strip() for entry in received.split(",")]
-    found = [name if ":" in name else closest(name, names) for name in typed]
-    if names and all(found):
-        return f"; did you mean {json.dumps(found)}?"
-    return f" of {', '.join(map(repr, names))}" if names else ""
+    return did_you_mean(received, words)
+
+
+def _list_of(
+    path: tuple[str, ...], schema: type[BaseModel], values: dict[str, Any], received: object
+) -> str:
+    """What the list is of that should be at `path`."""
+    slot, name = _chosen(path[:-1], schema, values)
+    table = slot.table(name) if slot else _table(path[:-1], schema)
+    field = table.model_fields.get(path[-1]) if table else None
+    kinds = () if field is None else tuple(_arguments(field.annotation))
+    return list_of(received, dict(slots(schema)).get(_places(path)), field, kinds)
+
+
+def _table(path: tuple[str, ...], schema: type[BaseModel]) -> type[BaseModel] | None:
+    """The table at `path`, in which no part is chosen."""
+    for key in _places(path):
+        field = schema.model_fields.get(key)
+        kinds = _arguments(field.annotation) if field else ()
+        tables = [k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)]
+        if not tables:
+            return None
+        schema = tables[0]
+    return schema
 
 
 def suggestion(

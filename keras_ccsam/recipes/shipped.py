@@ -123,12 +123,12 @@ def _part(kind: str, name: str) -> type[Table]:
 
 
 def _field(said: Mapping[str, Any]) -> tuple[Any, Any]:
-    """A key's type and default, which is of no interest but for the name of a part."""
-    if said.get("required"):
-        return _type(said), ...
-    return _type(said), OpenTable.model_validate({"name": said["default"]}) if (
-        "default" in said
-    ) else None
+    """A key's type and default: of no interest but for the name of a part, and a list's example."""
+    default: Any = tuple(said["example"]) if "example" in said else None
+    if "default" in said:
+        default = OpenTable.model_validate({"name": said["default"]})
+    about = Field(description=said.get("about"))
+    return Annotated[_type(said), about], ... if said.get("required") else default
 
 
 def _type(said: Mapping[str, Any]) -> Any:

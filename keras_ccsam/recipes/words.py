@@ -42,7 +42,7 @@ def requirement(problem: Any) -> str:
     Args:
         problem: one of `ValidationError.errors()`.
     """
-    words = _WORDS.get(problem["type"])
+    words = "must be a list" if is_of_list(problem) else _WORDS.get(problem["type"])
     if words is None:
         message: str = problem["msg"]
         return message.removeprefix("Value error, ").replace("Input should be", "must be")
@@ -52,7 +52,8 @@ def requirement(problem: Any) -> str:
 
 def is_of_list(problem: Any) -> bool:
     """Whether a problem says that a list would be right."""
-    return _WORDS.get(problem["type"]) == "must be a list"
+    sequence = problem.get("ctx", {}).get("class") == "Sequence"
+    return sequence or _WORDS.get(problem["type"]) == "must be a list"
 
 
 def any_of(requirements: Sequence[str]) -> str:

@@ -216,7 +216,7 @@ def test_options_without_a_name_are_those_of_the_default():
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("stage1.boundaries=3", "stage1.boundaries must be a list. "),
+        ("stage1.boundaries=3", "stage1.boundaries must be a list of numbers, as in [0.8, 0.9]. "),
         ('stage1.boundaries=["a"]', "stage1.boundaries[0] must be a number. "),
         ("stage1.nesterov=1", "stage1.nesterov must be true or false. "),
         ("description=3", "description must be text. "),
