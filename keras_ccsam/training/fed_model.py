@@ -42,6 +42,9 @@ class FedModel(SeveralSteps, SavedModel):
                 put back where there is one. A weight that is not trainable may be infinite, as a
                 mask is. Arrays are checked whole; of a `PyDataset`, generator, `tf.data` data set
                 or torch `DataLoader` the labels of the first batch.
+
+        Weights are looked at here, once. `train_on_batch` does not, since to read all weights would
+        cost each step; nor do `evaluate`, `predict` and `test_on_batch`, which do as Keras does.
         """
         classes, told = check_fit_data(x, y, self.head, self.sharpness, self.sample_loss)
         arguments = inspect.signature(super().fit).bind(x, y, *args, **kwargs).arguments

@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 import keras_ccsam as cc
-from keras_ccsam.finite import check_finite, first_bad_row, first_bad_variable
+from keras_ccsam.finite import check_finite, check_finite_weights, first_bad_row, first_bad_variable
 from keras_ccsam.second_stage import Retraining, nearest_class_mean
 from keras_ccsam.second_stage.feature_store import FeatureStore
 
@@ -104,6 +104,16 @@ def test_weights_that_are_not_finite(way, value):
     for variable, old in zip(model.head.weights, before, strict=True):
         np.testing.assert_array_equal(ops.convert_to_numpy(variable), old)
     WAYS[way](with_weight(0.5), x)
+
+
+def test_a_step_and_a_prediction_do_not_look_at_weights_and_the_check_can_be_called():
+    x = np.random.default_rng(0).normal(size=(8, 4, 4, 1)).astype("float32")
+    model = with_weight(np.nan)
+    assert model.predict(x, verbose=0).shape == (8, len(COUNTS))
+    for call in (model.test_on_batch, model.train_on_batch, model.evaluate):
+        call(x, Y)
+    with pytest.raises(ValueError, match="such values of"):
+        check_finite_weights(model)
 
 
 @pytest.mark.any_backend
