@@ -152,7 +152,13 @@ class Tournament:
         later = rest_seconds(alive, self.plan.ladder, place + 1, self.terms)
         clock, began = Clock(compared.runs, later, self.record.spend), time.perf_counter()
         diverged = train_waiting(
-            compared, self.shown, clock, "off", tested=False, launcher=self.launcher
+            compared,
+            self.shown,
+            clock,
+            "off",
+            tested=False,
+            launcher=self.launcher,
+            validate_every=0,  # what decides is measured at the end of each run
         )
         if self.launcher is not None:
             refuse_lost(diverged, len(compared.runs))

@@ -107,6 +107,12 @@ def test_the_winner_is_trained_on_all_images_and_handed_over(played):
     assert (played.path / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
+def test_runs_of_a_rung_are_judged_at_their_end_alone(played):
+    run = RunDirectory(played.path / "rung-1" / "ce-seed0")
+    assert run.environment()["asked"]["validate_every"] == 0
+    assert "val_loss" not in (run.path / "metrics.jsonl").read_text(encoding="utf-8")
+
+
 def test_first_stages_are_shared(played):
     rung = played.path / "rung-1"
     lenders = {
