@@ -10,7 +10,7 @@ from keras_ccsam_cli.main import cli
 
 from keras_ccsam import runs
 from keras_ccsam.analysis import Landscape
-from keras_ccsam.analysis.landscapes import plan as computing
+from keras_ccsam.analysis.landscapes import computing
 from keras_ccsam.runs import landscapes
 
 SMALL = {"points": 3, "limit": 60}

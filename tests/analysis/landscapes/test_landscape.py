@@ -10,7 +10,7 @@ import pytest
 
 import keras_ccsam as cc
 from keras_ccsam.analysis import Landscape, landscape, plan_landscape
-from keras_ccsam.analysis.landscapes import plan as computing
+from keras_ccsam.analysis.landscapes import computing
 from keras_ccsam.analysis.landscapes.grid import some_of_each_class, steps_of
 from keras_ccsam.training.batch_statistics import recompute_batch_statistics
 
