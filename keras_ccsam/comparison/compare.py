@@ -1,19 +1,19 @@
 """Several recipes over several seeds, each distinct first stage trained once."""
 
 import warnings
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from keras_ccsam import atomic
 from keras_ccsam.comparison.check_models import check_models
-from keras_ccsam.comparison.comparison import Comparison, MissingRun, Row
+from keras_ccsam.comparison.comparison import Comparison, MissingRun
 from keras_ccsam.comparison.launched import launched
-from keras_ccsam.comparison.plan import ComparisonPlan, PlannedRun, plan_comparison, run_path
+from keras_ccsam.comparison.plan import ComparisonPlan, PlannedRun, plan_comparison
 from keras_ccsam.comparison.time_left import TimeLeft
 from keras_ccsam.comparison.waiting import to_train
+from keras_ccsam.comparison.written import draw, written
 from keras_ccsam.duration import duration
 from keras_ccsam.launching import Launcher
-from keras_ccsam.recipes import Recipe, override
+from keras_ccsam.recipes import Recipe
 from keras_ccsam.runs import experiment
 from keras_ccsam.runs.asked import check_validate_every
 from keras_ccsam.runs.claim import claim, release, released_if_it_fails
@@ -21,7 +21,7 @@ from keras_ccsam.runs.compiled_programs import kept_programs
 from keras_ccsam.runs.folders import PathLike, make, require_writable
 from keras_ccsam.runs.progress import Progress
 from keras_ccsam.runs.record_options import Record, check_record
-from keras_ccsam.runs.run_directory import RunDirectory, write_json
+from keras_ccsam.runs.run_directory import RunDirectory
 from keras_ccsam.trackers import check
 
 
@@ -131,15 +131,15 @@ def train(
         feature_cache=feature_cache,
         launcher=launcher,
         validate_every=validate_every,
-        after_run=lambda missing: _written(chosen, missing),
+        after_run=lambda missing: written(chosen, missing),
     )
-    comparison = _written(chosen, missing)
+    comparison = written(chosen, missing)
     if comparison is None:
         release(chosen.path, "comparison", "incomplete")
         lost = missing[0]
         raise NothingTrained(f"every run failed; {lost.recipe}, seed {lost.seed}: {lost.reason}")
     if any(None not in row.results for row in comparison.rows):
-        _plot(comparison)
+        draw(comparison)
     release(chosen.path, "comparison", "incomplete" if missing else "complete")
     return comparison
 
@@ -244,63 +244,3 @@ def _announced(run: PlannedRun, clock: TimeLeft) -> str:
     left = clock.seconds()
     rest = "" if left is None else f"; {duration(left)} left in all"
     return f"run {clock.number(run)}: {run.recipe.name}, seed {run.recipe.seed}{origin}{rest}"
-
-
-def _written(chosen: ComparisonPlan, missing: Sequence[MissingRun]) -> Comparison | None:
-    """Put the table of the runs that are there together, and write it; None where none is."""
-    absent = {
-        (run.recipe.name, run.recipe.seed)
-        for run in chosen.runs
-        if RunDirectory(run.path).status() != "complete"
-    }
-    rows = tuple(row(chosen.path, recipe, chosen.seeds, absent) for recipe in chosen.recipes)
-    first = next((found for row in rows for found in row.results if found is not None), None)
-    if first is None:
-        return None
-    counts = tuple(first["class_counts"])
-    found = Comparison(chosen.path, first["data"], counts, chosen.seeds, rows, tuple(missing))
-    write_json(chosen.path / "comparison.json", found.to_dict())
-    atomic.write_text(chosen.path / "comparison.md", found.markdown())
-    return found
-
-
-def row(
-    folder: Path,
-    recipe: Recipe,
-    seeds: Sequence[int],
-    missing: Container[tuple[str, int]] = (),
-) -> Row:
-    """Return a recipe's row, read from its runs in a comparison's folder.
-
-    Args:
-        folder: of the comparison.
-        recipe: of the row.
-        seeds: of its runs.
-        missing: names of recipes with the seeds of runs that have no results.
-
-    Raises:
-        ValueError: a run is not there, or not finished.
-    """
-    return Row(
-        recipe.name,
-        recipe.description,
-        override(recipe, "seed=0").digest(),
-        tuple(
-            None
-            if (recipe.name, seed) in missing
-            else RunDirectory(run_path(folder, recipe, seed)).results()
-            for seed in seeds
-        ),
-    )
-
-
-def _plot(comparison: Comparison) -> None:
-    from keras_ccsam.analysis import plots  # matplotlib takes a second to import
-
-    groups = ("overall", *comparison.groups)
-    summaries = {row["recipe"]: row for row in comparison.to_dict()["rows"]}
-    bars = [{"method": name, **{g: row[g] for g in groups}} for name, row in summaries.items()]
-    try:
-        plots.comparison(bars, comparison.path / "comparison.png")
-    except (OSError, RuntimeError, ValueError) as error:
-        warnings.warn(f"the plot could not be drawn: {error}", stacklevel=3)

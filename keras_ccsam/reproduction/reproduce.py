@@ -7,10 +7,11 @@ import keras
 
 from keras_ccsam import atomic
 from keras_ccsam.comparison.check_models import check_models
-from keras_ccsam.comparison.compare import row, train
+from keras_ccsam.comparison.compare import train
 from keras_ccsam.comparison.comparison import MissingRun, Row
 from keras_ccsam.comparison.plan import run_path
 from keras_ccsam.comparison.time_left import TimeLeft
+from keras_ccsam.comparison.written import row
 from keras_ccsam.launching import Launcher
 from keras_ccsam.reproduction.accuracy_figure import accuracy_figure
 from keras_ccsam.reproduction.bound_figure import RECORD, bound_figure
