@@ -62,12 +62,14 @@ def test_too_few_draws_and_nothing_are_said_to_be_so(results):
 def test_what_is_recorded_is_shown_from_epoch_to_epoch(tmp_path, monkeypatch):
     """Means over the draws, of the rows at the recipe's own share of the loss."""
     monkeypatch.setattr(analyse, "RESULTS", tmp_path)
-    columns = ("step_norm", "gradient_norm", "loss", "margin")
+    columns, groups = ("step_norm", "gradient_norm", "loss", "margin"), analyse.GROUPS
 
     def row(draw, label):
-        kept = {group: [draw / 100, 2.0 * draw] for group in analyse.GROUPS}
-        after = dict.fromkeys(analyse.GROUPS, 0.5)
-        recorded = {"epochs": [1, 40], **dict.fromkeys(columns, kept)}
+        recorded = {"epochs": [1, 40]} | {
+            column: {group: [draw / 100 + i + 10 * j, draw] for i, group in enumerate(groups)}
+            for j, column in enumerate(columns)
+        }
+        after = dict.fromkeys(groups, 0.5)
         where = {"place": "digits", "setting": "", "ratio": 50, "draw": draw, "row": label}
         return {**where, **scores(0.8), "stage1": after, "recorded": recorded}
 
@@ -76,8 +78,9 @@ def test_what_is_recorded_is_shown_from_epoch_to_epoch(tmp_path, monkeypatch):
     (tmp_path / "radius-here.json").write_text(json.dumps({"rows": rows}))
     table = analyse.course("digits").splitlines()
     assert table[0] == "| stage 1 of | what | classes | epoch 1 | epoch 40 |"
-    assert "| `ccsam-stage1` | step | few | 1.01 | 202 |" in table
+    assert "| `ccsam-stage1` | step | few | 3.01 | 101 |" in table
+    assert "| `crt-continued` | margin | many | 31 | 101 |" in table
     # Cross-entropy takes no step; r = 1 is not among those that are shown.
     assert len(table) == 2 + 4 + 6
-    assert "| `ccsam-stage1` | few | 202 | 202 | 202 | 202 | 50.0 |" in analyse.mechanism("digits")
+    assert "| `ccsam-stage1` | few | 101 | 101 | 101 | 101 | 50.0 |" in analyse.mechanism("digits")
     assert analyse.course("cifar-fifth") == "Not run."
