@@ -15,14 +15,14 @@ from keras_ccsam.training.trainee import Trainee
 
 
 def make_variables(model: Trainee, x: Any, y: Any) -> None:
-    """Makes the variables of optimizer and metrics, where the model is built.
+    """Makes the variables of optimizer and metrics, where the model is compiled and built.
 
     Args:
-        model: compiled.
+        model: of one that is not compiled, Keras says so.
         x, y: of `keras.Model.fit`. Metrics need to see labels: of a generator, a `tf.data` data set
             or a `DataLoader` none are taken, and the first step makes their variables.
     """
-    if not model.built or model.optimizer is None:
+    if not (model.compiled and model.built) or model.optimizer is None:
         return
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)

@@ -22,6 +22,7 @@ class Trainee(Network, Protocol):
     sample_loss: SampleLoss | None
     optimizer: Any  # Keras' optimizers share no public base with the one for mixed precision
     built: bool
+    compiled: bool
     backbone: keras.Layer
     batch_norm_sync: str
     weight_decay: float

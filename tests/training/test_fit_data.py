@@ -204,3 +204,18 @@ def test_something_else_than_a_model_or_data_is_named():
             cc.evaluate(wrong, toy_batches(10), COUNTS)
         with pytest.raises(ValueError, match=r"BatchSequence, or a pair.*Received: data="):
             cc.evaluate(model(), wrong, COUNTS)
+
+
+@pytest.mark.parametrize("way", ["fit", "fit of batches", "train_on_batch"])
+def test_a_model_that_is_not_compiled_says_so(way):
+    x, y = toy_batches(8)
+    model = cc.CCSAM(keras.Sequential([keras.layers.Flatten()]), class_counts=COUNTS)
+    train = {
+        "fit": lambda: model.fit(x, y, verbose=0),
+        "fit of batches": lambda: model.fit(cc.data.from_arrays(x, y).train, verbose=0),
+        "train_on_batch": lambda: model.train_on_batch(x, y),
+    }[way]
+    for build in (lambda: None, lambda: model(x)):
+        build()
+        with pytest.raises(ValueError, match=r"You must call `compile\(\)`"):
+            train()
