@@ -137,7 +137,7 @@ class Landscape:
             "overall": "all classes",
             "head": self._named(self.head),
             "tail": self._named(self.tail),
-            **{name: f"{len(classes)} classes" for name, classes in self.groups.items()},
+            **{name: so_many_classes(len(classes)) for name, classes in self.groups.items()},
         }
         return {
             name: text for name, text in found.items() if self.count[list(self.classes(name))].sum()
@@ -212,6 +212,11 @@ class Landscape:
     def _named(self, label: int) -> str:
         number = self.class_counts[label]
         return f"class {self.class_names[label]}, {number} training image{'s' * (number != 1)}"
+
+
+def so_many_classes(count: int) -> str:
+    """As in "1 class" or "3 classes"."""
+    return "1 class" if count == 1 else f"{count} classes"
 
 
 def write(

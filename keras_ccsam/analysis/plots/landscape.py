@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from keras_ccsam.analysis.landscapes.result import Landscape
+from keras_ccsam.analysis.landscapes.result import Landscape, so_many_classes
 from keras_ccsam.analysis.plots import canvas
 from keras_ccsam.analysis.plots.canvas import COLOURS, DARK, GREY, PathLike, bare, figure, literal
 
@@ -179,7 +179,7 @@ def _lines(
 
 def _title(each: Landscape, group: str | int) -> str:
     if isinstance(group, str) and group in ("overall", *each.groups):
-        return f"{group}: {len(each.classes(group))} classes"
+        return f"{group}: {so_many_classes(len(each.classes(group)))}"
     label = each.classes(group)[0]
     which = f"{group}: " if isinstance(group, str) else ""
     return f"{which}class {literal(each.class_names[label])} (n = {each.class_counts[label]})"

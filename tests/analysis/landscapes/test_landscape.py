@@ -113,6 +113,7 @@ def test_groups_are_sums_over_samples(found):
     assert found.groups == {"medium": (0, 1), "few": (2,)}
     np.testing.assert_array_equal(found.loss("few"), found.loss(2))
     assert list(found.shown_groups()) == ["overall", "head", "tail", "medium", "few"]
+    assert [found.shown_groups()[name] for name in ("medium", "few")] == ["2 classes", "1 class"]
     with pytest.raises(ValueError, match="did you mean 'tail'"):
         found.loss("tial")
     with pytest.raises(ValueError, match="classes from 0 to 2"):
