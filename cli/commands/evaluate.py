@@ -27,7 +27,11 @@ if TYPE_CHECKING:
     metavar="PATH",
     help="Evaluate on a labelled folder, list, table or arrays; classes are matched by name.",
 )
-@click.option("--kind", metavar="KIND", help="What PATH holds. [what it looks like]")
+@click.option(
+    "--kind",
+    metavar="KIND",
+    help="What PATH holds: folder, list, inat, table, arrays or huggingface. [what it looks like]",
+)
 @click.option(
     "--split",
     type=click.Choice(["test", "validation", "train"]),
