@@ -236,10 +236,11 @@ def check_export(run: str, format_name: str, out: str | None, force: bool) -> No
         return
     chosen = light.library("deployment.formats").find(format_name)
     chosen.route()
-    if out is not None and Path(out).exists() and not force:
+    target = Path(run) / "export" / chosen.default_name if out is None else Path(out)
+    if target.exists() and not force:
         raise ValueError(
             "this exists already and is not overwritten; name another file, or say --force. "
-            f"Received: --out={out}"
+            f"Received: --out={target}"
         )
 
 
@@ -289,8 +290,8 @@ def check_evaluate(file: str | None, data: str | None, kind: str | None) -> None
         )
 
 
-def check_report(runs: Iterable[str], surface: bool) -> None:
-    """Refuse folders that do not exist, and a report without the packages that draw it.
+def check_report(runs: Iterable[str], out: str | None, surface: bool) -> None:
+    """Refuse runs that do not exist, a folder as the file, and what is not installed.
 
     Raises:
         ValueError: the first that is wrong.
@@ -301,5 +302,7 @@ def check_report(runs: Iterable[str], surface: bool) -> None:
                 "a report is made of runs, or of folders of runs; there is no such folder. "
                 f"Received: run={run!r}"
             )
+    if out is not None and Path(out).is_dir():
+        raise ValueError(f"a report is a file, and this is a folder. Received: --out={out}")
     if not light.imported():
         light.library("reporting.extra").require_packages(surface)

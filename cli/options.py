@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -74,9 +75,12 @@ def read_temperature(_: click.Context, __: click.Parameter, text: str) -> float 
     if text == "auto":
         return text
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
         raise click.BadParameter(f"{text!r} is neither a number nor auto.") from None
+    if not 0 < number < math.inf:
+        raise click.BadParameter(f"it must be a number above 0, or auto. Received: {text}")
+    return number
 
 
 def runtime_options(function: F) -> F:

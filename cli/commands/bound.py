@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from .. import early
+from .. import early, numbers
 from ..errors import debug_option
 from ..options import moved_data_option, runtime_options, trust_code_option
 from ..output import Output, json_option, quiet_option
@@ -35,7 +35,7 @@ _SHOWN = {
 )
 @click.option(
     "--delta",
-    type=float,
+    type=numbers.PROBABILITY,
     metavar="P",
     help="The probability with which the bound may fail, where it is evaluated anew. [0.05]",
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from .. import early
+from .. import early, numbers
 from ..errors import debug_option
 from ..options import read_temperature, trust_code_option
 from ..output import Output, json_option, quiet_option
@@ -32,7 +32,7 @@ from ..runtime import prepare
 )
 @click.option(
     "--logit-adjustment",
-    type=float,
+    type=numbers.AT_LEAST_0,
     default=0.0,
     metavar="TAU",
     help="Subtract TAU log(class share) from the logits, for networks trained with plain "

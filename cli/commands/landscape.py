@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .. import early
+from .. import early, numbers
+from ..count import Count
 from ..errors import debug_option
 from ..options import moved_data_option, runtime_options, trust_code_option
 from ..output import Output, json_option, quiet_option
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--points",
-    type=int,
+    type=numbers.ODD,
     default=25,
     show_default=True,
     metavar="P",
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--span",
-    type=float,
+    type=numbers.ABOVE_0,
     metavar="S",
     help="Largest step, in norms of the weights. [0.333; with --trajectory what holds it]",
 )
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
 @click.option("--one-dimensional", is_flag=True, help="Lines in place of a plane.")
 @click.option(
     "--lines",
-    type=int,
+    type=Count(),
     default=10,
     show_default=True,
     metavar="N",
@@ -69,9 +70,16 @@ if TYPE_CHECKING:
     is_flag=True,
     help="The plane of the path of stage 1, of a run trained with --record trajectory.",
 )
-@click.option("--limit", type=int, metavar="N", help="About so many samples, some of each class.")
 @click.option(
-    "--seed", type=int, default=0, show_default=True, metavar="N", help="Of the directions."
+    "--limit", type=Count(), metavar="N", help="About so many samples, some of each class."
+)
+@click.option(
+    "--seed",
+    type=numbers.WHOLE,
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Of the directions.",
 )
 @click.option(
     "--batch-norm",

@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from .. import early
+from .. import early, numbers
 from ..count import Count
 from ..errors import EXIT_INPUT, EXIT_RUNTIME, debug_option
 from ..options import read_temperature, runtime_options, trust_code_option
@@ -40,7 +40,7 @@ _IMAGES = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"RI
 )
 @click.option(
     "--logit-adjustment",
-    type=float,
+    type=numbers.AT_LEAST_0,
     default=0.0,
     metavar="TAU",
     help="Subtract TAU log(class share) from the logits. [0: nothing]",

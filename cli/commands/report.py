@@ -70,7 +70,7 @@ def command(
     landscapes and whatever else was looked at, with the spread over seeds and what follows from it.
     """
     output = Output(as_json, quiet)
-    early.check_report(runs, surface)
+    early.check_report(runs, out, surface)
     early.check_moved(data)
     prepare(backend, device)
     with output.working():

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .. import early
+from .. import early, numbers
+from ..count import Count
 from ..errors import debug_option
 from ..options import moved_data_option, runtime_options, trust_code_option
 from ..output import Output, json_option, quiet_option
@@ -28,15 +29,15 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--limit",
-    type=int,
+    type=Count(),
     metavar="N",
     help="Samples to take, spread evenly over the classes; means stay those of the whole part. "
     "[all]",
 )
-@click.option("--rho", type=float, default=0.05, show_default=True, help="SAM's radius.")
+@click.option("--rho", type=numbers.ABOVE_0, default=0.05, show_default=True, help="SAM's radius.")
 @click.option(
     "--radius-scale",
-    type=float,
+    type=numbers.ABOVE_0,
     metavar="R",
     help="r of CC-SAM's radius. [the first run's own, or 0.01]",
 )
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--eigenvalues",
-    type=int,
+    type=numbers.WHOLE,
     default=3,
     show_default=True,
     metavar="M",
@@ -64,14 +65,16 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--probes",
-    type=int,
+    type=numbers.WHOLE,
     default=10,
     show_default=True,
     metavar="N",
     help="Random vectors of the trace and of the density.",
 )
 @click.option("--density", is_flag=True, help="Compute the spectral density, too.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of samples and vectors.")
+@click.option(
+    "--seed", type=numbers.WHOLE, default=0, show_default=True, help="Of samples and vectors."
+)
 @click.option("--plot", metavar="FILE", help="Draw all runs in one PNG.")
 @moved_data_option
 @trust_code_option
@@ -126,11 +129,11 @@ def command(
         scale = of_runs.trained_radius_scale(first.recipe) if radius_scale is None else radius_scale
         measured, unkept = {}, None
         for run, each in opened.items():
-            if (each.directory.analysis / "sharpness.json").exists():
-                output.note(f"{run}: an earlier measurement is replaced")
             say = None if quiet else _progress(run)
             found = of_runs.measured(each, split=split, radius_scale=scale, say=say, **options)
             measured[run] = found
+            if (each.directory.analysis / "sharpness.json").exists():
+                output.note(f"{run}: an earlier measurement is replaced")
             try:
                 of_runs.keep(each, split, found)
             except OSError as error:  # the numbers are printed all the same

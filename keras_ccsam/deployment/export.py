@@ -159,7 +159,7 @@ def _fitted(found: Any) -> dict[str, Any] | None:
 
 def _target(about: Subject, chosen: Format, out: PathLike | None) -> Path:
     if out is None:
-        return about.folder / (f"model{chosen.suffix}" if chosen.suffix else "saved_model")
+        return about.folder / chosen.default_name
     path = Path(out)
     if not os.fspath(out).strip() or path.name == "":
         raise ValueError(f"a file needs a name. Received: out={os.fspath(out)!r}")

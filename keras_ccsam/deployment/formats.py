@@ -46,6 +46,11 @@ class Format:
     extra: str
     what: str
 
+    @property
+    def default_name(self) -> str:
+        """What a file of it is called where nobody says it."""
+        return f"model{self.suffix}" if self.suffix else self.name
+
     def route(self) -> str | None:
         """The backend to write it with, of those installed; None where any does.
 

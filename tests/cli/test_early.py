@@ -105,6 +105,25 @@ CASES = [
     (["auto", "digits-lt", "--backbone", "resnet8=absent.h5"], "there is no such file"),
     (["auto", "digits-lt", "--backbone", "mime.keras"], "there is no such file"),
     (["auto", "digits-lt", "--backbone", "resnet8=mime.toml"], "a file that ends in .weights.h5"),
+    (["landscape", "absent", "--points", "4"], "an odd whole number of at least 3"),
+    (["landscape", "absent", "--points", "1"], "an odd whole number of at least 3"),
+    (["landscape", "absent", "--span", "nan"], "a number above 0. Received: nan"),
+    (["landscape", "absent", "--limit", "0"], "a whole number from 1 on"),
+    (["landscape", "absent", "--lines", "0"], "a whole number from 1 on"),
+    (["landscape", "absent", "--seed", "-1"], "a whole number from 0 on"),
+    (["sharpness", "absent", "--rho", "nan"], "a number above 0. Received: nan"),
+    (["sharpness", "absent", "--radius-scale", "-1"], "a number above 0. Received: -1"),
+    (["sharpness", "absent", "--probes", "2.5"], "a whole number from 0 on. Received: 2.5"),
+    (["sharpness", "absent", "--eigenvalues", "-1"], "a whole number from 0 on"),
+    (["sharpness", "absent", "--seed", "-1"], "a whole number from 0 on"),
+    (["bound", "absent", "--delta", "2"], "a probability between 0 and 1. Received: 2"),
+    (["bound", "absent", "--delta", "nan"], "a probability between 0 and 1. Received: nan"),
+    (["export", "absent", "--temperature", "0"], "a number above 0, or auto. Received: 0"),
+    (["predict", "absent", "x", "--temperature", "nan"], "a number above 0, or auto"),
+    (["export", "absent", "--logit-adjustment", "-1"], "a number of at least 0. Received: -1"),
+    (["predict", "absent", "x", "--logit-adjustment", "nan"], "a number of at least 0"),
+    (["export", "run", "--format", "keras"], "say --force. Received: --out=run/export/model.keras"),
+    (["report", "run", "--out", "taken"], "a report is a file, and this is a folder"),
     (["data", "describe", "digits-lt", "--profile", "expo"], "'exponential' or 'step'"),
     (["data", "describe", "digits-lt", "--imbalance-ratio", "0.5"], "must be at least 1"),
 ]
@@ -136,6 +155,9 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list]:
     (folder / "mime.toml").write_text("seed = \n", encoding="utf-8")
     (folder / "typed.toml").write_text("[stage1]\nbatch_size = 3.5\n", encoding="utf-8")
     (folder / "range.toml").write_text('base = "sam"\n[stage1]\nlr = 0\n', encoding="utf-8")
+    (folder / "run" / "export").mkdir(parents=True)
+    (folder / "run" / "recipe.toml").touch()
+    (folder / "run" / "export" / "model.keras").touch()
     deep = {
         "list": "seed = " + "[" * DEEP + "]" * DEEP,
         "inline": "seed = " + "{a=" * DEEP + "1" + "}" * DEEP,

@@ -133,7 +133,7 @@ def test_wrong_input_is_one_line(two, tmp_path):
         ((two / "ce", "--trajectory", "--directions", "layer"), "leave one out"),
         ((tmp_path,), "not a run directory"),
         ((two / "ce", two / "ce"), "named twice"),
-        ((two / "ce", "--points", "4"), "Received: points=4"),
+        ((two / "ce", "--points", "4"), "Received: 4"),
         ((two / "ce", "--split", "validation"), "Received: split='validation'"),
     ]:
         result = ccsam(*arguments)

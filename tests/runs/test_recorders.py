@@ -158,7 +158,7 @@ def test_wrong_input_ends_in_one_line(recorded, tmp_path):
         ("reproduce", "table1", "--record", "x", "--out", tmp_path / "x"): "record=['x']",
         ("bound", tmp_path): "not a run directory",
         ("bound", recorded.path, "--class", "ten"): "Received: class='ten'",
-        ("bound", recorded.path, "--delta", "2"): "Received: delta=2.0",
+        ("bound", recorded.path, "--delta", "2"): "between 0 and 1. Received: 2",
         ("bound", recorded.path, "--weights", "nowhere"): "Received: weights='nowhere'",
     }
     for arguments, said in cases.items():

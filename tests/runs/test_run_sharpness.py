@@ -74,7 +74,7 @@ def test_the_command_compares_runs(folder, tmp_path):
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        (["--rho", "-1"], "`rho` must be a number above 0. Received: rho=-1.0"),
+        (["--rho", "-1"], "it must be a number above 0. Received: -1"),
         (["--weights", "("], "Received: weights='('"),
         (["--limit", "2"], "Received: limit=2"),
         (["--plot", "absent/x.png"], "Received: --plot=absent/x.png"),
@@ -87,6 +87,16 @@ def test_wrong_input_ends_in_one_line(folder, wrong, said):
     assert len(result.stderr.splitlines()) == 1
     assert said in result.stderr
     assert sorted(folder.rglob("*")) == before
+
+
+@pytest.mark.any_backend
+def test_what_is_refused_replaces_nothing(folder):
+    kept = folder / "analysis" / "sharpness.json"
+    kept.parent.mkdir(exist_ok=True)
+    kept.touch()
+    result = CliRunner().invoke(cli, ["sharpness", str(folder), "--weights", "nowhere"])
+    assert result.exit_code == 2
+    assert "replaced" not in result.output
 
 
 @pytest.mark.any_backend
