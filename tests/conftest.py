@@ -165,15 +165,17 @@ def no_pictures_of_runs() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def the_backend_alone() -> Iterator[list[str]]:
-    """Processes that a test starts import no TensorFlow beside another backend.
+    """Processes that a test starts import no more than they need, and one framework.
 
     Returns:
         Folders to search first.
     """
+    tests = Path(__file__).parent
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(tests / "quick_start"), prepend=os.pathsep)
         first = []
         if os.environ["KERAS_BACKEND"] != "tensorflow":
-            first = [str(Path(__file__).parent / "without_tensorflow")]
+            first = [str(tests / "without_tensorflow")]
             patch.setenv("PYTHONPATH", *first, prepend=os.pathsep)
         yield first
 

@@ -71,6 +71,7 @@ if __name__ == "__main__":
     gc.disable()  # what is imported stays
     for worker in WORKERS:
         importlib.import_module(f"tests.distributed.{worker}")
+    assert "sklearn" not in sys.modules, "tests/quick_start is not heeded"
     gc.freeze()
     gc.enable()
     for line in sys.stdin:

@@ -178,7 +178,7 @@ def begun(words):
         process = subprocess.Popen(
             [sys.executable, "-m", "keras_ccsam_cli", *words],
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TMPDIR": folder},
+            env={**os.environ, **found_here(), "OMP_NUM_THREADS": "1", "TMPDIR": folder},
             stdout=file,
             stderr=subprocess.STDOUT,
             start_new_session=True,

@@ -25,7 +25,8 @@ pytestmark = [
 
 def visible(backend):
     """Each backend's process finds that backend."""
-    return {"PYTHONPATH": ""} if backend == "tensorflow" else {}
+    quick = str(ROOT / "tests" / "quick_start")
+    return {"PYTHONPATH": quick} if backend == "tensorflow" else {}
 
 
 @pytest.fixture(scope="module")
