@@ -9,6 +9,7 @@ from keras_ccsam import backend
 from keras_ccsam.heads import Cosine, DenseClosedForm, averaging, class_averages, closed_form
 from keras_ccsam.heads.dense import dense
 from keras_ccsam.sharpness import characteristic_radius, step_length
+from tests.support import one_program
 
 
 class Subclass(keras.layers.Dense):
@@ -152,7 +153,8 @@ def test_a_tiny_class_gradient_overflows_nowhere(size):
         return ops.sum(logits * ops.convert_to_tensor(h[:, :1])), (logits, length)
 
     values = [ops.convert_to_tensor(h), ops.convert_to_tensor(w)]
-    (_, (logits, length)), gradients = backend.value_and_grad(total, values)
+    program = one_program(lambda values: backend.value_and_grad(total, values))
+    (_, (logits, length)), gradients = program(values)
     for tensor in (logits, *gradients):
         assert np.isfinite(ops.convert_to_numpy(tensor)).all()
     # The square of 1e-30 is no number of float32: such a gradient counts as none.

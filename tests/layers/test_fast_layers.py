@@ -8,7 +8,7 @@ from keras import layers, ops
 from keras_ccsam import backend
 from keras_ccsam import layers as fast
 from keras_ccsam.layers.fast import FAST
-from tests.support import float_type
+from tests.support import float_type, one_program
 
 TORCH = keras.backend.backend() == "torch"
 IMAGES = (3, 7, 6, 4)
@@ -53,7 +53,8 @@ def found(layer, x, **call):
         )
 
     values = [ops.convert_to_tensor(x, layer.compute_dtype), *(v.value for v in variables)]
-    (_, (outputs, written)), gradients = backend.value_and_grad(loss, values)
+    program = one_program(lambda values: backend.value_and_grad(loss, values))
+    (_, (outputs, written)), gradients = program(values)
     return [numpy_of(v).astype("float64") for v in (outputs, *gradients, *written)]
 
 

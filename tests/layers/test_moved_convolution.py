@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 from keras_ccsam import backend
+from tests.support import one_program
 
 SLOTS = np.array([2, 0, 2, 2, 1], "int32")
 LENGTHS = np.array([0.5, 2.0, -1.0, 1.0], "float32")
@@ -51,7 +52,8 @@ def test_values_and_gradients_are_those_of_one_convolution_for_each_image(
             out = convolve(*values)
             return ops.sum(ops.cos(out)), out
 
-        (_, out), gradients = backend.value_and_grad(loss, [x, kernel, rows])
+        program = one_program(lambda values: backend.value_and_grad(loss, values))
+        (_, out), gradients = program([x, kernel, rows])
         return [ops.convert_to_numpy(each) for each in (out, *gradients)]
 
     lengths = None if still else ops.convert_to_tensor(LENGTHS)

@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_ccsam import backend
 from keras_ccsam.terms import Term, TermBatch
+from tests.support import one_program
 
 
 def cross_entropies(labels: Any, outputs: Any) -> Any:
@@ -37,7 +38,8 @@ def value_and_gradients(
 
     starts = [ops.convert_to_tensor(features), ops.convert_to_tensor(outputs)]
     starts += [ops.convert_to_tensor(v) for v in own]
-    (_, (found, new)), gradients = backend.value_and_grad(value, starts)
+    program = one_program(lambda starts: backend.value_and_grad(value, starts))
+    (_, (found, new)), gradients = program(starts)
     for variable, state in zip(term.non_trainable_variables, new, strict=True):
         if state is not None:
             variable.assign(ops.convert_to_numpy(state))
