@@ -52,6 +52,7 @@ def test_test_images_are_not_even_opened_before_the_end(tmp_path):
     assert not (tmp_path / "out" / "winner").exists()  # the winner's training begins with a look
 
 
+@pytest.mark.any_backend
 def test_validation_images_of_its_own_stay_apart(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     photographs(tmp_path / "photos", {"train": (9, 5), "val": (3, 3), "test": (2, 2)})

@@ -14,6 +14,8 @@ RNG = np.random.default_rng(0)
 X = RNG.normal(size=(36, 1, 1, 6)).astype("float32")
 Y = (np.arange(36) % 4).astype("int32")
 KERNEL = (RNG.normal(size=(6, 4)) * np.array([2.0, 1.0, 0.5, 0.25])).astype("float32")
+# Between the epochs nothing is a backend's own.
+EVERY = ("step", pytest.param("epoch", marks=pytest.mark.any_backend))
 RATE, MOMENTUM, DECAY, EPOCHS, BATCH = 0.5, 0.9, 0.01, 3, 12
 
 
@@ -67,7 +69,7 @@ def by_hand(share, every):
     return weights, bound
 
 
-@pytest.mark.parametrize("every", ["step", "epoch"])
+@pytest.mark.parametrize("every", EVERY)
 def test_the_classifier_is_that_by_hand(every):
     expected, bound = by_hand(0.1, every)
     callback = MaxNorm(0.1, every)
@@ -82,7 +84,7 @@ def test_the_classifier_is_that_by_hand(every):
     assert norms(fitted()[0]).max() > 1.5 * bound
 
 
-@pytest.mark.parametrize("every", ["step", "epoch"])
+@pytest.mark.parametrize("every", EVERY)
 def test_above_every_norm_it_changes_no_bit(every):
     for ours, theirs in zip(fitted(MaxNorm(1000.0, every)), fitted(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
@@ -113,6 +115,7 @@ class Cutter(keras.callbacks.Callback):
             raise Cut
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize("every", ["step", "epoch"])
 def test_a_training_that_is_cut_keeps_the_bound_of_its_beginning(every, tmp_path):
     batches = cc.data.from_arrays(X, Y).batches("train", batch_size=BATCH)
@@ -132,6 +135,7 @@ def test_a_training_that_is_cut_keeps_the_bound_of_its_beginning(every, tmp_path
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.any_backend
 def test_in_a_second_stage():
     x, y = toy_batches(36)
     model = batch_norm_model(activity=None)

@@ -88,6 +88,7 @@ def test_raise_names_epoch_step_and_cause():
     assert text.endswith("Received: on_nonfinite='raise'")
 
 
+@pytest.mark.any_backend
 def test_the_classes_of_the_batch_and_broken_images_are_named():
     x, y = data()
     sequence = cc.data.from_arrays(x, y, x_test=x, y_test=y).batches(
@@ -106,6 +107,7 @@ def test_the_classes_of_the_batch_and_broken_images_are_named():
     assert "first in sample 1 of the batch" in likely_cause(Moment(made, 0, BAD, ()), final=False)
 
 
+@pytest.mark.any_backend
 def test_a_learning_rate_that_is_too_large_is_named():
     with pytest.raises(FloatingPointError, match=r"loss had grown from .* learning rate, 300"):
         fit(model(keras.optimizers.SGD(300.0)), OnNonfinite(), *data(bad=False), epochs=9)
@@ -130,6 +132,7 @@ def test_a_skipped_step_leaves_no_trace(optimizer, compiled_in_full):
         np.testing.assert_array_equal(value, after[name], err_msg=name)
 
 
+@pytest.mark.any_backend
 def test_skip_ends_where_no_step_is_left():
     x, y = data()
     x[:, 0, 0, 0] = 1e25
@@ -171,6 +174,7 @@ def test_rollback_gives_the_epochs_start_back_and_goes_on_with_half_the_step():
     assert made.step_parts.find(FiniteSteps) is None
 
 
+@pytest.mark.any_backend
 def test_half_the_step_is_half_the_learning_rate():
     """SGD with momentum, from one state: the velocity holds the rate, so it is the same."""
     half, plain = (model(keras.optimizers.SGD(r)) for r in (0.05, 0.1))
@@ -184,6 +188,7 @@ def test_half_the_step_is_half_the_learning_rate():
         )
 
 
+@pytest.mark.any_backend
 def test_rollback_is_bounded():
     x, y = data()
     x[:, 0, 0, 0] = 1e25

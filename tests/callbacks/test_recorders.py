@@ -99,6 +99,7 @@ def test_radii_are_those_of_the_formula_with_the_method_s_scale(recorded):
             assert content["values"][column][-1][label] == pytest.approx(value, rel=1e-4)
 
 
+@pytest.mark.any_backend
 def test_a_picture_is_drawn_beside_the_file(recorded, tmp_path):
     folder, _, _, tracker, _, log = recorded
     names = {"bound.json", "bound.png", "radius.json", "radius.png"}

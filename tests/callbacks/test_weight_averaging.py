@@ -94,7 +94,7 @@ def test_the_optimizer_and_the_seeds_stay(data):
         np.testing.assert_array_equal(old, new)
 
 
-@pytest.mark.parametrize("augment", [(), ("flip",)])
+@pytest.mark.parametrize("augment", [(), pytest.param(("flip",), marks=pytest.mark.any_backend)])
 def test_a_second_stage_averages_its_head_alone(data, augment):
     model, train, record = compiled(), data.batches(batch_size=25), Record()
     model.fit(train, epochs=1, verbose=0)
@@ -111,6 +111,7 @@ def test_a_second_stage_averages_its_head_alone(data, augment):
         np.testing.assert_array_equal(old, new)
 
 
+@pytest.mark.any_backend
 def test_a_run_that_stops_before_the_start_keeps_its_weights(data):
     model, train, record = compiled(), data.batches(batch_size=25), Record()
 

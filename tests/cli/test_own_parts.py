@@ -47,6 +47,7 @@ def forgotten() -> Iterator[None]:
     forget("custom_method", "lab_own")
 
 
+@pytest.mark.any_backend
 def test_a_method_of_ones_own_is_trained_compared_and_evaluated(tmp_path: Path) -> None:
     run = tmp_path / "run"
     ccsam("train", EXAMPLE, *SHORT, "--set", "stage1.method.alpha=0.5", "--out", run)

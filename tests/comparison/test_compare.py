@@ -46,7 +46,8 @@ def test_each_first_stage_is_trained_once(compared):
         assert other.results()["stage1"] == first.results()["test"]
 
 
-@pytest.mark.parametrize("index", [1, pytest.param(2, marks=pytest.mark.any_backend)])
+@pytest.mark.any_backend
+@pytest.mark.parametrize("index", [1, 2])
 def test_a_shared_first_stage_changes_no_bit(compared, index, tmp_path):
     chosen, comparison = compared
     recipe = chosen[index].model_copy(update={"seed": 3})

@@ -90,6 +90,22 @@ def of_a_loss_alone(name):
 
 EACH = marked(METHODS)
 
+# Of two trials of one part, and of two losses on cosines, one is saved and narrowed everywhere.
+AS_ANOTHER = (
+    "class_conditional norm_scope=per_tensor perturbed_labels=unmixed",
+    "gradient_norm variant=published",
+    "asam eta=0.0 weights_only=False",
+    "ldam and sam",
+    "ldam and class_conditional",
+)
+EACH_PART = [
+    pytest.param(*each.values, marks=pytest.mark.any_backend)
+    if each.values[0] in AS_ANOTHER
+    else each
+    for each in EACH
+]
+assert len([each for each in EACH if each.values[0] in AS_ANOTHER]) == len(AS_ANOTHER)
+
 
 def test_nothing_that_the_package_exports_is_missing():
     bases = {"sharpness": cc.sharpness.SharpnessMethod, "loss": keras.losses.Loss}
@@ -125,7 +141,7 @@ def test_at_its_limit_it_is_another_method(name):
         assert np.abs(reference(name) - trained(other)).max() > 10 * tolerance
 
 
-@pytest.mark.parametrize("name", EACH)
+@pytest.mark.parametrize("name", EACH_PART)
 def test_saved_and_loaded_it_goes_on_as_if_nothing_had_been(name, tmp_path):
     model = fit(fresh(name))
     model.save(tmp_path / "model.keras")
@@ -185,7 +201,7 @@ def test_as_a_flat_program_it_is_the_same(name):
 
 # float16, which scales the loss, is the hard one; bfloat16 takes the same way.
 MIXED_MORE = ("sam", "focal_sam", "gcl and class_conditional")
-MIXED = [pytest.param(*each.values, "mixed_float16", marks=each.marks) for each in EACH]
+MIXED = [pytest.param(*each.values, "mixed_float16", marks=each.marks) for each in EACH_PART]
 MIXED += [(name, "mixed_bfloat16") for name in MIXED_MORE]
 
 

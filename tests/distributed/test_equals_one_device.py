@@ -22,12 +22,9 @@ TOLERANCE = 1e-6
 ONE_OF_EACH = (
     "class_conditional",
     "class_conditional perturb=all batch_norm=clean",
-    "class_conditional norm_scope=per_tensor perturbed_labels=unmixed",
     "adversarial_features",
     "sam",
-    "focal_sam",
     "friendly_sam",
-    "gradient_norm variant=published",
     "gaussian",
     "erm",
     "class_balanced gamma=0.5 activation=softmax",

@@ -17,7 +17,7 @@ WITH_CODE = [
 
 # What these show is the network's and the step's, so it runs on every backend. The other pages
 # show how the same is asked for, which is the same words on each.
-ON_EVERY_BACKEND = ("README.md", "your-own-network.md", "mixed-precision.md")
+ON_EVERY_BACKEND = ("README.md", "mixed-precision.md")
 
 
 def form(text):
@@ -61,12 +61,14 @@ def test_the_python_code_runs(page, tmp_path, monkeypatch):
         assert cc.evaluate(plain, (x, data.y_test), data.class_counts).overall > 0.6
 
 
+@pytest.mark.any_backend
 def test_the_readme_has_a_dozen_lines_of_python():
     readme = (pages.ROOT / "README.md").read_text(encoding="utf-8")
     (code,) = (block.text for block in pages.blocks(readme) if block.language == "python")
     assert len(code.splitlines()) <= 12
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize("page", pages.pages(), ids=pages.name_of)
 def test_a_recipe_that_a_page_shows_is_one(page, tmp_path):
     for block in pages.blocks(page.read_text(encoding="utf-8")):
@@ -75,6 +77,7 @@ def test_a_recipe_that_a_page_shows_is_one(page, tmp_path):
             recipes.load(tmp_path / block.file)
 
 
+@pytest.mark.any_backend
 def test_another_output_would_be_noticed(tmp_path, monkeypatch):
     page = tmp_path / "page.md"
     page.write_text("```python\nprint('a', 1)\n```\n\n```text\na 7.25\n```\n", encoding="utf-8")
@@ -84,6 +87,7 @@ def test_another_output_would_be_noticed(tmp_path, monkeypatch):
         run(page, tmp_path)
 
 
+@pytest.mark.any_backend
 def test_outputs_are_written_below_their_code():
     text = "```python\nx = 3\n```\n\n```python\nprint(x)\n```\n\n```text\n?\n```\nend\n"
     assert outputs.filled(text) == text.replace("?", "3")

@@ -1,13 +1,11 @@
 """Runs in processes of this machine: the same bits, nobody left behind, a share of the machine."""
 
 import json
-import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-import keras
 import pytest
 
 import keras_ccsam
@@ -15,7 +13,6 @@ from keras_ccsam import launching
 from keras_ccsam.comparison import compare
 from keras_ccsam.launching import local
 from keras_ccsam.launching.job import job_of
-from keras_ccsam.launching.resources import threads_set
 from keras_ccsam.runs import lock
 from keras_ccsam.runs.run_directory import RunDirectory
 from tests.launching.same_runs import assert_same
@@ -52,31 +49,19 @@ def broken(small, tmp_path, monkeypatch):
     return small("ce", 'name="broken"', 'stage1.loss.name="mine:Broken"')
 
 
-def _one_after_another(recipe, folder):
-    """The same without a launcher, with one thread."""
-    if keras.backend.backend() != "tensorflow":
-        compare([recipe], out=folder / "serial", progress="none")
-        return
-    # The threads of this process's TensorFlow are settled, and its graphs are left as they are.
-    (folder / "ce.toml").write_text(recipe.to_toml(), encoding="utf-8")
-    line = [sys.executable, "-m", "keras_ccsam_cli", "compare", "ce.toml", "--out", "serial"]
-    environment = {**os.environ, **threads_set(1)}
-    subprocess.run(line, cwd=folder, env=environment, check=True, capture_output=True, timeout=300)
-
-
+# Bits of another process on each backend: tests/runs/test_determinism.py.
 @pytest.mark.slow
+@pytest.mark.any_backend
 def test_a_run_of_another_process_is_the_same_to_the_last_bit(broken, small, tmp_path, capfd):
     """And one beside it that fails is marked, and takes nothing with it."""
     out = tmp_path / "out"
-    _one_after_another(small("ce"), tmp_path)
+    compare([small("ce")], out=tmp_path / "serial", progress="none")
     capfd.readouterr()
-    # What fails shows nothing of a backend's own.
-    chosen = [broken, small("ce")] if keras.backend.backend() == "torch" else [small("ce")]
-    found = compare(chosen, out=out, progress="line", launcher=launching.Local(2, threads=1))
+    found = compare(
+        [broken, small("ce")], out=out, progress="line", launcher=launching.Local(2, threads=1)
+    )
     assert_same(tmp_path / "serial" / "ce-seed0", found.path / "ce-seed0")
     assert "stage 1/1" in (out / "logs" / "ce-seed0.log").read_text(encoding="utf-8")
-    if broken not in chosen:
-        return
     [run] = found.missing
     assert (run.recipe, run.seed, run.how) == ("broken", 0, "failed")
     assert "No space left on device" in run.reason

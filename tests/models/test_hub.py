@@ -100,8 +100,8 @@ def pixels(shape=SHAPE, n=2):
     return np.random.default_rng(0).integers(0, 256, (n, *shape)).astype("uint8")
 
 
-# One with a token of its own, one that embeds, one that convolves: the others are read as these.
-READ_EVERYWHERE = ("vit", "clip", "resnet")
+# What they compute is keras-hub's own; how they are read is the same on each backend.
+READ_EVERYWHERE = ("vit",)
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,7 @@ def test_everything_is_written(finished):
     assert {"device", "command", "git", "python"} <= set(environment)
 
 
+@pytest.mark.any_backend
 def test_the_results_say_what_was_measured(finished):
     results = json.loads((finished.path / "results.json").read_text())
     assert results == finished.results
@@ -70,6 +71,7 @@ def test_every_epoch_has_a_record(finished):
     assert "val_loss" in records[0]
 
 
+@pytest.mark.any_backend
 def test_evaluating_a_run_gives_its_results(finished):
     again = runs.evaluate_run(finished.path).to_dict()
     for key in ("overall", "groups", "per_class", "confusion"):
@@ -79,6 +81,7 @@ def test_evaluating_a_run_gives_its_results(finished):
     assert validation["confusion"] == finished.results["validation"]["confusion"]
 
 
+@pytest.mark.any_backend
 def test_the_model_is_made_of_stock_layers(finished):
     model = keras.models.load_model(finished.path / "model.keras", compile=False)
     assert all(type(layer).__module__.startswith("keras") for layer in model.layers)

@@ -22,10 +22,8 @@ def weights(run):
     return keras.models.load_model(run.path / "model.keras", compile=False).get_weights()
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["linear-probe-ccsam", pytest.param("linear-probe-ncm", marks=pytest.mark.any_backend)],
-)
+@pytest.mark.any_backend
+@pytest.mark.parametrize("name", ["linear-probe-ccsam", "linear-probe-ncm"])
 def test_it_equals_a_run_that_passes_every_image(name, tmp_path, monkeypatch):
     recipe = load(name)
     cached = experiment.run(recipe, tmp_path / "cached", progress="none")

@@ -14,7 +14,8 @@ from tests.models.test_hub import pytestmark as pytestmark
 SHORT = ("stage1.epochs=1", "stage1.augment=[]", "data.imbalance_ratio=100", "stage1.lr=0.1")
 
 
-@pytest.mark.parametrize("name", [pytest.param("vit", marks=pytest.mark.any_backend), "clip"])
+@pytest.mark.any_backend
+@pytest.mark.parametrize("name", ["vit", "clip"])
 def test_an_encoder_is_adapted_trained_judged_and_kept(name, tmp_path, monkeypatch):
     folder, _ = preset(tmp_path, name)
     hub = ("model.backbone.name=hub", f"model.backbone.preset={folder}")

@@ -9,6 +9,7 @@ from keras_ccsam_cli.errors import EXIT_RUNTIME, as_failure
 from keras_ccsam import recipes, runs
 
 
+@pytest.mark.any_backend
 def test_a_run_that_diverges_stops(small, tmp_path):
     recipe = small("ce", "stage1.lr=1e30", "stage1.warmup_epochs=0", "stage1.epochs=1")
     with pytest.raises(FloatingPointError) as found:

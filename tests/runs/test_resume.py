@@ -278,7 +278,7 @@ def test_a_signal_ends_a_run_of_the_command_line(whole, cut, tmp_path, monkeypat
     assert (done.exit_code, done.stdout) == (0, f"The run is complete: {run}\n")
 
 
-@pytest.mark.parametrize("place", [1, 2])
+@pytest.mark.parametrize("place", [1, pytest.param(2, marks=pytest.mark.any_backend)])
 def test_a_signal_does_not_wait_for_an_evaluation(whole, tmp_path, monkeypatch, place):
     """Nor for the features of stage 2: what takes long is stopped between two of its batches."""
     passes, ended, predict = [], [], keras.Model.predict
@@ -329,6 +329,7 @@ def test_one_that_was_killed_while_its_folder_was_made_is_begun_again(whole, tmp
         run.check_free()
 
 
+@pytest.mark.any_backend
 def test_how_often_is_checked_before_anything_is_written(whole, tmp_path):
     from keras_ccsam_cli.main import cli
 

@@ -43,6 +43,7 @@ def test_the_test_images_stay_unseen(small, unseen_test, finished, tmp_path):
         runs.run(recipe, tmp_path / "tested", progress="none")
 
 
+@pytest.mark.any_backend
 def test_what_is_predicted_of_the_validation_images_is_kept(finished):
     directory = runs.RunDirectory(finished.path)
     predicted = directory.validation()
@@ -52,12 +53,14 @@ def test_what_is_predicted_of_the_validation_images_is_kept(finished):
     np.testing.assert_array_equal(confusion, finished.validation_report.confusion)
 
 
+@pytest.mark.any_backend
 def test_a_run_that_nothing_judges_is_refused_before_it_is_trained(small, tmp_path):
     with pytest.raises(ValueError, match="without a validation part"):
         runs.run(small("ce"), tmp_path / "run", progress="none", tested=False)
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.any_backend
 def test_damaged_predictions_are_named(finished, tmp_path):
     directory = runs.RunDirectory(tmp_path)
     directory.validation_file.write_bytes(b"PK")

@@ -13,6 +13,8 @@ from keras_ccsam.runs import experiment
 from keras_ccsam.runs.asked import Asked
 from keras_ccsam.runs.run_directory import RunDirectory, write_json
 
+pytestmark = pytest.mark.any_backend
+
 TIMES = ("seconds", "ms_per_step")
 SPLIT = "data.validation_fraction=0.2"
 
@@ -30,7 +32,6 @@ def numbers(run):
     return without(directory.results(), "digest", "stage1_digest"), left
 
 
-@pytest.mark.any_backend
 @pytest.mark.parametrize("every", [0, 2])
 def test_no_bit_depends_on_it(small, finished, tmp_path, every):
     """Weights of both stages, the optimizer and all results are those of a run that does so."""
@@ -52,7 +53,6 @@ class Cut(BaseException):
     """In place of a kill."""
 
 
-@pytest.mark.any_backend
 def test_a_run_that_goes_on_remembers_it(small, finished, tmp_path, monkeypatch):
     recipe = finished.recipe
 

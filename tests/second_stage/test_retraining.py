@@ -47,6 +47,7 @@ def arrays(layer):
     return [ops.convert_to_numpy(v) for v in layer.variables]
 
 
+@pytest.mark.any_backend
 def test_weights_of_images_count_in_both_ways_of_the_second_stage(data, first):
     weights = np.linspace(0.5, 2.0, len(data.y_train)).astype("float32")
     heads = {}
@@ -131,6 +132,7 @@ def test_cached_features_give_what_the_whole_network_gives(data, first, plainly)
         np.testing.assert_allclose(a, b, atol=2e-5)
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize(
     "options",
     [
@@ -209,6 +211,7 @@ def test_mistakes_show_before_stage_1_is_trained(data):
     assert not differ(before, arrays(model), 0.0)
 
 
+@pytest.mark.any_backend
 def test_the_test_set_is_not_trained_on():
     x, y = toy_batches(80)
     held_out = cc.data.from_arrays(x, y, x_test=x[:20], y_test=y[:20])

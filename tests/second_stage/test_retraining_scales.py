@@ -69,7 +69,9 @@ def by_hand(h, targets, start, steps, rates, momentum=0.0, decay=0.0):
 
 
 @pytest.mark.parametrize(
-    ("steps", "momentum", "decay"), [(1, 0.0, 0.0), (2, 0.9, 0.1)], ids=["one", "momentum-decay"]
+    ("steps", "momentum", "decay"),
+    [pytest.param(1, 0.0, 0.0, marks=pytest.mark.any_backend), (2, 0.9, 0.1)],
+    ids=["one", "momentum-decay"],
 )
 def test_both_parts_learn_at_their_own_rates(data, steps, momentum, decay):
     model, seen = model_with(), BeforeFolding()
@@ -120,6 +122,7 @@ def test_scales_alone_keep_the_directions(data):
     assert np.abs(norms[1] / norms[0] - 1).max() > 1e-2
 
 
+@pytest.mark.any_backend
 def test_a_softmax_head_is_scaled_before_its_activation(data):
     head = keras.layers.Dense(5, activation="softmax", name="classifier")
     with_softmax, plain = model_with(head), model_with()
@@ -131,6 +134,7 @@ def test_a_softmax_head_is_scaled_before_its_activation(data):
         np.testing.assert_allclose(a, b, atol=1e-4)
 
 
+@pytest.mark.any_backend
 def test_adversarial_features_see_the_scaled_head(data):
     """Scales of 1 change nothing in the first step; other ones do in the second."""
     seen = []
@@ -146,6 +150,7 @@ def test_adversarial_features_see_the_scaled_head(data):
     assert np.abs(seen[2] - seen[3]).max() > 1e-3
 
 
+@pytest.mark.any_backend
 def test_mixup_mixes_the_images(data):
     """One full-batch step on mixed images and both labels in their shares."""
     model = model_with()
@@ -176,6 +181,7 @@ def test_images_per_class_reach_the_sampler(data):
     assert len(set(alone[:5])) == 5
 
 
+@pytest.mark.any_backend
 def test_all_options_together_are_deterministic(data):
     """Adversarial features on a scaled head, mixed images, moving BatchNorm, a schedule."""
 

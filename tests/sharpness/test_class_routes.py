@@ -187,6 +187,7 @@ def test_equals_the_loop_over_the_classes(body, perturb, chunk, monkeypatch):
         assert_same(still, theirs)
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize(
     ("body", "perturb", "run"),
     [

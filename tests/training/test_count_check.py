@@ -10,6 +10,8 @@ import pytest
 import keras_ccsam as cc
 from keras_ccsam.training.count_check import impossible_counts
 
+pytestmark = pytest.mark.any_backend
+
 LONG = tuple(round(500 * 0.01 ** (c / 9)) for c in range(10))  # 500 ... 5
 
 

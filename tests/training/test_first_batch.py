@@ -46,6 +46,7 @@ def model(loss="categorical_crossentropy"):
     return made
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize("way", WAYS)
 def test_several_ones_are_refused_before_a_step(way):
     ours = model()
@@ -58,6 +59,7 @@ def test_several_ones_are_refused_before_a_step(way):
     ours.fit(WAYS[way](X, ONE_HOT), steps_per_epoch=3, shuffle=False, verbose=0)
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize("way", WAYS)
 def test_labels_out_of_range_are_refused(way):
     wrong = Y.copy()
@@ -95,6 +97,7 @@ def test_a_generator_goes_on_where_a_fit_has_stopped():
     assert seen == list(range(len(seen))) and len(seen) > after
 
 
+@pytest.mark.any_backend
 def test_shuffling_is_what_it_was():
     """Reading the first batch ahead would have moved a seeded shuffle on."""
     tf = pytest.importorskip("tensorflow")
@@ -109,6 +112,7 @@ def test_shuffling_is_what_it_was():
     np.testing.assert_allclose(losses(True), losses(False), rtol=1e-5)
 
 
+@pytest.mark.any_backend
 def test_a_loader_is_not_changed_and_keeps_its_order():
     torch = pytest.importorskip("torch")
 
@@ -135,6 +139,7 @@ def test_a_loader_is_not_changed_and_keeps_its_order():
     np.testing.assert_allclose(batches(True), batches(False), rtol=1e-6)
 
 
+@pytest.mark.any_backend
 def test_mixed_labels_and_weights_pass():
     tf = pytest.importorskip("tensorflow")
     mixed = {"labels": Y, "second_labels": Y[::-1].copy(), "mix": np.full(24, 0.7, "float32")}
@@ -159,6 +164,7 @@ def test_train_on_batch_looks_at_its_first_labels():
         ours.train_on_batch(X, ONE_HOT)
 
 
+@pytest.mark.any_backend
 def test_another_error_stays_what_it_is():
     def broken():
         yield X[:8], ONE_HOT[:8]

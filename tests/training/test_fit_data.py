@@ -43,7 +43,13 @@ def test_several_ones_per_row_are_refused(wrap):
         model("binary_crossentropy").fit(*wrap(x, none), verbose=0)
 
 
-@pytest.mark.parametrize("wrap", [lambda x, y: (x, y), lambda x, y: (Batches(x, y),)])
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda x, y: (x, y),
+        pytest.param(lambda x, y: (Batches(x, y),), marks=pytest.mark.any_backend),
+    ],
+)
 def test_one_hot_and_smoothed_rows_are_welcome(wrap):
     x, y = toy_batches(12)
     one_hot = np.eye(5)[y]
@@ -84,8 +90,8 @@ def several(kind, samples=24):
     ("kind", "make", "perturb"),
     [
         ("dict", functional, "all"),
-        ("list", functional, "head"),
-        ("dict", Subclassed, "head"),
+        pytest.param("list", functional, "head", marks=pytest.mark.any_backend),
+        pytest.param("dict", Subclassed, "head", marks=pytest.mark.any_backend),
         ("list", Subclassed, "all"),
     ],
 )
@@ -108,6 +114,7 @@ def test_several_inputs(kind, make, perturb, tmp_path):
         )
 
 
+@pytest.mark.any_backend
 def test_from_model_keeps_the_inputs_as_they_are():
     x, y = several("dict")
     backbone = functional("dict")
@@ -129,6 +136,7 @@ class Seen(keras.callbacks.Callback):
         self.epochs.append(epoch)
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize("kind", ["list", "nested", "CallbackList", "one"])
 def test_any_callbacks_with_a_sequence_and_none_grows(kind):
     x, y = toy_batches(30)
@@ -165,7 +173,8 @@ def cosine_model():
     return cc.CCSAM(keras.Model(inputs, features), class_counts=COUNTS, head=head)
 
 
-@pytest.mark.parametrize("compiled", [True, pytest.param(False, marks=pytest.mark.any_backend)])
+@pytest.mark.any_backend
+@pytest.mark.parametrize("compiled", [True, False])
 def test_the_scale_of_a_second_loss_is_saved(compiled, tmp_path):
     x, y = toy_batches(60)
     data = cc.data.from_arrays(x, y)

@@ -18,7 +18,9 @@ def classifier(activation=None):
     return keras.Model(inputs, keras.layers.Dense(5, activation=activation, name="top")(x))
 
 
-@pytest.mark.parametrize("activation", [None, "softmax"])
+@pytest.mark.parametrize(
+    "activation", [pytest.param(None, marks=pytest.mark.any_backend), "softmax"]
+)
 def test_from_model_shares_layers_and_trains(activation):
     model = classifier(activation)
     x, y = toy_batches()
@@ -185,6 +187,7 @@ def classifier_backbone():
     return keras.Model(model.inputs, model.layers[-1].input)
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize("name", ["ccsam", "sam", "cosine", "erm"])
 def test_save_and_load_goes_on_training_alike(name, tmp_path):
     method, head = {
@@ -222,7 +225,13 @@ def test_ccsam_saves_as_itself_and_leaves_the_compiler_to_the_loader(tmp_path):
     assert loaded.sharpness.get_config() == model.sharpness.get_config()
 
 
-@pytest.mark.parametrize("head", [None, lambda: cc.heads.Cosine(5, scale=8.0)])
+@pytest.mark.parametrize(
+    "head",
+    [
+        pytest.param(None, marks=pytest.mark.any_backend),
+        lambda: cc.heads.Cosine(5, scale=8.0),
+    ],
+)
 def test_the_plain_export_predicts_alike(head, tmp_path):
     x, _ = toy_batches(12)
     model = cc.CCSAM(classifier_backbone(), class_counts=COUNTS, head=head and head())

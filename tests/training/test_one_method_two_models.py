@@ -41,7 +41,17 @@ def trained(built):
     return [ops.convert_to_numpy(weight) for weight in parts]
 
 
-@pytest.mark.parametrize("name", METHODS)
+# One that draws, and one with everything that a step binds; the object itself knows no backend.
+EVERYWHERE = ("gaussian", "ccsam-all")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in EVERYWHERE else pytest.mark.any_backend)
+        for name in METHODS
+    ],
+)
 def test_two_models_of_one_method_train_as_two_of_their_own(name):
     shared = METHODS[name]()
     first, second = model(shared, 1), model(shared, 2)

@@ -46,6 +46,7 @@ def network(data):
     return model
 
 
+@pytest.mark.any_backend
 def test_parts_are_cut_without_reading(files):
     parts = [files.x_train, files.x_validation, files.x_test]
     assert all(isinstance(part, ImageStore) for part in parts)
@@ -55,6 +56,7 @@ def test_parts_are_cut_without_reading(files):
         assert [int(path[0]) for path in part.paths] == labels.tolist()
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize("workers", [1, 3, "auto"])
 def test_batches_are_the_same_whatever_the_workers(files, workers):
     options = {"batch_size": 8, "mixup": 0.5, "seed": 3}
@@ -83,6 +85,7 @@ def test_it_is_trained_both_stages_and_evaluated_on_this_backend(files, arrays):
     network(files).fit(files.batches(batch_size=8), epochs=1, verbose=0)
 
 
+@pytest.mark.any_backend
 def test_features_and_predictions_are_those_of_the_array(files, arrays, monkeypatch):
     model = network(files)
     expected = extract_features(model, arrays.x_train)
@@ -93,6 +96,7 @@ def test_features_and_predictions_are_those_of_the_array(files, arrays, monkeypa
     assert reading.batch_size_for(arrays.x_train, 128) == 128
 
 
+@pytest.mark.any_backend
 def test_what_looks_at_a_trained_model_sees_the_same(files, arrays):
     model = network(files)
     assert digest([files.x_train]) == digest([arrays.x_train])
@@ -108,6 +112,7 @@ def test_what_looks_at_a_trained_model_sees_the_same(files, arrays):
     np.testing.assert_allclose(found.loss("overall"), expected.loss("overall"), rtol=1e-5)
 
 
+@pytest.mark.any_backend
 def test_recorders_read_files(files, arrays):
     columns = []
     for data in (files, arrays):
@@ -126,6 +131,7 @@ def test_recorders_read_files(files, arrays):
             np.testing.assert_allclose(found[name], expected[name], rtol=1e-4)
 
 
+@pytest.mark.any_backend
 def test_a_file_that_breaks_stops_training_with_its_name(files, tmp_path):
     path = files.x_train.path(3)
     with open(path, "wb") as file:
@@ -138,6 +144,7 @@ def test_a_file_that_breaks_stops_training_with_its_name(files, tmp_path):
         network(files).predict(files.batches(augment=()), verbose=0)
 
 
+@pytest.mark.any_backend
 def test_at_most_so_many_batches_are_held_in_memory(files):
     made, lock = [], threading.Lock()
 
