@@ -11,6 +11,7 @@ from keras_ccsam import text_table as table
 GROUPS = ("many", "medium", "few")
 # Columns on the validation split, with their names in a report.
 _VALIDATION = {"validation": "overall", "validation_balanced": "balanced"}
+_SHOW = "`ccsam recipes show NAME` has them"
 # Heads differ by less from method to method: a bias for each class, a scale.
 _ALIKE = 1.1
 
@@ -41,12 +42,14 @@ class Row:
         description: its one line.
         digest: of the recipe with seed 0.
         results: the content of results.json, one entry per seed; None of a run without any.
+        readings: what in the recipe is our own reading.
     """
 
     recipe: str
     description: str
     digest: str
     results: tuple[dict[str, Any] | None, ...]
+    readings: tuple[str, ...] = ()
 
     def values(self, column: str) -> list[float | None]:
         """Return a column's value for each seed; accuracies in 0..1, times in milliseconds.
@@ -179,12 +182,20 @@ class Comparison:
 
     def table(self) -> str:
         """Return the table and its caption as plain text."""
-        return "\n\n".join([table.text_table(*self.cells()), self.caption(), *self.reasons()])
+        return "\n\n".join([table.text_table(*self.cells()), *self._below()])
 
     def markdown(self) -> str:
         """Return the table and its caption as Markdown."""
-        parts = [table.markdown(*self.cells()), self.caption(), *self.reasons()]
-        return "\n\n".join(parts) + "\n"
+        return "\n\n".join([table.markdown(*self.cells()), *self._below()]) + "\n"
+
+    def _below(self) -> list[str]:
+        """What stands below the table."""
+        return [self.caption(), *self.readings(), *self.reasons()]
+
+    def readings(self) -> list[str]:
+        """Say which recipes have parts that no source says; nothing where none has."""
+        names = ", ".join(row.recipe for row in self.rows if row.readings)
+        return [f"With readings of our own ({_SHOW}): {names}"] if names else []
 
     def reasons(self) -> list[str]:
         """Say of each run that is missing why."""
@@ -207,6 +218,7 @@ class Comparison:
                     "recipe": row.recipe,
                     "description": row.description,
                     "digest": row.digest,
+                    "readings": list(row.readings),
                     "parameters": row.parameters,
                     **{column: summary(row.values(column)) for column in columns},
                 }

@@ -56,6 +56,7 @@ def row(
             else RunDirectory(run_path(folder, recipe, seed)).results()
             for seed in seeds
         ),
+        recipe.readings,
     )
 
 

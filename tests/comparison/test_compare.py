@@ -70,9 +70,10 @@ def test_another_first_stage_is_refused(compared, small, tmp_path):
 
 @pytest.mark.any_backend
 def test_the_files_of_a_comparison(compared):
-    _, comparison = compared
+    chosen, comparison = compared
     content = json.loads((comparison.path / "comparison.json").read_text())
     assert content == comparison.to_dict()
+    assert [row["readings"] for row in content["rows"]] == [list(r.readings) for r in chosen]
     assert [row["recipe"] for row in content["rows"]] == ["ce", "crt", "ccsam-stage2"]
     text = (comparison.path / "comparison.md").read_text(encoding="utf-8")
     assert text.startswith("| recipe | overall | many | medium | few | ECE | after stage 1 |")
@@ -159,6 +160,17 @@ def test_the_table_shows_mean_and_deviation(tmp_path):
     single = Comparison(tmp_path, "toy", (9, 1), (0,), (row("a", 0.5),))
     assert single.cells()[1][0][1] == "50.00"
     assert single.to_dict()["rows"][0]["overall"]["std"] is None
+
+
+@pytest.mark.any_backend
+def test_rows_with_readings_of_our_own_are_named(tmp_path):
+    read = dataclasses.replace(row("a", 0.5), readings=("Images are mixed.",))
+    both = Comparison(tmp_path, "toy", (9, 1), (0,), (read, row("b", 0.5)))
+    line = "With readings of our own (`ccsam recipes show NAME` has them): a\n"
+    assert line in both.table() + "\n" and line in both.markdown()
+    assert [each["readings"] for each in both.to_dict()["rows"]] == [["Images are mixed."], []]
+    plain = Comparison(tmp_path, "toy", (9, 1), (0,), (row("b", 0.5),))
+    assert "readings" not in plain.table()
 
 
 @pytest.mark.any_backend
