@@ -29,17 +29,17 @@ import numpy as np
 from keras_ccsam import atomic, stopping, writer
 from keras_ccsam.callbacks import metrics_log
 from keras_ccsam.data import load_indices
-from keras_ccsam.data.npz import UNREADABLE, open_npz
 from keras_ccsam.data.tails.indices import SavedIndices
 from keras_ccsam.manifest import Damaged
 from keras_ccsam.pixels import PixelRecord
 from keras_ccsam.recipes import Recipe, toml
 from keras_ccsam.recipes.library import import_outside
-from keras_ccsam.runs import before_manifests, lock, own_code
+from keras_ccsam.runs import before_manifests, lock, own_code, validation_file
 from keras_ccsam.runs.folders import PathLike, make, named, require_free, require_run
 from keras_ccsam.runs.json_files import json_text
 from keras_ccsam.runs.json_files import read_json as read_json
 from keras_ccsam.runs.json_files import write_json as write_json
+from keras_ccsam.runs.network_file import read_network
 from keras_ccsam.runs.run_manifest import RunManifest
 from keras_ccsam.runs.run_state import RunState
 
@@ -150,7 +150,7 @@ class RunDirectory:
     def write_validation(self, predicted: np.ndarray) -> None:
         """Write validation.npz: the predicted classes (N,) of the validation images, in order."""
         with self.writing(self.validation_file) as temporary:
-            np.savez_compressed(temporary, predicted=predicted.astype("int32"))
+            validation_file.write(temporary, predicted)
 
     def check(self, path: Path) -> None:
         """Refuse a file that is not what the run wrote; a run of format 1 does not know.
@@ -183,14 +183,7 @@ class RunDirectory:
             ValueError: the run had none, or the file is damaged.
         """
         self.check(self.validation_file)
-        try:
-            with open_npz(self.validation_file) as file:
-                return np.asarray(file["predicted"])
-        except UNREADABLE as error:
-            raise Damaged(
-                f"what the run predicts of its validation images cannot be read: {error}. "
-                f"Received: path={str(self.validation_file)!r}"
-            ) from error
+        return validation_file.read(self.validation_file)
 
     def recipe(self, *, trust_code: bool = False) -> Recipe:
         """Return the recipe of the run.
@@ -250,21 +243,9 @@ class RunDirectory:
         Raises:
             ValueError: the run did not finish, or its network is damaged, or has unknown layers.
         """
-        file, results = self.model_file, self.results()
-        self.check(file)
-        if lack := before_manifests.broken_archive(file):
-            raise self.manifest.damaged(file, lack)
-        try:
-            model = keras.models.load_model(file, compile=False, safe_mode=True)
-        except (TypeError, ValueError) as error:
-            said = " ".join(str(error).split())
-            if not any(word in said for word in ("Could not locate", "Lambda", "safe_mode")):
-                raise self.manifest.damaged(file, f"is unreadable: {said:.240}") from error
-            raise ValueError(
-                "the network has a layer from outside the package, and to read a run directory "
-                "runs no code. If you trust it, say so: trust_code=True (--trust-code on the "
-                f"command line). Received: run={str(self.path)!r}"
-            ) from error
+        results = self.results()
+        self.check(self.model_file)
+        model = read_network(self.model_file, self.manifest)
         # Who evaluates the network compares its images with those that it was trained on.
         model.pixels = PixelRecord.from_dict(results.get("pixels"))
         return model
