@@ -13,6 +13,7 @@ from keras_ccsam_cli.main import cli
 
 from keras_ccsam import duration, hints, json_lines
 from keras_ccsam.comparison import plan as comparison_plan
+from keras_ccsam.data.sources import recognise
 from keras_ccsam.recipes import known, shipped, tables
 from keras_ccsam.reproduction import scales
 from keras_ccsam.runs import folders
@@ -199,6 +200,11 @@ def test_the_files_read_alone_are_those_of_the_package() -> None:
     ):
         assert light.library(name).__file__ == module.__file__
     assert options.MAX_SEEDS == comparison_plan.MAX_SEEDS
+
+
+def test_the_help_of_evaluate_names_the_kinds_of_data() -> None:
+    said = CliRunner().invoke(cli, ["evaluate", "--help"]).output
+    assert [kind for kind in recognise.KINDS if kind not in said.partition("--kind")[2]] == []
 
 
 @pytest.mark.parametrize("group", ["recipes", "data"])
