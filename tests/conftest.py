@@ -87,6 +87,7 @@ _LONG = (
     "distributed/test_commands.py",
     "launching/test_local.py",
     "contract/test_recipes_learn.py",
+    "contract/test_terms.py",
     "distributed/test_equals_one_device.py",
     "runs/test_resume.py",
     "deployment/test_export.py",

@@ -93,7 +93,8 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
+# What XLA computes of NaN is the reason to look; whoever sees that sees infinity.
+@pytest.mark.parametrize("value", [np.nan, pytest.param(np.inf, marks=pytest.mark.any_backend)])
 @pytest.mark.parametrize("way", WAYS)
 def test_weights_that_are_not_finite(way, value):
     x = np.random.default_rng(0).normal(size=(8, 4, 4, 1)).astype("float32")
@@ -153,7 +154,13 @@ def with_mask(value):
     return made
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    "way",
+    [
+        pytest.param(way, marks=() if way in ("fit", "features") else pytest.mark.any_backend)
+        for way in WAYS
+    ],
+)
 def test_a_mask_of_infinity_is_no_parameter(way):
     x = np.random.default_rng(0).normal(size=(8, 4, 4, 1)).astype("float32")
     WAYS[way](with_mask(-np.inf), x)
