@@ -30,7 +30,7 @@ def convolutions() -> str:
             f"{row['limit']:.2f}",
             f"{row['beside_pytorch']:.2f}",
         )
-        for backend in ("torch", "jax")
+        for backend in ("torch", "jax", "tensorflow")
         for row in _rows(f"convolution_kernels-{backend}")
     ]
     parts = ("PyTorch, ms", "cut", "plain", "clean", "moved")

@@ -184,10 +184,16 @@ def whole_network() -> str:
         for network, words in NETWORKS.items():
             if network in found:
                 both = _beside(found[network], "two passes", base="cpu_ms_per_step")
-                cells.append((words, backend, *both, PRODUCTS[network]))
+                cells.append((words, backend, *both, PRODUCTS[network], _memory(found[network])))
     times = ("cross-entropy, processor time", "CC-SAM (all weights)")
-    heads = ("network", "backend", *times, "products alone")
+    heads = ("network", "backend", *times, "products alone", "memory of the steps")
     return markdown(heads, cells, 2)
+
+
+def _memory(rows: list[Row]) -> str:
+    """What the steps of the method take, over those of cross-entropy."""
+    measured = [row for row in rows if row["method"] == "two passes" and "mib_of_steps" in row]
+    return f"{measured[0]['mib_of_steps_ratio']:.2f}" if measured else "not measured"
 
 
 def _beside(rows: list[Row], *methods: str, base: str = "ms_per_step") -> list[str]:
