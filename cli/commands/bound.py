@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from .. import early, numbers
+from .. import early_runs, numbers
 from ..errors import debug_option
 from ..options import moved_data_option, runtime_options, trust_code_option
 from ..output import Output, json_option, quiet_option
@@ -63,8 +63,8 @@ def command(
     run without a record, or with --weights or --delta, the end of stage 1 is evaluated.
     """
     output = Output(as_json, quiet)
-    early.check_run(run_dir)
-    early.check_moved(data)
+    early_runs.check_run(run_dir)
+    early_runs.check_moved(data)
     prepare(backend, device)
     with output.working():
         from keras_ccsam import runs

@@ -84,6 +84,8 @@ def command(
     launched = launching.chosen(launcher, jobs, launcher_settings)
     recorded = early.record(record, record_settings)
     early.check_out(out, "comparison")
+    if out is None:
+        early.check_room()
     launched.prepare(backend, device, dry=dry_run)
     with output.working():
         from keras_ccsam import comparison, recipes

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .. import arrays, early
+from .. import arrays, early_runs
 from ..errors import debug_option
 from ..options import runtime_options, trust_code_option
 from ..output import Output, json_option
@@ -59,8 +59,8 @@ def command(
     RUN is a run directory of ccsam train.
     """
     output = Output(as_json)
-    early.check_run(run)
-    early.check_evaluate(file, data, kind)
+    early_runs.check_run(run)
+    early_runs.check_evaluate(file, data, kind)
     if file is not None:
         arrays.require(file)
     prepare(backend, device)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from .. import early, numbers
+from .. import early_runs, numbers
 from ..errors import debug_option
 from ..options import read_temperature, trust_code_option
 from ..output import Output, json_option, quiet_option
@@ -80,7 +80,7 @@ def command(
     format needs writes it. The file is loaded again and compared with the run's own predictions.
     """
     output = Output(as_json, quiet)
-    early.check_export(run, format_name, out, force)
+    early_runs.check_export(run, format_name, out, force)
     prepare(backend, "cpu")
     with output.working():
         from keras_ccsam import deployment

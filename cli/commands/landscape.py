@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .. import early, numbers
+from .. import early_runs, numbers
 from ..count import Count
 from ..errors import debug_option
 from ..options import moved_data_option, runtime_options, trust_code_option
@@ -115,8 +115,8 @@ def command(
     """
     output = Output(as_json, quiet)
     for run in run_dirs:
-        early.check_run(run)
-    early.check_moved(options["data"])
+        early_runs.check_run(run)
+    early_runs.check_moved(options["data"])
     prepare(backend, device)
     with output.working():
         from keras_ccsam import runs

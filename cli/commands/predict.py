@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from .. import early, numbers
+from .. import early_runs, numbers
 from ..count import Count
 from ..errors import EXIT_INPUT, EXIT_RUNTIME, debug_option
 from ..options import read_temperature, runtime_options, trust_code_option
@@ -86,7 +86,7 @@ def command(
     cannot be read is named, and the others go on: the exit code is then 1, and 2 where none
     could be read.
     """
-    early.check_predict(run, file, force)
+    early_runs.check_predict(run, file, force)
     prepare(backend, device)
     named: list[str] = []
     end = b"\0" if null else b"\n"

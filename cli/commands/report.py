@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from .. import early
+from .. import early_runs
 from ..errors import debug_option
 from ..options import moved_data_option, runtime_options
 from ..output import Output, json_option, quiet_option
@@ -70,8 +70,8 @@ def command(
     landscapes and whatever else was looked at, with the spread over seeds and what follows from it.
     """
     output = Output(as_json, quiet)
-    early.check_report(runs, out, surface)
-    early.check_moved(data)
+    early_runs.check_report(runs, out, surface)
+    early_runs.check_moved(data)
     prepare(backend, device)
     with output.working():
         from keras_ccsam import reporting

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .. import early, numbers
+from .. import early_runs, numbers
 from ..count import Count
 from ..errors import debug_option
 from ..options import moved_data_option, runtime_options, trust_code_option
@@ -104,12 +104,12 @@ def command(
     """
     output = Output(as_json, quiet)
     for run in run_dirs:
-        early.check_run(run)
+        early_runs.check_run(run)
     if len(set(run_dirs)) < len(run_dirs):
         raise ValueError(f"each run must be named once. Received: RUN={list(run_dirs)}")
     if plot is not None and not _drawable(Path(plot)):
         raise ValueError(f"--plot must be a .png in a folder that exists. Received: --plot={plot}")
-    early.check_moved(data)
+    early_runs.check_moved(data)
     prepare(backend, device)
     with output.working():
         from keras_ccsam import runs

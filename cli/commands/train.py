@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from .. import complete, devices, early, notes
+from .. import complete, devices, early, early_runs, notes
 from ..errors import debug_option
 from ..how_often import save_every_option, validate_every_option
 from ..interruption import resume_command, stoppable
@@ -100,11 +100,12 @@ def command(
     interval = early.interval(save_every)
     if resume is not None:
         _refuse_others()
-        backend, deterministic = early.begun_with(resume, backend)
-        if early.is_complete(resume):  # whoever starts it again and again is done
+        backend, deterministic = early_runs.begun_with(resume, backend)
+        if early_runs.is_complete(resume):  # whoever starts it again and again is done
             told = f"The run is complete: {resume}"
             output.result(lambda: told, lambda: {"path": resume, "status": "complete"})
             return
+        early_runs.check_resumed(resume)
         click.get_current_context().meta[DETERMINISTIC] = deterministic
         devices.start(backend, device, device_count, resume)
         prepare(backend, device, devices=device_count, joins=True)
@@ -127,6 +128,8 @@ def command(
     recorded = early.record(record, record_settings)
     early.check_out(out)
     if not dry_run:
+        if out is None:
+            early.check_room()
         devices.start(backend, device, device_count, out)
     prepare(backend, device, dry=dry_run, devices=device_count, joins=not dry_run)
     with output.working():

@@ -14,7 +14,7 @@ from keras_ccsam.checks import require
 from keras_ccsam.data.batches.batch_options import DataOn, check_data_on
 from keras_ccsam.recipes import Recipe
 from keras_ccsam.runs import environment, lock
-from keras_ccsam.runs.folders import make
+from keras_ccsam.runs.folders import make, require_idle
 from keras_ccsam.runs.run_directory import RunDirectory
 
 # Whose versions can change a number.
@@ -103,11 +103,7 @@ def check_resumable(directory: RunDirectory) -> None:
             "the run is complete; there is nothing to go on with. "
             f"Received: run={str(directory.path)!r}"
         )
-    if (other := lock.holder(directory.path)) is not None:
-        raise ValueError(
-            f"another process ({other}) trains this run; let it end. "
-            f"Received: run={str(directory.path)!r}"
-        )
+    require_idle(directory.path)
     Asked.of(directory)
     backend = directory.environment().get("backend")
     if backend != keras.backend.backend():

@@ -17,7 +17,7 @@ from keras_ccsam.runs.asked import (
     warn_of_changes,
 )
 from keras_ccsam.runs.first_stage import same_stage1
-from keras_ccsam.runs.folders import PathLike, fresh, named
+from keras_ccsam.runs.folders import PathLike, fresh, named, require_open
 from keras_ccsam.runs.progress import Progress
 from keras_ccsam.runs.record_options import Record, check_record
 from keras_ccsam.runs.run_directory import RunDirectory
@@ -118,13 +118,15 @@ def resume(
         trust_code: as in `evaluate_run`.
 
     Raises:
-        ValueError: it is no run, it is complete, another process trains it, it was begun on another
-            backend, or its data has changed since. Nothing has been written then.
+        ValueError: it is no run, it is complete, another process trains it, nothing may be written
+            into it, it was begun on another backend, or its data has changed since. Nothing has
+            been written then.
     """
     Interval(save_every, "save_every")
     with workplace(RunDirectory(run_dir)) as directory:
         with processes.agreed():
             check_resumable(directory)
+            require_open(directory.path)
             recipe = directory.recipe(trust_code=trust_code)
             asked = Asked.of(directory, origin(directory.path))
             if processes.writes():

@@ -23,7 +23,11 @@ PROGRAMS = ".jax-cache"
 """The folder that `compiled_programs` keeps."""
 
 
-def fresh(name: str, parent: PathLike = "runs") -> Path:
+PARENT = "runs"
+"""Where folders are made that nobody has named."""
+
+
+def fresh(name: str, parent: PathLike = PARENT) -> Path:
     """Return the path of a folder that does not exist yet: <parent>/<name>-<date>-<time>."""
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     first = Path(parent) / f"{name}-{stamp}"
@@ -52,13 +56,8 @@ def require_free(path: Path) -> None:
         ValueError: `path` cannot be taken for new files.
     """
     with _worded(path):
-        existing = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
-        is_folder = existing.is_dir()
         # Runs leave their compiled programs in their parent; those are nobody's results.
-        own = existing == path.absolute() and is_folder
-        taken = own and _holds_something(path)
-    if not is_folder:
-        raise _not_made(path, f"{str(existing)!r} is a file")
+        taken = path.is_dir() and _holds_something(path)
     if taken and (other := lock.holder(path)):
         raise ValueError(
             f"another process ({other}) trains in this folder; name another. "
@@ -69,6 +68,20 @@ def require_free(path: Path) -> None:
             "the output folder exists and is not empty, and runs are never overwritten; name "
             f"another. Received: out={str(path)!r}"
         )
+    require_room(path)
+
+
+def require_room(path: Path) -> None:
+    """Refuse a path that cannot be made or written into; what a folder holds is not looked at.
+
+    Raises:
+        ValueError: as said.
+    """
+    with _worded(path):
+        existing = _existing(path)
+        is_folder = existing.is_dir()
+    if not is_folder:
+        raise _not_made(path, f"{str(existing)!r} is a file")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise _not_made(path, f"nothing may be written into {str(existing)!r}")
     # The system's word is not enough of what is no file system of files, such as /proc.
@@ -102,9 +115,14 @@ def require_writable(path: Path, instead: str) -> None:
     Raises:
         ValueError: with that.
     """
-    existing = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
+    existing = _existing(path)
     if existing.is_dir() and not os.access(existing, os.W_OK | os.X_OK):
         raise ValueError(f"nothing may be written there; {instead}. Received: path={str(path)!r}")
+
+
+def _existing(path: Path) -> Path:
+    """The path, or the nearest folder above it that is there."""
+    return next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
 
 
 def make(path: Path) -> None:
@@ -175,6 +193,27 @@ def require_there(path: PathLike) -> None:
         there = False
     if not there:
         raise ValueError(f"there are no images at this place. Received: data={os.fspath(path)!r}")
+
+
+def require_idle(path: Path) -> None:
+    """Refuse a run that another process of this machine trains.
+
+    Raises:
+        ValueError: with the process.
+    """
+    if (other := lock.holder(path)) is not None:
+        raise ValueError(
+            f"another process ({other}) trains this run; let it end. Received: run={str(path)!r}"
+        )
+
+
+def require_open(path: Path) -> None:
+    """Refuse a run that cannot be gone on with, for nothing may be written into it.
+
+    Raises:
+        ValueError: as said.
+    """
+    require_writable(path, "copy the run to another place")
 
 
 WRITTEN = ("checkpoints", "plots", "analysis", "tensorboard", "wandb", "exports")

@@ -12,11 +12,13 @@ import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from keras_ccsam_cli import runtime
+from keras_ccsam_cli import launching, light, runtime
+from keras_ccsam_cli.commands import compare, predict, train
 from keras_ccsam_cli.main import cli
 from keras_ccsam_cli.options import parse_seeds
 
-from keras_ccsam.runs import folders
+from keras_ccsam import runs
+from keras_ccsam.runs import experiment, folders
 from keras_ccsam.runs.run_directory import RunDirectory
 from keras_ccsam.runs.trained_run import TrainedRun
 
@@ -270,6 +272,47 @@ def test_a_folder_that_nothing_may_be_written_into(
         line = refused(*command, "--out", "new/run")
         assert "the output folder cannot be made: nothing may be written into" in line
         assert line.endswith("name another. Received: out='new/run'")
+
+
+@pytest.fixture
+def all_read_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing may be written anywhere, and the command line looks before Keras is imported."""
+    monkeypatch.setattr(folders.os, "access", lambda path, mode: False)
+    monkeypatch.setattr(light, "imported", lambda: False)
+
+
+@pytest.mark.usefixtures("all_read_only")
+def test_a_read_only_place_is_refused_before_the_start(
+    refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def started(*_: Any, **__: Any) -> None:
+        raise AssertionError("Keras was started")
+
+    for command in (train, compare, predict):
+        monkeypatch.setattr(command, "prepare", started, raising=False)
+    monkeypatch.setattr(launching, "prepare", started)
+    for words in (["train"], ["compare", "ce"]):
+        assert refused(*words).endswith("name another. Received: out='runs'")
+    line = refused("train", "--resume", "run")
+    assert "nothing may be written there; copy the run to another place" in line
+    line = refused("predict", "run", "x.png", "-o", "out.csv")
+    assert "nothing may be written into this folder" in line
+    assert line.endswith("Received: --output=out.csv")
+
+
+@pytest.mark.usefixtures("all_read_only", "workplace")
+def test_a_dry_run_needs_no_room() -> None:
+    result = CliRunner().invoke(cli, ["train", "--dry-run"])
+    assert result.exit_code == 0, result.output
+
+
+def test_a_read_only_run_is_not_gone_on_with(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(experiment, "check_resumable", lambda _: None)
+    monkeypatch.setattr(folders.os, "access", lambda path, mode: False)
+    with pytest.raises(ValueError, match="nothing may be written there; copy the run"):
+        runs.resume(workplace / "run")
 
 
 def test_a_folder_that_the_system_does_not_make(

@@ -11,12 +11,12 @@ from click.testing import CliRunner
 from keras_ccsam_cli import light, options
 from keras_ccsam_cli.main import cli
 
-from keras_ccsam import duration, hints, json_lines
+from keras_ccsam import duration, hints, json_lines, writer
 from keras_ccsam.comparison import plan as comparison_plan
 from keras_ccsam.data.sources import recognise
 from keras_ccsam.recipes import known, shipped, tables
 from keras_ccsam.reproduction import scales
-from keras_ccsam.runs import folders
+from keras_ccsam.runs import folders, lock
 from keras_ccsam.trackers import known as trackers
 
 pytestmark = pytest.mark.any_backend
@@ -66,8 +66,8 @@ CASES = [
     (["train", "--tracker", "wandbb"], "did you mean 'wandb'"),
     (["compare", "ce", "--tracker", "excel"], "choose from tensorboard, wandb, mlflow, trackio"),
     (["evaluate", "taken"], "it has no recipe.toml"),
-    (["train", "--backend", "mxnet"], "tensorflow, jax, torch"),
-    (["train", "--device", "tpu"], "cpu, gpu or gpu:N"),
+    (["train", "--dry-run", "--backend", "mxnet"], "tensorflow, jax, torch"),
+    (["train", "--dry-run", "--device", "tpu"], "cpu, gpu or gpu:N"),
     # What the recipe's schema has to be known for.
     (["train", "--set", "stage1.epocs=3"], "did you mean 'stage1.epochs'"),
     (["train", "--set", "model.backbone.width=99999999999999"], "must be at most 65,536"),
@@ -125,6 +125,9 @@ CASES = [
     (["predict", "absent", "x", "--logit-adjustment", "nan"], "a number of at least 0"),
     (["export", "run", "--format", "keras"], "say --force. Received: --out=run/export/model.keras"),
     (["report", "run", "--out", "taken"], "a report is a file, and this is a folder"),
+    (["train", "--resume", "held"], "trains this run; let it end. Received: run='held'"),
+    (["train"], "/runs' is a file; name another. Received: out='runs'"),
+    (["compare", "ce"], "/runs' is a file; name another. Received: out='runs'"),
     (["data", "describe", "digits-lt", "--profile", "expo"], "'exponential' or 'step'"),
     (["data", "describe", "digits-lt", "--imbalance-ratio", "0.5"], "must be at least 1"),
 ]
@@ -159,6 +162,10 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list]:
     (folder / "run" / "export").mkdir(parents=True)
     (folder / "run" / "recipe.toml").touch()
     (folder / "run" / "export" / "model.keras").touch()
+    (folder / "held").mkdir()
+    (folder / "held" / "recipe.toml").touch()
+    (folder / "held" / lock.NAME).write_text(json.dumps(writer.this_process()), encoding="utf-8")
+    (folder / "runs").touch()
     deep = {
         "list": "seed = " + "[" * DEEP + "]" * DEEP,
         "inline": "seed = " + "{a=" * DEEP + "1" + "}" * DEEP,
