@@ -133,7 +133,10 @@ def check_evaluate(file: str | None, data: str | None, kind: str | None) -> None
             raise ValueError(f"--kind says what --data holds. Received: --kind={kind} without it")
         return
     if file is not None:
-        raise ValueError(f"name --data or --arrays. Received: --data={data} and --arrays={file}")
+        raise ValueError(
+            "of --data and --arrays only one may be given. "
+            f"Received: --data={data} and --arrays={file}"
+        )
     if light.imported():
         return
     sources = light.library("data.sources.recognise")

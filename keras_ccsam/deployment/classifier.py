@@ -74,7 +74,7 @@ class Classifier:
             temperature = 1.0 if fitted is None else fitted.applied
         choices = Choices("logits", logit_adjustment, temperature)
         if fitted is not None and fitted.unused_because:
-            self.calibration = f"uncalibrated: {fitted.unused_because}, so that 1 is used"
+            self.calibration = f"uncalibrated: temperature 1 is used. {fitted.unused_because}"
         elif fitted is not None:
             self.calibration = (
                 f"calibrated with temperature {fitted.value:.3g}, fitted on {fitted.images} "

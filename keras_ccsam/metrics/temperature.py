@@ -44,9 +44,9 @@ class Temperature:
     def unused_because(self) -> str:
         """Why the network is better off without it, in words; empty where it is of use."""
         images = "1 validation image" if self.images == 1 else f"{self.images} validation images"
-        fitted = f"the temperature fitted on {images}, {self.value:.3g},"
+        fitted = f"T = {self.value:.3g}, fitted on {images},"
         if not LOWEST * (1 + _NEAR) < self.value < HIGHEST * (1 - _NEAR):
-            return f"{fitted} is where the search ends ({LOWEST:g} to {HIGHEST:g})"
+            return f"{fitted} lies at an end of the range searched, {LOWEST:g} to {HIGHEST:g}"
         if not self.nll < self.nll_before:
             return f"{fitted} does not lower their log loss ({self.nll_before:.3g} nats)"
         if not self.ece <= self.ece_before:

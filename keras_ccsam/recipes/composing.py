@@ -162,6 +162,11 @@ def _sources(name_or_path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict
     if path is None:
         return {}, _builtin("methods", name)
     user = toml.parse(known.read(path), str(path))
+    if not user:  # as it is, it would be plain cross-entropy
+        raise ValueError(
+            'the recipe file says nothing: give it a key, such as base = "ccsam" for the method '
+            f"that it changes. Received: recipe={name!r}"
+        )
     base = user.pop("base", None)
     if base is None:
         return user, {}

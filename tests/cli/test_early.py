@@ -125,6 +125,9 @@ CASES = [
     (["predict", "absent", "x", "--logit-adjustment", "nan"], "a number of at least 0"),
     (["export", "run", "--format", "keras"], "say --force. Received: --out=run/export/model.keras"),
     (["report", "run", "--out", "taken"], "a report is a file, and this is a folder"),
+    (["train", "empty.toml"], 'such as base = "ccsam" for the method that it changes'),
+    (["compare", "ce", "empty.toml"], "the recipe file says nothing"),
+    (["evaluate", "run", "--arrays", "a", "--data", "b"], "only one may be given. Received: --da"),
     (["train", "--resume", "held"], "trains this run; let it end. Received: run='held'"),
     (["train"], "/runs' is a file; name another. Received: out='runs'"),
     (["compare", "ce"], "/runs' is a file; name another. Received: out='runs'"),
@@ -157,6 +160,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list]:
     (folder / "taken").mkdir()
     (folder / "taken" / "notes.txt").write_text("precious", encoding="utf-8")
     (folder / "mime.toml").write_text("seed = \n", encoding="utf-8")
+    (folder / "empty.toml").write_text("# base = 'sam'\n", encoding="utf-8")
     (folder / "typed.toml").write_text("[stage1]\nbatch_size = 3.5\n", encoding="utf-8")
     (folder / "range.toml").write_text('base = "sam"\n[stage1]\nlr = 0\n', encoding="utf-8")
     (folder / "run" / "export").mkdir(parents=True)

@@ -232,7 +232,10 @@ def test_a_temperature_of_no_use_is_not_used(
     useless = deployment.Temperature(19.99, 8, 1.0, 1.1, 0.048, 0.018)
     monkeypatch.setattr(Subject, "temperature", lambda self, tau: useless)
     asked = deployment.Classifier(finished.path)
-    assert asked.calibration.startswith("uncalibrated: the temperature fitted on 8 validation")
+    assert asked.calibration == (
+        "uncalibrated: temperature 1 is used. T = 20, fitted on 8 validation images, lies at an "
+        "end of the range searched, 0.05 to 20"
+    )
     plain = deployment.Classifier(finished.path, temperature=1.0)
     images = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1))
     np.testing.assert_array_equal(asked.probabilities(images), plain.probabilities(images))
@@ -241,7 +244,7 @@ def test_a_temperature_of_no_use_is_not_used(
         "export", finished.path, "--format", "keras", "--out", file, "--temperature", "auto"
     )
     assert code == 0, err
-    assert "temperature 1" in out and "is where the search ends" in out
+    assert "temperature 1" in out and "lies at an end of the range" in out
     kept = json.loads((tmp_path / "m.keras.json").read_text(encoding="utf-8"))["temperature"]
     assert (kept["value"], kept["fitted"]["value"], kept["fitted"]["used"]) == (1.0, 19.99, False)
     assert "of no use" in deployment.Classifier(file).calibration

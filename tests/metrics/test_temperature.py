@@ -37,7 +37,10 @@ def test_one_at_an_end_of_the_search_is_not():
     one = fit_temperature(logits[:1], [1])
     assert "fitted on 1 validation image, " in one.unused_because
     for fitted in (worst, best):
-        assert fitted.nll < fitted.nll_before and "where the search ends" in fitted.unused_because
+        assert (
+            fitted.nll < fitted.nll_before
+            and "lies at an end of the range" in fitted.unused_because
+        )
         assert fitted.applied == 1.0 and fitted.to_dict()["used"] is False
 
 

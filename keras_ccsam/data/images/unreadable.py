@@ -20,7 +20,8 @@ class UnreadableImage(ValueError):
         self.file, self.kind, self.reason = str(file), kind, reason
         super().__init__(
             f"The image cannot be read: {reason}; `ccsam data verify` finds all such files of a "
-            f"set, and data.on_error=skip leaves them out. Received: file={self.file!r}"
+            'set, and on_error="skip" leaves them out (--set data.on_error=skip on the command '
+            f"line). Received: file={self.file!r}"
         )
 
     def __reduce__(self) -> tuple[type, tuple[str, str, str]]:

@@ -61,7 +61,7 @@ def _check_left(listing: Listing, left: Rows, skipped: list[Skipped]) -> None:
         first = next(s for s in skipped if (s.split, s.class_name) == ("train", name))
         more = f", and so of {len(lost) - 1} more classes" if len(lost) > 1 else ""
         raise ValueError(
-            f"data.on_error=skip leaves no image of class {name} to train on, for none of its "
+            f'on_error="skip" leaves no image of class {name} to train on, for none of its '
             f"files can be read{more}: mend one, or take the class away. `ccsam data verify` names "
             f"all of them. Received: {first.path}: {first.reason}"
         )

@@ -86,7 +86,7 @@ def test_a_class_that_loses_all_of_its_images_is_named(listing, tmp_path):
     for path, label in zip(listing.train.paths, listing.train.labels, strict=True):
         if label == 2:
             (listing.root / path).write_bytes(b"")
-    words = r"on_error=skip leaves no image of class c to train on.*Received: 2/\d+.*zero bytes"
+    words = r"on_error=\"skip\" leaves no image of class c to train on.*Received: 2/\d+.*zero bytes"
     with pytest.raises(ValueError, match=words):
         skipping.readable(listing, tmp_path / "cache")
 
