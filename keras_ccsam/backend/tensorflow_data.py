@@ -6,6 +6,11 @@ from typing import Any
 import tensorflow as tf
 
 
+def is_empty(dataset: Any) -> bool:
+    """Whether a data set knows that it has no element."""
+    return int(dataset.cardinality()) == 0
+
+
 def shown(dataset: Any, look: Callable[[Any], None]) -> Any:
     """The same data set, of whose first batch `look` sees the labels at each pass.
 

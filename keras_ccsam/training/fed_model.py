@@ -14,6 +14,7 @@ from keras_ccsam.training.fit_class_weight import with_class_weight
 from keras_ccsam.training.fit_data import check_first_labels, check_fit_data
 from keras_ccsam.training.fit_pixels import record_of_fit
 from keras_ccsam.training.joined import joined
+from keras_ccsam.training.no_samples import check_samples
 from keras_ccsam.training.resident import on_host, prepare, resident_of
 from keras_ccsam.training.saved_model import SavedModel
 from keras_ccsam.training.several_steps import SeveralSteps
@@ -37,11 +38,11 @@ class FedModel(SeveralSteps, SavedModel):
         was given. A `BatchSequence` takes class weights with mixed labels, too.
 
         Raises:
-            ValueError: if a label lies outside [0, K), a sample has several classes, or an input,
-                a sample weight or a weight of backbone or head is NaN or infinite, once a state is
-                put back where there is one. A weight that is not trainable may be infinite, as a
-                mask is. Arrays are checked whole; of a `PyDataset`, generator, `tf.data` data set
-                or torch `DataLoader` the labels of the first batch.
+            ValueError: if there is no sample, a label lies outside [0, K), a sample has several
+                classes, or an input, a sample weight or a weight of backbone or head is NaN or
+                infinite, once a state is put back where there is one. A weight that is not
+                trainable may be infinite, as a mask is. Arrays are checked whole; of a `PyDataset`,
+                generator, `tf.data` data set or torch `DataLoader` the labels of the first batch.
 
         Weights are looked at here, once. `train_on_batch` does not, since to read all weights would
         cost each step; nor do `evaluate`, `predict` and `test_on_batch`, which do as Keras does.
@@ -121,6 +122,7 @@ class FedModel(SeveralSteps, SavedModel):
             ValueError: as `fit`.
         """
         if not self._found.labels:
+            check_samples(x)
             check_first_labels(self.head, self.sample_loss, y)
             self._found.labels = True
         self.step_parts.warn_of_missing()

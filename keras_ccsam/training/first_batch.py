@@ -1,8 +1,9 @@
 """The first batch of data whose labels are seen only as it is read.
 
 A generator, a torch `DataLoader` and a `tf.data` data set are stood in for by one of the same type
-that looks at the labels of the first batch as it passes. Nothing is read twice, no random generator
-moves, what the user gave is not changed, and the compiled step is the same.
+that looks at the labels of the first batch as it passes, and at whether there is one. Nothing is
+read twice, no random generator moves, what the user gave is not changed, and the compiled step is
+the same.
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -12,6 +13,8 @@ from typing import Any
 
 import keras
 
+from keras_ccsam.training.no_samples import nothing
+
 
 class FirstLabels:
     """Looks at the labels of one batch, the first that it is shown.
@@ -20,12 +23,12 @@ class FirstLabels:
         check: raises ValueError for labels that cannot be.
 
     Attributes:
-        refused: what `check` raised.
+        refused: what was raised of them.
     """
 
     def __init__(self, check: Callable[[Any], object]) -> None:
         self._check = check
-        self._seen = False
+        self._seen = self._any = False
         self.refused: ValueError | None = None
 
     def look(self, labels: Any) -> None:
@@ -44,11 +47,19 @@ class FirstLabels:
             raise
 
     def batches(self, batches: Iterable[Any]) -> Generator[Any]:
-        """The same batches, looked at."""
+        """The same batches, looked at.
+
+        Raises:
+            ValueError: as `check`, and where there never was a batch.
+        """
         for batch in batches:
+            self._any = True
             if isinstance(batch, list | tuple) and len(batch) > 1:
                 self.look(keras.tree.map_structure(_on_host, batch[1]))
             yield batch
+        if not self._any:
+            self.refused = nothing("x without a batch")
+            raise self.refused
 
 
 @contextmanager
@@ -60,7 +71,8 @@ def first_batch_checked(data: Any, check: Callable[[Any], object]) -> Iterator[A
         check: raises ValueError for labels that cannot be.
 
     Raises:
-        ValueError: as `check`, also where a framework has made another error of it.
+        ValueError: as `check`, also where a framework has made another error of it; and of data
+            without a batch.
     """
     labels = FirstLabels(check)
     if isinstance(data, GeneratorType):
@@ -68,8 +80,11 @@ def first_batch_checked(data: Any, check: Callable[[Any], object]) -> Iterator[A
     elif _descends(data, "DataLoader", "torch.utils.data"):
         data = _loader(data, labels)
     elif _descends(data, "DatasetV2", "tensorflow."):
-        from keras_ccsam.backend.tensorflow_data import shown  # whoever has such data has it
+        # Whoever has such data has TensorFlow.
+        from keras_ccsam.backend.tensorflow_data import is_empty, shown
 
+        if is_empty(data):
+            raise nothing("x without a batch")
         data = shown(data, labels.look)
     try:
         yield data

@@ -12,6 +12,7 @@ from keras_ccsam.losses.loss import ClassCountLoss
 from keras_ccsam.sharpness.method import SharpnessMethod
 from keras_ccsam.training.count_check import warn_of_counts
 from keras_ccsam.training.label_check import check_fit_labels
+from keras_ccsam.training.no_samples import check_samples
 from keras_ccsam.training.sample_loss import SampleLoss
 
 
@@ -23,7 +24,7 @@ def check_first_labels(head: keras.Layer, loss: SampleLoss | None, labels: Any) 
 def check_fit_data(
     x: Any, y: Any, head: keras.Layer, sharpness: SharpnessMethod, loss: SampleLoss | None
 ) -> tuple[NDArray[np.int32] | None, list[Sequence[int]]]:
-    """Refuses labels that cannot be, and warns of class counts that cannot be theirs.
+    """Refuses data without a sample and labels that cannot be, and warns of such class counts.
 
     Args:
         x, y: of `keras.Model.fit`.
@@ -36,8 +37,9 @@ def check_fit_data(
         method and the loss were told.
 
     Raises:
-        ValueError: see `check_fit_labels`.
+        ValueError: see `check_samples` and `check_fit_labels`.
     """
+    check_samples(x)
     classes = check_fit_labels(x, y, heads.num_outputs(head), loss)
     told: list[Sequence[int]] = []
     if hasattr(sharpness, "class_counts"):

@@ -46,6 +46,12 @@ def model(loss="categorical_crossentropy"):
     return made
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_no_batch_is_refused_in_our_own_words(way):
+    with pytest.raises(ValueError, match=r"there is nothing to train on.*Received: x without"):
+        model().fit(WAYS[way](X[:0], ONE_HOT[:0]), shuffle=False, verbose=0)
+
+
 @pytest.mark.any_backend
 @pytest.mark.parametrize("way", WAYS)
 def test_several_ones_are_refused_before_a_step(way):

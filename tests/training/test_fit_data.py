@@ -30,6 +30,34 @@ class Batches(keras.utils.PyDataset):
         return self.x, self.y
 
 
+class NoBatches(Batches):
+    def __len__(self):
+        return 0
+
+
+@pytest.mark.parametrize(
+    ("wrap", "received"),
+    [
+        (lambda x, y: (x, y), r"x\.shape=\(0, 6, 6, 2\)"),
+        (lambda x, y: (ops.convert_to_tensor(x), y), r"x\.shape=\(0, 6, 6, 2\)"),
+        (lambda x, y: ([x], y), r"x\.shape=\(0, 6, 6, 2\)"),
+        (lambda x, y: (x,), r"x\.shape=\(0, 6, 6, 2\)"),
+        (lambda x, y: (NoBatches(x, y),), "x=NoBatches of length 0"),
+    ],
+    ids=["arrays", "a tensor", "a list", "without labels", "a PyDataset"],
+)
+def test_no_sample_is_refused_in_our_own_words(wrap, received):
+    x, y = toy_batches(12)
+    with pytest.raises(ValueError, match=f"there is nothing to train on.*Received: {received}"):
+        model("sparse_categorical_crossentropy").fit(*wrap(x[:0], y[:0]), verbose=0)
+
+
+def test_a_first_batch_without_a_sample_is_refused():
+    x, y = toy_batches(12)
+    with pytest.raises(ValueError, match="there is nothing to train on"):
+        model("sparse_categorical_crossentropy").train_on_batch(x[:0], y[:0])
+
+
 @pytest.mark.parametrize("wrap", [lambda x, y: (x, y), lambda x, y: (Batches(x, y),)])
 def test_several_ones_per_row_are_refused(wrap):
     x, y = toy_batches(12)
