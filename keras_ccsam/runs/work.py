@@ -34,6 +34,7 @@ from keras_ccsam.runs.recorders import copy_records, recorders
 from keras_ccsam.runs.results import collected
 from keras_ccsam.runs.run_directory import RunDirectory
 from keras_ccsam.runs.run_result import RunResult
+from keras_ccsam.runs.settling import short_note
 from keras_ccsam.runs.stage_callbacks import apply_posthoc, nonfinite_steps, stage_callbacks
 from keras_ccsam.runs.stage_states import StageStates
 from keras_ccsam.runs.trained_run import check_same_images, reported
@@ -81,7 +82,8 @@ def carried_out(
             reopen(directory)
         else:
             directory.create(recipe, environment.describe() | facts)
-    for note in (work.images.outline.ratio_note, *work.images.notes):
+    short = short_note(work.model, recipe.stage1.epochs * len(work.batches))
+    for note in (work.images.outline.ratio_note, *work.images.notes, short):
         shown.note(note)
     states = StageStates(directory, recipe, work.images.index_sha256, save_every)
     caching = kept_programs(compile_cache, origin(directory.path), announce=shown.shown)
