@@ -92,8 +92,9 @@ def test_the_model_is_made_of_stock_layers(finished):
 def test_lines_and_other_data(small, tmp_path, capsys):
     result = runs.run(small("ce", "stage1.epochs=1"), tmp_path / "ce", progress="line")
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split("  ")[:2] for line in lines[1:]] == [["stage 1/1", "epoch 1/1"]]
+    assert [line.split("  ")[:2] for line in lines[2:]] == [["stage 1/1", "epoch 1/1"]]
     assert lines[0].startswith("note: the imbalance ratio is 128 / 12 = 10.67 in place of 10")
+    assert lines[1].startswith("note: stage 1 has only ")
     assert result.report is result.stage1_report
     assert result.validation_report is None
     assert result.results["ms_per_step"] is None

@@ -55,7 +55,8 @@ def test_on_a_terminal_the_stages_are_told_apart(small, tmp_path, terminal):
     out = terminal()
     runs.run(small("crt"), tmp_path / "run", compile_cache="off")
     text = out.getvalue()
-    first, *stay = shown(text)
+    first, second, *stay = shown(text)
+    assert second.startswith("note: stage 1 has only ")
     assert first.startswith("note: the imbalance ratio is 128 / 12 = 10.67 in place of 10")
     starts = [re.match(r"stage (\d)/2  epoch (\d)/2  ", line) for line in stay if line]
     assert [found.groups() for found in starts] == [("1", "1"), ("1", "2"), ("2", "1"), ("2", "2")]
@@ -71,7 +72,7 @@ def test_on_a_terminal_the_stages_are_told_apart(small, tmp_path, terminal):
 def test_a_plain_stream_gets_lines_without_control_characters(small, tmp_path, capsys):
     runs.run(small("crt"), tmp_path / "run", compile_cache="off")
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split("  ")[0] for line in lines[1:]] == ["stage 1/2"] * 2 + ["stage 2/2"] * 2
+    assert [line.split("  ")[0] for line in lines[2:]] == ["stage 1/2"] * 2 + ["stage 2/2"] * 2
     assert not any("\r" in line or "\x1b" in line for line in lines)
 
 

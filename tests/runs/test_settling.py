@@ -33,4 +33,4 @@ def test_averages_of_trained_weights_and_frozen_ones_are_good(network):
 
 def test_a_run_prints_it_once(small, tmp_path, capsys):
     runs.run(small("crt", "stage1.epochs=1"), tmp_path / "run", progress="line")
-    assert capsys.readouterr().out.count("BatchNorm's averages still hold") == 1
+    assert capsys.readouterr().out.count("note: stage 1 has only ") == 1
