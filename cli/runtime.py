@@ -218,7 +218,8 @@ def prepare(
     # Quiet start-up: a plot must not open a window, TensorFlow must not print its build flags.
     # Not on another backend either: Keras imports it, where it is installed, when it serialises.
     os.environ.setdefault("MPLBACKEND", "Agg")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # Of a dry run, for which GPUs are hidden, it would say that it found none, as an error.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3" if dry else "2")
     banner.silence()
     started = "keras" in sys.modules
     context = click.get_current_context(silent=True)

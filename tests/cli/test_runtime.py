@@ -129,6 +129,16 @@ def test_a_gpu_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
         runtime.prepare(None, "gpu:0")
 
 
+@pytest.mark.parametrize(("dry", "level"), [(True, "3"), (False, "2")])
+def test_tensorflow_says_nothing_of_gpus_that_a_dry_run_hides(
+    monkeypatch: pytest.MonkeyPatch, dry: bool, level: str
+) -> None:
+    unset = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
+    monkeypatch.setattr(os, "environ", unset)
+    runtime.prepare(dry=dry)
+    assert unset["TF_CPP_MIN_LOG_LEVEL"] == level
+
+
 def test_hidden_gpus_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert runtime.gpus() == []
