@@ -63,7 +63,10 @@ def test_a_comparison_says_what_is_shared_and_how_long_it_takes(small, tmp_path,
     compare([small("ce"), small("crt")], seeds=1, out=tmp_path / "x", compile_cache="off")
     lines = capsys.readouterr().out.splitlines()
     # Once for all runs, and not before the first of them can begin.
-    assert [line for line in lines if line.startswith("note: ")] == [lines.pop(1)]
+    assert [line for line in lines if line.startswith("note: ")] == [
+        lines.pop(1),  # of the imbalance ratio
+        lines.pop(1),  # of the few steps
+    ]
     assert lines[0] == "run 1/2: ce, seed 0"
     assert lines[1].startswith("stage 1/1  epoch 1/2  ") and lines[1].endswith("left in all)")
     assert lines[3].startswith("run 2/2: crt, seed 0 (first stage of ce-seed0); ")
