@@ -25,6 +25,7 @@ ONE_OF_EACH = (
     "adversarial_features",
     "sam",
     "friendly_sam",
+    "gradient_norm variant=published",
     "gaussian",
     "erm",
     "class_balanced gamma=0.5 activation=softmax",

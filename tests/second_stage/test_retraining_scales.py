@@ -134,7 +134,6 @@ def test_a_softmax_head_is_scaled_before_its_activation(data):
         np.testing.assert_allclose(a, b, atol=1e-4)
 
 
-@pytest.mark.any_backend
 def test_adversarial_features_see_the_scaled_head(data):
     """Scales of 1 change nothing in the first step; other ones do in the second."""
     seen = []
@@ -150,7 +149,6 @@ def test_adversarial_features_see_the_scaled_head(data):
     assert np.abs(seen[2] - seen[3]).max() > 1e-3
 
 
-@pytest.mark.any_backend
 def test_mixup_mixes_the_images(data):
     """One full-batch step on mixed images and both labels in their shares."""
     model = model_with()

@@ -52,7 +52,6 @@ def test_no_batch_is_refused_in_our_own_words(way):
         model().fit(WAYS[way](X[:0], ONE_HOT[:0]), shuffle=False, verbose=0)
 
 
-@pytest.mark.any_backend
 @pytest.mark.parametrize("way", WAYS)
 def test_several_ones_are_refused_before_a_step(way):
     ours = model()
