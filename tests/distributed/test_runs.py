@@ -56,7 +56,6 @@ def assert_close(found, wanted):
         assert found == wanted
 
 
-@pytest.mark.any_backend
 def test_two_processes_then_one(alone, tmp_path):
     out = tmp_path / "run"
     run_together("tests.distributed.runs_worker", ["stop", str(out)], 2, seconds=400)
