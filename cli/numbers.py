@@ -29,9 +29,10 @@ class Number(click.ParamType):  # type: ignore[type-arg]
         """Read one; what else is typed is refused."""
         try:
             number = int(value) if self.whole else float(value)
-        except (ValueError, OverflowError):
-            number = math.nan
-        if not (math.isfinite(number) and self.holds(number)):
+            holds = math.isfinite(number) and self.holds(number)
+        except (ValueError, OverflowError):  # too many digits for Python, or for a float
+            holds = False
+        if not holds:
             self.fail(f"it must be {self.said}. Received: {value}", param, ctx)
         return number
 

@@ -15,7 +15,7 @@ from keras import ops
 
 from keras_ccsam.checks import require
 from keras_ccsam.data.batches.reading import predicted
-from keras_ccsam.layers.calls import calls
+from keras_ccsam.layers.calls import calls, has_own_call
 
 Method: TypeAlias = Literal["pca", "tsne"]
 SAMPLES = 1000
@@ -61,7 +61,7 @@ def forward(model: keras.Model, x: Any, batch_size: int = 500) -> Outputs:
 
 def _classifier(model: keras.Model) -> tuple[keras.layers.Layer, Any] | None:
     """The last layer with a matrix of weights, and the tensor of its features."""
-    if not getattr(model, "inputs", None):
+    if not getattr(model, "inputs", None) or has_own_call(model):
         return None
     made = calls(model)
     for layer, tensors, _ in reversed(made):

@@ -42,12 +42,26 @@ def calls(model: keras.Model) -> list[Call]:
         found.append(Call(layer, inputs, output))
         return output
 
-    # A view of it: to clone a compiled model would compile the clone.
-    view = keras.Model(input_structure(model), model.outputs)
+    view = _view(model)  # to clone a compiled model would compile the clone
     keras.models.clone_model(
         view, input_tensors=view.input, clone_function=lambda layer: layer, call_function=call
     )
     return found
+
+
+def has_own_call(model: keras.Model) -> bool:
+    """Whether a functional or sequential model's class computes something else than its layers do.
+
+    A subclass of such a model may define `call`, which `calls` would leave out.
+    """
+    is_sequential = isinstance(model, keras.Sequential)
+    plain: Any = keras.Sequential if is_sequential else type(_view(model))
+    return type(model).call is not plain.call
+
+
+def _view(model: keras.Model) -> keras.Model:
+    """A model of the same layers that is not compiled and not of the user's class."""
+    return keras.Model(input_structure(model), model.outputs)
 
 
 def input_structure(model: keras.Model) -> Any:

@@ -3,7 +3,7 @@
 import keras
 
 from keras_ccsam.heads import Activated
-from keras_ccsam.layers.calls import Call, calls, input_structure
+from keras_ccsam.layers.calls import Call, calls, has_own_call, input_structure
 
 
 def split_classifier(model: keras.Model) -> tuple[keras.Model, keras.layers.Layer]:
@@ -35,6 +35,12 @@ def split_classifier(model: keras.Model) -> tuple[keras.Model, keras.layers.Laye
         raise ValueError(
             "Only functional and sequential models show their layers' order; this one is "
             f"subclassed. {way_out} Received: model={model.name!r} of {type(model).__name__}"
+        )
+    if has_own_call(model):
+        raise ValueError(
+            "Only what a model's layers compute is split, and this one's class computes something "
+            f"else: it has a `call` of its own. {way_out} "
+            f"Received: model={model.name!r} of {type(model).__name__}"
         )
     if len(model.outputs) != 1:
         raise ValueError(

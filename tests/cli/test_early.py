@@ -117,6 +117,7 @@ CASES = [
     (["sharpness", "absent", "--probes", "2.5"], "a whole number from 0 on. Received: 2.5"),
     (["sharpness", "absent", "--eigenvalues", "-1"], "a whole number from 0 on"),
     (["sharpness", "absent", "--seed", "-1"], "a whole number from 0 on"),
+    (["sharpness", "absent", "--seed", "1" + 400 * "0"], "a whole number from 0 on"),
     (["bound", "absent", "--delta", "2"], "a probability between 0 and 1. Received: 2"),
     (["bound", "absent", "--delta", "nan"], "a probability between 0 and 1. Received: nan"),
     (["export", "absent", "--temperature", "0"], "a number above 0, or auto. Received: 0"),

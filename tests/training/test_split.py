@@ -119,3 +119,52 @@ def test_a_compiled_model_is_split_as_it_is():
     model = chain(layers.Dense(6), layers.Dense(4, name="top"))
     model.compile("sgd", Loss(1))
     assert cc.CCSAM.from_model(model, class_counts=COUNTS).head is model.layers[-1]
+
+
+class Doubled(keras.Sequential):
+    def call(self, inputs, training=None, mask=None):
+        return super().call(2 * inputs, training=training)
+
+
+class DoubledFunctional(keras.Model):
+    def __init__(self):
+        inputs = keras.Input((4,))
+        super().__init__(inputs, layers.Dense(4, "softmax")(layers.Dense(6)(inputs)))
+
+    def call(self, inputs, training=None, mask=None):
+        return super().call(2 * inputs, training=training)
+
+
+def doubled():
+    return Doubled([keras.Input((4,)), layers.Dense(6), layers.Dense(4, "softmax")])
+
+
+@pytest.mark.parametrize("make", [doubled, DoubledFunctional])
+def test_a_model_that_computes_more_than_its_layers_is_refused(make):
+    """Split, it was trained as another function than the user's, without a word."""
+    model = make()
+    with pytest.raises(ValueError, match=r"a `call` of its own\. Pass `backbone=`"):
+        cc.CCSAM.from_model(model, class_counts=COUNTS)
+    with pytest.raises(ValueError, match=r"class has a `call` of its own\. Give a"):
+        before_activation(model)
+    assert representation.forward(model, some(model)).features is None
+
+
+def around_a_model():
+    inner = keras.Sequential([keras.Input((4,)), layers.Dense(4, "softmax")])
+    return keras.Sequential([keras.Input((4,)), layers.Rescaling(2.0), inner])
+
+
+def with_an_operation():
+    inputs = keras.Input((4,))
+    return keras.Model(inputs, ops.softmax(layers.Dense(4)(inputs)))
+
+
+@pytest.mark.parametrize("make", [around_a_model, with_an_operation])
+def test_logits_are_had_of_a_model_inside_and_of_an_operation(make):
+    """Their probabilities were taken for logits, and a second softmax came on top."""
+    model = make()
+    x = some(model)
+    np.testing.assert_allclose(
+        ops.convert_to_numpy(ops.softmax(before_activation(model)(x))), outputs(model, x), atol=1e-6
+    )
