@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from keras_ccsam.training.batch_statistics import batch_norms
+from keras_ccsam.training.batch_statistics import updated_norms
 
 _MUCH = 0.1
 """The share of its first value that an average may keep and nothing is said."""
@@ -22,7 +22,7 @@ def short_note(model: keras.Model, steps: int) -> str | None:
     Returns:
         None where every average has time enough.
     """
-    fresh = [layer for layer in batch_norms(model) if _is_fresh(layer)]
+    fresh = [layer for layer in updated_norms(model) if _is_fresh(layer)]
     kept = max((layer.momentum**steps for layer in fresh), default=0.0)
     if kept <= _MUCH:
         return None

@@ -25,8 +25,7 @@ from keras_ccsam.typing import Tensor
 def batch_norms(model: keras.Layer) -> list[keras.layers.BatchNormalization]:
     """The BatchNorm layers whose statistics a training step of the model updates.
 
-    Frozen layers are left out, and so is what a model runs in inference mode while it trains: one
-    that does names the rest as `part_in_training`.
+    As `updated_norms`.
 
     Args:
         model: a built model or layer.
@@ -34,15 +33,7 @@ def batch_norms(model: keras.Layer) -> list[keras.layers.BatchNormalization]:
     Raises:
         ValueError: if one of them uses batch renormalisation, which keeps other statistics.
     """
-    # What terms of the loss learn no output needs.
-    left_out = {id(term) for term in getattr(model, "terms", ())}
-    part = getattr(model, "part_in_training", model)
-    found = {id(layer): layer for layer in all_layers(part, left_out)}
-    norms = [
-        layer
-        for layer in found.values()
-        if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
-    ]
+    norms = updated_norms(model)
     for layer in norms:
         if getattr(layer, "renorm", False):
             raise ValueError(
@@ -50,6 +41,26 @@ def batch_norms(model: keras.Layer) -> list[keras.layers.BatchNormalization]:
                 f"Received: layer={layer.name!r} with renorm=True"
             )
     return norms
+
+
+def updated_norms(model: keras.Layer) -> list[keras.layers.BatchNormalization]:
+    """The BatchNorm layers whose averages a training step updates, those that renormalise, too.
+
+    Frozen layers are left out, and so is what a model runs in inference mode while it trains: one
+    that does names the rest as `part_in_training`.
+
+    Args:
+        model: a built model or layer.
+    """
+    # What terms of the loss learn no output needs.
+    left_out = {id(term) for term in getattr(model, "terms", ())}
+    part = getattr(model, "part_in_training", model)
+    found = {id(layer): layer for layer in all_layers(part, left_out)}
+    return [
+        layer
+        for layer in found.values()
+        if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
+    ]
 
 
 def batch_statistics(

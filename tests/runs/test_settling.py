@@ -31,6 +31,13 @@ def test_averages_of_trained_weights_and_frozen_ones_are_good(network):
     assert short_note(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]), 1) is None
 
 
+def test_batch_renormalisation_is_told_of_and_not_refused():
+    """A plain training bears it; the note ended the run with the words of CC-SAM's statistics."""
+    layer = keras.layers.BatchNormalization(renorm=True, momentum=0.9)
+    network = keras.Sequential([keras.Input((4,)), layer])
+    assert short_note(network, 6) and short_note(network, 22) is None
+
+
 def test_a_run_prints_it_once(small, tmp_path, capsys):
     runs.run(small("crt", "stage1.epochs=1"), tmp_path / "run", progress="line")
     assert capsys.readouterr().out.count("note: stage 1 has only ") == 1
