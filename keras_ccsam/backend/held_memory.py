@@ -33,7 +33,10 @@ def hold(environment: MutableMapping[str, str]) -> bool:
         return False
     if not sys.platform.startswith("linux"):
         return False
-    library = ctypes.CDLL(None)
+    try:
+        library = ctypes.CDLL(None)
+    except OSError:  # a Python that is linked statically
+        return False
     if not hasattr(library, "gnu_get_libc_version"):
         return False
     environment.update(variables())

@@ -34,6 +34,8 @@ def short_note(model: keras.Model, steps: int) -> str | None:
 
 
 def _is_fresh(layer: keras.layers.BatchNormalization) -> bool:
-    """Whether its averages are those that it was built with."""
+    """Whether its averages are those that it was built with, and are to follow the batches."""
+    if layer.momentum >= 1:
+        return False
     mean, variance = map(keras.ops.convert_to_numpy, (layer.moving_mean, layer.moving_variance))
     return bool(np.all(mean == 0) and np.all(variance == 1))

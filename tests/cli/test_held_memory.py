@@ -100,3 +100,12 @@ def test_only_for_jax_on_a_cpu(backend: str, device: str, gpus: str, expected: s
 
 def test_the_command_line_has_it_without_keras() -> None:
     assert light.library("backend.held_memory").__file__ == held_memory.__file__
+
+
+def test_a_python_without_a_library_to_look_into_is_left_alone(monkeypatch):
+    def none(name):
+        raise OSError("dynamic loading is not supported")
+
+    monkeypatch.setattr(held_memory.ctypes, "CDLL", none)
+    environment = {}
+    assert held_memory.hold(environment) is False and not environment

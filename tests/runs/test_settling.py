@@ -29,6 +29,8 @@ def test_averages_of_trained_weights_and_frozen_ones_are_good(network):
     norms[-1].moving_mean.assign(np.full(norms[-1].moving_mean.shape, 0.5))
     assert short_note(network, 1) is None
     assert short_note(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]), 1) is None
+    held = keras.Sequential([keras.Input((4,)), keras.layers.BatchNormalization(momentum=1.0)])
+    assert short_note(held, 1) is None  # it keeps them on purpose
 
 
 def test_batch_renormalisation_is_told_of_and_not_refused():
